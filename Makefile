@@ -1,0 +1,47 @@
+# The whole development loop. Every target sets itself up: `make demo` or `make test` alone does everything.
+PYTHON ?= python3
+WORKERS ?= 2
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := .venv/.installed
+DOCS := $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+.PHONY: setup demo test test-fast check bench docs clean
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "sympe needs Python 3.11 or newer: make PYTHON=...")'
+	@echo "Installing the versions of requirements.lock into .venv ..."
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/sympe compare ising --preset demo --out runs/ising-demo
+
+# One thread a worker: more would fight over the cores.
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+test-fast: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(DOCS)
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)
+	$(DOCS)
+	@echo "docs/_build/html/index.html"
+
+# Leaves .venv and runs/ alone.
+clean:
+	rm -rf build dist docs/_build .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -not -path './.git/*' -prune -exec rm -rf {} +

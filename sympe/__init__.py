@@ -1,0 +1,27 @@
+"""SymPE: let any equivariant network break symmetries without giving up equivariance.
+
+An equivariant function cannot map a symmetric input to a less symmetric output. Draw a group element g from an
+equivariant kernel, move a learned vector v with it, and hand the network f(x ⊕ g v): the distribution of the output is
+equivariant, single samples are not symmetric. Lawrence, Portilheiro, Zhang, Kaba, "Improving Equivariant Networks with
+Probabilistic Symmetry Breaking", ICLR 2025 (arXiv 2503.21985).
+"""
+
+from importlib.metadata import version
+
+from sympe.encodings import Encoded, Encoding, NoEncoding, NoiseEncoding, SymPE
+from sympe.kernels import HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
+
+__version__ = version("sympe")
+
+__all__ = [
+    "Encoded",
+    "Encoding",
+    "HaarConjugated",
+    "HaarKernel",
+    "Kernel",
+    "NoEncoding",
+    "NoiseEncoding",
+    "OrbitKernel",
+    "ScoreKernel",
+    "SymPE",
+]

@@ -1,0 +1,24 @@
+"""How a group element moves one kind of data: ``action(g, x)``, batched and differentiable in ``x``.
+
+Every action is a left action, ``action(g, action(h, x)) == action(compose(g, h), x)``.
+"""
+
+from sympe.actions.base import Action
+from sympe.actions.image import ImageAction
+from sympe.actions.lattice import BondAction, GridAction
+from sympe.actions.linear import MatrixAction
+from sympe.actions.permutation import PermutationAction, RegularAction, TrivialAction
+from sympe.actions.sums import DirectSum, FactorAction
+
+__all__ = [
+    "Action",
+    "BondAction",
+    "DirectSum",
+    "FactorAction",
+    "GridAction",
+    "ImageAction",
+    "MatrixAction",
+    "PermutationAction",
+    "RegularAction",
+    "TrivialAction",
+]

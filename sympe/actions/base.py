@@ -1,0 +1,116 @@
+"""The interface :class:`Action`, and the one implementation of those that permute entries."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from sympe.groups import FiniteGroup
+
+CHUNK = 2**22
+
+
+class Action(abc.ABC):
+    r"""A linear left action of a finite group on tensors of one shape.
+
+    ``action(g, x)`` takes ``g`` of shape ``*batch`` and ``x`` of shape ``*batch`` + ``shape``, broadcasts the batch
+    shapes and is differentiable in ``x``.
+    """
+
+    @property
+    @abc.abstractmethod
+    def group(self) -> FiniteGroup:
+        """The group that acts."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one x, without batch."""
+
+    @property
+    @abc.abstractmethod
+    def permutes_entries(self) -> bool:
+        """Whether every element only rearranges the entries of x; then :meth:`source` says how."""
+
+    @abc.abstractmethod
+    def source(self, g: Int64[Tensor, "*#batch"], entry: Int64[Tensor, "*#batch"]) -> Int64[Tensor, "*batch"]:
+        r"""The flat entry of x that lands at flat entry ``entry`` of g x: ``(g x)[entry] = x[source]``.
+
+        Raises:
+            TypeError: if the action does not permute entries.
+        """
+
+    @abc.abstractmethod
+    def __call__(self, g: Int64[Tensor, "*#batch"], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """Move ``x`` by ``g``.
+
+        Raises:
+            ValueError: if the trailing dimensions of ``x`` are not :attr:`shape`.
+        """
+
+    @property
+    def size(self) -> int:
+        """The number of entries of one x."""
+        return math.prod(self.shape)
+
+    def check(self, x: Tensor, name: str = "x") -> None:
+        """Raise a ``ValueError`` that names the argument unless ``x`` has shape ``*batch`` + :attr:`shape`."""
+        if x.ndim < len(self.shape) or tuple(x.shape[x.ndim - len(self.shape) :]) != self.shape:
+            raise ValueError(
+                f"{name}: expected shape (*batch, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
+            )
+
+    def trivial_elements(self) -> Int64[Tensor, " count"]:
+        """The elements that fix every x (the kernel of the homomorphism), identity first.
+
+        The action is faithful iff there is only one; for a finite group that is also when a generic x has a
+        trivial stabilizer.
+        """
+        alive = self.group.elements()
+        for basis in self._probes():
+            keep = []
+            for part in alive.split(max(1, CHUNK // max(1, basis.numel()))):
+                if self.permutes_entries:
+                    keep.append((self.source(part[:, None], basis) == basis).all(1))
+                else:
+                    moved = self(part[:, None], basis)
+                    keep.append(torch.isclose(moved, basis, rtol=0, atol=1e-6).flatten(1).all(1))
+            alive = alive[torch.cat(keep)]
+        return alive
+
+    @property
+    def is_faithful(self) -> bool:
+        """Whether only the identity fixes every x."""
+        return len(self.trivial_elements()) == 1
+
+    def _probes(self) -> Iterator[Tensor]:
+        """Few entries first, so that almost every element has dropped out before the many."""
+        entries = torch.arange(self.size)
+        for part in (entries[:4], entries[4:]):
+            if self.permutes_entries:
+                yield part
+            else:
+                yield torch.eye(self.size)[part].reshape(-1, *self.shape)
+
+
+class EntryAction(Action):
+    """An action that permutes entries; a leaf gives :meth:`source` and this class moves the data by it."""
+
+    @property
+    def permutes_entries(self) -> bool:
+        """True."""
+        return True
+
+    def __call__(self, g: Int64[Tensor, "*#batch"], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """Move ``x`` by ``g``: one gather along the flattened entries."""
+        self.check(x)
+        batch = x.shape[: x.ndim - len(self.shape)]
+        entries = torch.arange(self.size, device=x.device)
+        source = self.source(g.to(x.device).unsqueeze(-1), entries)
+        source, flat = torch.broadcast_tensors(source, x.reshape(*batch, self.size))
+        return flat.gather(-1, source).reshape(*source.shape[:-1], *self.shape)

@@ -1,0 +1,81 @@
+"""Linear actions that do more than permute entries."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sympe.actions.base import Action
+from sympe.groups import FiniteGroup
+
+
+class MatrixAction(Action):
+    r"""A finite group on vectors by a matrix representation, :math:`g x = M_g x`, shape ``(dim,)``.
+
+    Arguments:
+        group: the group.
+        matrices: ``(order, dim, dim)``, ``M_g`` in row g.
+        tolerance: largest entry-wise error of the homomorphism.
+
+    Raises:
+        ValueError: if the matrices are not a homomorphism up to ``tolerance``, M_gh = M_g M_h.
+
+    Example:
+        >>> import torch
+        >>> from sympe.groups import Cyclic
+        >>> flip = MatrixAction(Cyclic(2), torch.tensor([[[1.0]], [[-1.0]]]))
+        >>> flip(torch.tensor([0, 1]), torch.tensor([3.0]))
+        tensor([[ 3.],
+                [-3.]])
+    """
+
+    def __init__(
+        self, group: FiniteGroup, matrices: Float[Tensor, "order dim dim"], *, tolerance: float = 1e-5
+    ) -> None:
+        if (
+            matrices.ndim != 3
+            or len(matrices) != group.order
+            or matrices.shape[1] != matrices.shape[2]
+            or not matrices.is_floating_point()
+        ):
+            raise ValueError(
+                f"matrices: expected floats of shape ({group.order}, dim, dim), got {matrices.dtype} {tuple(matrices.shape)}"
+            )
+        g = group.elements()
+        eye = torch.eye(matrices.shape[1], dtype=matrices.dtype)
+        if not torch.allclose(matrices[0], eye, rtol=0, atol=tolerance):
+            raise ValueError("matrices: expected the identity matrix for the identity element 0")
+        for s in group.generators:
+            product = matrices @ matrices[s]
+            image = matrices[group.compose(g, torch.tensor(s))]
+            if not torch.allclose(image, product, rtol=0, atol=tolerance):
+                raise ValueError(f"matrices: not a homomorphism, M_(g {s}) differs from M_g M_{s} for some g")
+        self._group = group
+        self._matrices = matrices
+
+    @property
+    def group(self) -> FiniteGroup:
+        """The group."""
+        return self._group
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(dim,)``."""
+        return (self._matrices.shape[1],)
+
+    @property
+    def permutes_entries(self) -> bool:
+        """False: matrices mix entries in general."""
+        return False
+
+    def source(self, g: Int64[Tensor, "*#batch"], entry: Int64[Tensor, "*#batch"]) -> Int64[Tensor, "*batch"]:
+        """Raise: a matrix does not permute entries."""
+        raise TypeError("MatrixAction does not permute entries, so it has no source")
+
+    def __call__(
+        self, g: Int64[Tensor, "*#batch"], x: Float[Tensor, "*#batch dim"]
+    ) -> Float[Tensor, "*batch dim"]:
+        """The product M_g x."""
+        self.check(x)
+        return (self._matrices.to(x)[g.to(x.device)] @ x.unsqueeze(-1)).squeeze(-1)

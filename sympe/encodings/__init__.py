@@ -1,0 +1,10 @@
+"""The modules that a model calls: SymPE and its rivals, with one interface.
+
+``encoding(x, generator=generator)`` gives features to join to x, and :class:`Encoded` joins them.
+"""
+
+from sympe.encodings.base import Encoded, Encoding
+from sympe.encodings.rivals import NoEncoding, NoiseEncoding
+from sympe.encodings.sympe import SymPE
+
+__all__ = ["Encoded", "Encoding", "NoEncoding", "NoiseEncoding", "SymPE"]

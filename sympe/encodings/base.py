@@ -1,0 +1,53 @@
+"""The interface :class:`Encoding`, and :class:`Encoded`, which joins one to the input of any network."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Encoding(nn.Module, abc.ABC):
+    """Random features that break the symmetry of x, equivariant in distribution."""
+
+    @property
+    @abc.abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the features of one x."""
+
+    @abc.abstractmethod
+    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+        """Draw features of shape ``(batch, *shape)`` for ``x`` of shape ``(batch, ...)``."""
+
+
+class Encoded(nn.Module):
+    r"""Any network on x joined with an encoding along dimension 1: :math:`f_\theta(x \oplus g v)`.
+
+    Arguments:
+        network: takes x and the features, concatenated along dimension 1.
+        encoding: draws the features.
+
+    References:
+        Lawrence et al. (arXiv 2503.21985), Algorithm 1.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from sympe.encodings import NoiseEncoding
+        >>> model = Encoded(nn.Conv2d(1 + 4, 1, 3, padding="same"), NoiseEncoding((4, 8, 8)))
+        >>> model(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 1, 8, 8])
+    """
+
+    def __init__(self, network: nn.Module, encoding: Encoding) -> None:
+        super().__init__()
+        self.network = network
+        self.encoding = encoding
+
+    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw the features, join them to ``x`` and evaluate the network."""
+        features = self.encoding(x, generator=generator)
+        output: Tensor = self.network(torch.cat([x, features], dim=1))
+        return output

@@ -1,0 +1,70 @@
+"""What SymPE is compared with: Gaussian noise, and nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sympe.encodings.base import Encoding
+
+
+class NoiseEncoding(Encoding):
+    r"""Noise injection: independent :math:`z \sim \mathcal N(0, I)`, whatever x is.
+
+    Its law does not change under any orthogonal action, permutations among them, and its stabilizer is trivial
+    almost surely, so it breaks every symmetry, with more entropy than needed and nothing to learn.
+
+    Arguments:
+        shape: shape of the features of one x.
+
+    References:
+        Lawrence et al. (arXiv 2503.21985), Section 5: noise injection.
+
+    Example:
+        >>> import torch
+        >>> NoiseEncoding((4, 8, 8))(torch.zeros(2, 1, 8, 8)).shape
+        torch.Size([2, 4, 8, 8])
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self._shape = tuple(shape)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the features of one x."""
+        return self._shape
+
+    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+        """Draw fresh noise for every x."""
+        source = x.device if generator is None else generator.device
+        return torch.randn((len(x), *self._shape), generator=generator, device=source).to(x.device)
+
+
+class NoEncoding(Encoding):
+    """Zeros, so that a model without symmetry breaking has the very same network as one with it.
+
+    Arguments:
+        shape: shape of the features of one x.
+
+    Example:
+        >>> import torch
+        >>> float(NoEncoding((4, 8, 8))(torch.zeros(2, 1, 8, 8)).abs().sum())
+        0.0
+    """
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self._shape = tuple(shape)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the features of one x."""
+        return self._shape
+
+    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+        """Give zeros."""
+        return torch.zeros((len(x), *self._shape), device=x.device)

@@ -1,0 +1,92 @@
+"""Symmetry-breaking positional encodings."""
+
+from __future__ import annotations
+
+import warnings
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sympe.actions import Action
+from sympe.encodings.base import Encoding
+from sympe.kernels import Kernel, RelaxedKernel
+
+
+class SymPE(Encoding):
+    r"""SymPE: a learned vector v, moved by a group element drawn from an equivariant kernel.
+
+    .. math:: g \sim \kappa(\cdot \mid x), \qquad \text{features} = g\,v .
+
+    The features are equivariant in distribution. If G acts freely on v, they determine g and nothing that an equivariant
+    conditional distribution could express is lost (Proposition 4.1). For a finite group a generic v is free iff the
+    action is faithful; :attr:`is_free` says so at construction, and a warning is given where it is not.
+
+    With a :class:`~sympe.kernels.RelaxedKernel` gradients also reach the kernel, through
+    :math:`\sum_g w_g\, g v` with straight-through weights w.
+
+    Arguments:
+        kernel: draws g from x.
+        action: how g moves v; its shape is that of v.
+        scale: standard deviation of v at the start.
+        generator: draws v at the start.
+
+    Raises:
+        ValueError: if kernel and action are not of the same group, or ``scale`` is not positive.
+
+    References:
+        Lawrence et al. (arXiv 2503.21985), Algorithm 1 and Proposition 4.1.
+
+    Example:
+        >>> import torch
+        >>> from sympe.actions import GridAction
+        >>> from sympe.groups import P4M
+        >>> from sympe.kernels import OrbitKernel
+        >>> group = P4M(6)
+        >>> encoding = SymPE(OrbitKernel(GridAction(group)), GridAction(group, channels=4))
+        >>> encoding(torch.zeros(2, 1, 6, 6)).shape, encoding.is_free
+        (torch.Size([2, 4, 6, 6]), True)
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        action: Action,
+        *,
+        scale: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if kernel.group != action.group:
+            raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"scale: expected a positive number, got {scale}")
+        self.kernel = kernel
+        self.action = action
+        self.v = nn.Parameter(scale * torch.randn(action.shape, generator=generator))
+        trivial = len(action.trivial_elements())
+        self.is_free = trivial == 1
+        if not self.is_free:
+            warnings.warn(
+                f"SymPE: {trivial} elements of {action.group!r} fix every v of shape {action.shape}, so no v is free and "
+                "some symmetries stay unbroken; let v live in a RegularAction",
+                stacklevel=2,
+            )
+
+    def extra_repr(self) -> str:
+        """The shape of v, and whether it is free."""
+        return f"shape={self.shape}, is_free={self.is_free}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of v."""
+        return self.action.shape
+
+    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+        """Draw g for every x and move v by it."""
+        if isinstance(self.kernel, RelaxedKernel):
+            w = self.kernel.sample_weights(x, generator=generator)
+            orbit = self.action(self.kernel.group.elements(device=x.device), self.v)
+            return torch.tensordot(w, orbit, dims=1)
+        g = self.kernel.sample(x, generator=generator)
+        return self.action(g, self.v)

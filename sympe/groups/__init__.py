@@ -1,0 +1,23 @@
+"""Groups on batched element tensors: identity, compose, inverse and Haar samples.
+
+A group element is a plain tensor. For a finite group it is an ``int64`` index in ``range(order)``, so a batch of
+elements is an index tensor of any shape. ``compose(g, h)`` applies ``h`` first.
+"""
+
+from sympe.groups.base import Group
+from sympe.groups.dihedral import Cyclic, Dihedral
+from sympe.groups.finite import FiniteGroup, TableGroup, generate_matrices, generate_permutations
+from sympe.groups.p4m import P4M
+from sympe.groups.product import Product
+
+__all__ = [
+    "P4M",
+    "Cyclic",
+    "Dihedral",
+    "FiniteGroup",
+    "Group",
+    "Product",
+    "TableGroup",
+    "generate_matrices",
+    "generate_permutations",
+]

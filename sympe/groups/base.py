@@ -1,0 +1,43 @@
+"""The interface :class:`Group`."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class Group(abc.ABC):
+    r"""A compact group :math:`G` whose elements are batched tensors.
+
+    Shapes are written ``*batch`` + ``element_shape``; binary operations broadcast over ``*batch``.
+    """
+
+    @property
+    @abc.abstractmethod
+    def element_shape(self) -> tuple[int, ...]:
+        """The shape of one element."""
+
+    @abc.abstractmethod
+    def identity(self, shape: Sequence[int] = (), *, device: torch.device | str | None = None) -> Tensor:
+        """The neutral element, repeated to batch shape ``shape``."""
+
+    @abc.abstractmethod
+    def compose(self, g: Tensor, h: Tensor) -> Tensor:
+        """The product ``g h``, which applies ``h`` first."""
+
+    @abc.abstractmethod
+    def inverse(self, g: Tensor) -> Tensor:
+        """The inverse of ``g``."""
+
+    @abc.abstractmethod
+    def sample(
+        self,
+        shape: Sequence[int] = (),
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        """Draw independent Haar-distributed elements of batch shape ``shape``."""

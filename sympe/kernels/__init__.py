@@ -1,0 +1,13 @@
+"""Equivariant kernels: how to draw a random group element from an input, with exact probabilities where they exist.
+
+A kernel takes ``x`` to a random element g with ``P(hg | hx) = P(g | x)``. The best one is the *inversion kernel*,
+uniform on the elements that bring x to canonical form; METHOD: paper, Section 3.
+"""
+
+from sympe.kernels.base import Kernel, RelaxedKernel
+from sympe.kernels.conjugated import HaarConjugated
+from sympe.kernels.haar import HaarKernel
+from sympe.kernels.orbit import OrbitKernel
+from sympe.kernels.score import ScoreKernel
+
+__all__ = ["HaarConjugated", "HaarKernel", "Kernel", "OrbitKernel", "RelaxedKernel", "ScoreKernel"]

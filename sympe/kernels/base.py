@@ -1,0 +1,51 @@
+"""The interfaces :class:`Kernel` and :class:`RelaxedKernel`."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sympe.groups import FiniteGroup
+
+
+class Kernel(abc.ABC):
+    r"""A random group element given x, :math:`g \sim \kappa(\cdot \mid x)`, equivariant: :math:`\kappa(hg \mid hx) = \kappa(g \mid x)`.
+
+    ``x`` has one batch dimension, then the shape of one input. Nothing is stored on the kernel between calls.
+    """
+
+    @property
+    @abc.abstractmethod
+    def group(self) -> FiniteGroup:
+        """The group that g belongs to."""
+
+    @abc.abstractmethod
+    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Int64[Tensor, " batch"]:
+        """Draw one element for every x of the batch."""
+
+    @abc.abstractmethod
+    def log_prob(self, g: Int64[Tensor, " batch"], x: Tensor) -> Float[Tensor, " batch"]:
+        """The log-probability of ``g`` given ``x``, in nats; minus infinity off the support."""
+
+    @abc.abstractmethod
+    def entropy(self, x: Tensor) -> Float[Tensor, " batch"]:
+        """The entropy of g given ``x``, in nats."""
+
+
+class RelaxedKernel(Kernel):
+    """A kernel that is trained: its samples also come as weights on the group that pass gradients to it."""
+
+    @abc.abstractmethod
+    def sample_weights(
+        self, x: Tensor, *, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "batch order"]:
+        """One-hot samples of g in value; in gradient, the probabilities (straight-through)."""
+
+
+def uniform(shape: torch.Size, x: Tensor, generator: torch.Generator | None) -> Float[Tensor, "..."]:
+    """Uniform numbers in [0, 1) in double precision, from ``generator``'s device to that of ``x``."""
+    source = x.device if generator is None else generator.device
+    return torch.rand(shape, dtype=torch.float64, generator=generator, device=source).to(x.device)

@@ -1,0 +1,130 @@
+"""The exact inversion kernel of a finite group."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor
+
+from sympe.actions import Action
+from sympe.groups import FiniteGroup
+from sympe.kernels.base import Kernel, uniform
+from sympe.kernels.search import Plan, Support, rank_entries, search_enumerating, search_permuting
+
+
+class OrbitKernel(Kernel):
+    r"""The inversion kernel: uniform on :math:`C(x) = \{g : g^{-1}x = \gamma(x)\}`, exact for any finite group and action.
+
+    .. math:: \kappa(g \mid x) = \frac{1}{|G_x|} \ \text{ for } g \in C(x) = G_x\, c(x), \qquad
+              \gamma(x) = \min_{h \in G} h x \ \text{ (lexicographic)}.
+
+    Its entropy is :math:`\log |G_x|`, the least that any equivariant kernel can have. For an action that permutes entries the
+    orbit is never written down (see :mod:`sympe.kernels.search`); for one that mixes them it is, in chunks.
+
+    Floats are compared through integer ranks: within the entries that the group can exchange, the sorted values start
+    a new rank where neighbours differ by more than ``tolerance``. Everything after is exact, so C(x) is a
+    coset of the stabilizer of the ranked x, whatever the noise. Chains of values closer than ``tolerance`` share a rank.
+
+    Arguments:
+        action: the action on x.
+        tolerance: largest difference, in the units of x, of neighbours that count as equal; 0 for exact comparison.
+
+    Raises:
+        ValueError: if ``tolerance`` is negative or not finite.
+
+    References:
+        Lawrence et al. (arXiv 2503.21985), Section 3: inversion kernel.
+
+    Example:
+        >>> import torch
+        >>> from sympe.actions import GridAction
+        >>> from sympe.groups import P4M
+        >>> kernel = OrbitKernel(GridAction(P4M(4)))
+        >>> uniform_field, one_site = torch.zeros(2, 1, 4, 4)
+        >>> one_site[0, 1, 2] = 1.0
+        >>> kernel.entropy(torch.stack([uniform_field, one_site])).exp().round()  # all of P4M(4); D4 about the site
+        tensor([128.,   8.])
+    """
+
+    def __init__(self, action: Action, *, tolerance: float = 1e-6) -> None:
+        if not 0 <= tolerance < float("inf"):
+            raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance}")
+        self.action = action
+        self.tolerance = tolerance
+        self._plan = Plan.of(action) if action.permutes_entries else None
+
+    def __repr__(self) -> str:
+        return f"OrbitKernel({type(self.action).__name__}, {self.group!r}, tolerance={self.tolerance})"
+
+    @property
+    def group(self) -> FiniteGroup:
+        """The group."""
+        return self.action.group
+
+    def support(self, x: Shaped[Tensor, "batch ..."]) -> Support:
+        """C(x) as two parallel lists: the row of the batch, ascending, and an element of that row's coset.
+
+        Raises:
+            ValueError: if ``x`` has another shape than (batch, *action.shape) or holds NaN or infinity.
+        """
+        self.action.check(x)
+        if x.ndim != len(self.action.shape) + 1:
+            raise ValueError(f"x: expected one batch dimension, got shape {tuple(x.shape)}")
+        if x.is_floating_point() and not bool(x.isfinite().all()):
+            raise ValueError("x: expected finite entries, got NaN or infinity")
+        if len(x) == 0:
+            empty = torch.empty(0, dtype=torch.int64, device=x.device)
+            return empty, empty
+        x = x.detach().to(torch.uint8) if x.dtype == torch.bool else x.detach()
+        if self._plan is None:
+            return search_enumerating(self.action, x, self.tolerance)
+        component = self._plan.component.to(x.device)
+        return search_permuting(self.action, self._plan, rank_entries(x.flatten(1), component, self.tolerance))
+
+    def coset(self, x: Shaped[Tensor, "batch ..."]) -> Bool[Tensor, "batch order"]:
+        """The elements of C(x)."""
+        return self._mask(x, *self.support(x))
+
+    def stabilizer(self, x: Shaped[Tensor, "batch ..."]) -> Bool[Tensor, "batch order"]:
+        r"""The elements of :math:`G_x = C(x)\, c^{-1}`, for any c in C(x)."""
+        rows, g = self.support(x)
+        first = g[_offsets(rows, len(x))[1]]
+        return self._mask(x, rows, self.group.compose(g, self.group.inverse(first)[rows]))
+
+    def canonical_form(self, x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
+        r"""The canonical form :math:`\gamma(x) = c^{-1}x`, up to the tolerance."""
+        rows, g = self.support(x)
+        first = g[_offsets(rows, len(x))[1]]
+        return self.action(self.group.inverse(first), x)
+
+    def sample(
+        self, x: Shaped[Tensor, "batch ..."], *, generator: torch.Generator | None = None
+    ) -> Int64[Tensor, " batch"]:
+        """Draw a uniform element of C(x) for every x."""
+        rows, g = self.support(x)
+        counts, offsets = _offsets(rows, len(x))
+        picked = (uniform(counts.shape, x, generator) * counts).to(torch.int64)
+        return g[offsets + picked.minimum(counts - 1)]
+
+    def log_prob(self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+        """``-log |G_x|`` on C(x), minus infinity elsewhere."""
+        rows, support = self.support(x)
+        counts, _ = _offsets(rows, len(x))
+        inside = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        inside[rows[support == g[rows]]] = True
+        return torch.where(inside, -counts.to(torch.get_default_dtype()).log(), -torch.inf)
+
+    def entropy(self, x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+        r""":math:`\log |G_x|` in nats."""
+        return _offsets(self.support(x)[0], len(x))[0].to(torch.get_default_dtype()).log()
+
+    def _mask(self, x: Tensor, rows: Tensor, g: Tensor) -> Tensor:
+        mask = torch.zeros(len(x), self.group.order, dtype=torch.bool, device=x.device)
+        mask[rows, g] = True
+        return mask
+
+
+def _offsets(rows: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """How many elements each row has, and where they start."""
+    counts = rows.bincount(minlength=batch)
+    return counts, counts.cumsum(0) - counts

@@ -1,0 +1,238 @@
+r"""Exact search for the group elements that bring x to its canonical form.
+
+The canonical form :math:`\gamma(x)` is the lexicographic minimum of the orbit, and the search returns the whole coset
+:math:`C(x) = \{g : g^{-1} x = \gamma(x)\}`. For an action that permutes entries, the numbers
+:math:`(g^{-1}x)[e]` are read in a fixed order of the entries e and never written down for all of G:
+
+1. *Refinement.* Keep the elements whose first entries are smallest, then those whose next ones are, and so on. A generic
+   input is down to a handful after one entry.
+2. *Doubling.* A symmetric input keeps :math:`|G_x|` elements to the end, and reading all their entries would cost
+   :math:`|G_x| \cdot |x|`. For such inputs, rank *all* elements: let :math:`\varphi_k[g]` rank the block of entries
+   that :math:`g^{-1}x` shows in the part :math:`E_k` of the reading order. As
+   :math:`((gs)^{-1}x)[e] = (g^{-1}x)[s e]`, the pair :math:`(\varphi_k[g], \varphi_k[gs])` ranks twice as long a block
+   :math:`E_{k+1} = E_k \cup s E_k` (the prefix doubling of suffix arrays, on a Cayley graph), so that about
+   :math:`\log_2 |x|` rankings of |G| integers do.
+
+Both read the entries in the same order, hence give the same minimum. Floats are clustered into integer ranks before
+(:func:`rank_entries`), and everything after is exact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64, Shaped
+from torch import Tensor
+
+from sympe.actions import Action
+from sympe.groups import FiniteGroup
+
+CHUNK = 2**21
+Support = tuple[Int64[Tensor, " count"], Int64[Tensor, " count"]]
+"""Rows of the batch, ascending, and the surviving element of each entry."""
+
+
+def rank_entries(
+    x: Shaped[Tensor, "batch entries"], component: Int64[Tensor, " entries"], tolerance: float
+) -> Int64[Tensor, "batch entries"]:
+    """Replace numbers by integer ranks, apart for every component, a new rank where sorted neighbours differ by more.
+
+    Ranks depend on the sorted values only, so they move with the entries: the clusters of gx are those of x, moved.
+    """
+    order = x.argsort(1)
+    if component.amax() > 0:
+        order = order.gather(1, component[order].argsort(dim=1, stable=True))
+    sorted_x, sorted_component = x.gather(1, order), component[order]
+    new = (sorted_x.diff(dim=1) > tolerance) | (sorted_component.diff(dim=1) != 0)
+    ranks = torch.zeros_like(order)
+    ranks[:, 1:] = new.cumsum(1)
+    return torch.empty_like(order).scatter_(1, order, ranks)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to read the entries of an action that permutes them.
+
+    Attributes:
+        component: the orbit that each entry belongs to.
+        first: one entry of every orbit.
+        steps: the elements s of the doublings.
+        reading: all entries in the order in which they are compared.
+    """
+
+    component: Int64[Tensor, " entries"]
+    first: Int64[Tensor, " orbits"]
+    steps: tuple[int, ...]
+    reading: Int64[Tensor, " entries"]
+
+    @staticmethod
+    def of(action: Action) -> Plan:
+        """Find the orbits of the entries and few doublings that reach every entry."""
+        group = action.group
+        component = torch.full((action.size,), -1)
+        first = []
+        for entry in range(action.size):
+            if component[entry] < 0:
+                component[action.source(group.elements(), torch.tensor(entry))] = len(first)
+                first.append(entry)
+        reading = torch.tensor(first)
+        steps: list[int] = []
+        candidates = _candidate_steps(group)
+        while len(reading) < action.size:
+            images = action.source(group.inverse(candidates)[:, None], reading)
+            reached = torch.zeros(len(candidates), action.size, dtype=torch.bool)
+            reached[:, reading] = True
+            reached.scatter_(1, images, True)
+            best = int(reached.sum(1).argmax())
+            steps.append(int(candidates[best]))
+            reading = _unique_in_order(torch.cat([reading, images[best]]))
+        return Plan(component, torch.tensor(first), tuple(steps), reading)
+
+
+def search_permuting(action: Action, plan: Plan, ranks: Int64[Tensor, "batch entries"]) -> Support:
+    """The coset C(x) of every row, for an action that permutes entries and x given by its integer ranks."""
+    group, device = action.group, ranks.device
+    per_chunk = max(1, CHUNK // group.order)
+    parts: list[Support] = []
+    for start in range(0, len(ranks), per_chunk):
+        rows, g = _search_chunk(action, plan, ranks[start : start + per_chunk])
+        parts.append((rows + start, g))
+    if not parts:
+        empty = torch.empty(0, dtype=torch.int64, device=device)
+        return empty, empty
+    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+
+
+def _search_chunk(action: Action, plan: Plan, ranks: Tensor) -> Support:
+    group, (batch, size), device = action.group, ranks.shape, ranks.device
+    reading = plan.reading.to(device)
+    inverses = group.inverse(group.elements(device=device))
+    keys = ranks[:, action.source(inverses, reading[0])]
+    rows, g = (keys == keys.amin(1, keepdim=True)).nonzero().unbind(1)
+    base = size + 1
+    width = int(62 / math.log2(base + 1))  # so many entries fit one int64 key
+    dense_cost = 4 * group.order * (len(plan.steps) + len(plan.first))
+    dense = torch.zeros(batch, dtype=torch.bool, device=device)
+    position = 1
+    while position < size:
+        counts = rows.bincount(minlength=batch)
+        if int(counts.amax()) <= 1:
+            break
+        heavy = counts * (size - position) > dense_cost
+        if heavy.any():
+            dense |= heavy
+            light = ~heavy[rows]
+            rows, g = rows[light], g[light]
+        block = reading[position : position + width]
+        open_ = (counts > 1)[rows]
+        open_rows, open_g = rows[open_], g[open_]
+        values = ranks[open_rows[:, None], action.source(group.inverse(open_g)[:, None], block)]
+        key = values[:, 0]
+        for column in values.unbind(1)[1:]:
+            key = key * base + column
+        least = torch.full((batch,), torch.iinfo(torch.int64).max, device=device)
+        least.scatter_reduce_(0, open_rows, key, "amin")
+        keep = ~open_
+        keep[open_] = key == least[open_rows]
+        rows, g = rows[keep], g[keep]
+        position += len(block)
+    if dense.any():
+        where = dense.nonzero().squeeze(1)
+        more_rows, more_g = _search_by_doubling(action, plan, ranks[where])
+        rows, order = torch.cat([rows, where[more_rows]]).sort(stable=True)
+        g = torch.cat([g, more_g])[order]
+    return rows, g
+
+
+def _search_by_doubling(action: Action, plan: Plan, ranks: Tensor) -> Support:
+    group, device = action.group, ranks.device
+    g = group.elements(device=device)
+    inverses = group.inverse(g)
+    phi = torch.zeros(len(ranks), group.order, dtype=torch.int64, device=device)
+    bound = 1
+    for entry in plan.first.to(device):
+        phi, bound = _dense_rank(phi * ranks.shape[1] + ranks[:, action.source(inverses, entry)], bound * ranks.shape[1])
+    for s in plan.steps:
+        after = phi[:, group.compose(g, torch.tensor(s, device=device))]
+        phi, bound = _dense_rank(phi * bound + after, bound * bound)
+    rows, elements = (phi == 0).nonzero().unbind(1)
+    return rows, elements
+
+
+def _dense_rank(keys: Tensor, bound: int) -> tuple[Tensor, int]:
+    """The rank of each key among the distinct keys of its row, and a bound above all ranks."""
+    if bound <= 4 * keys.shape[1]:
+        seen = torch.zeros(len(keys), bound, dtype=torch.int64, device=keys.device).scatter_(1, keys, 1)
+        ranks = (seen.cumsum(1) - 1).gather(1, keys)
+    else:
+        ordered, order = keys.sort(1)
+        sorted_ranks = torch.zeros_like(keys)
+        sorted_ranks[:, 1:] = (ordered.diff(dim=1) != 0).cumsum(1)
+        ranks = torch.empty_like(keys).scatter_(1, order, sorted_ranks)
+    return ranks, int(ranks.amax()) + 1
+
+
+def search_enumerating(action: Action, x: Shaped[Tensor, "batch ..."], tolerance: float) -> Support:
+    """The coset C(x) of every row by writing down its orbit, for an action that mixes entries.
+
+    Raises:
+        ValueError: if the values of an orbit cluster so loosely that the minimum is not reached on a coset.
+    """
+    group = action.group
+    inverses = group.inverse(group.elements(device=x.device))
+    per_chunk = max(1, CHUNK // (group.order * action.size))
+    rows_parts, g_parts = [], []
+    for start in range(0, len(x), per_chunk):
+        orbit = action(inverses, x[start : start + per_chunk].unsqueeze(1)).flatten(2)
+        component = torch.zeros(orbit[0].numel(), dtype=torch.int64, device=x.device)
+        ranks = rank_entries(orbit.flatten(1), component, tolerance).view(orbit.shape)
+        alive = torch.ones(orbit.shape[:2], dtype=torch.bool, device=x.device)
+        for column in ranks.unbind(2):
+            least = column.masked_fill(~alive, group.order * action.size).amin(1, keepdim=True)
+            alive &= column == least
+        rows, g = alive.nonzero().unbind(1)
+        _check_coset(group, rows, g, start)
+        rows_parts.append(rows + start)
+        g_parts.append(g)
+    return torch.cat(rows_parts), torch.cat(g_parts)
+
+
+def _check_coset(group: FiniteGroup, rows: Tensor, g: Tensor, start: int) -> None:
+    """Every row's elements must be a coset aH: a^-1 C is closed under products."""
+    counts = rows.bincount()
+    offsets = counts.cumsum(0) - counts
+    h = group.compose(group.inverse(g[offsets[rows]]), g)
+    left = torch.arange(len(h), device=h.device).repeat_interleave(counts[rows])
+    within = torch.arange(len(left), device=h.device) - (counts[rows].cumsum(0) - counts[rows])[left]
+    right = offsets[rows[left]] + within
+    products = group.compose(h[left], h[right])
+    known = torch.isin(rows[left] * group.order + products, rows * group.order + h)
+    if not known.all():
+        bad = int(rows[left][~known][0]) + start
+        raise ValueError(
+            f"x: row {bad} is symmetric only up to differences near the tolerance: its nearly minimal orbit points are "
+            "not a coset; choose a tolerance well above the float noise and well below the real differences"
+        )
+
+
+def _candidate_steps(group: FiniteGroup) -> Tensor:
+    """The generators' powers with exponents 1, 2, 4, ..., then a few fixed random elements."""
+    candidates: list[int] = []
+    for generator in group.generators:
+        power = torch.tensor(generator)
+        while int(power) != 0 and int(power) not in candidates:
+            candidates.append(int(power))
+            power = group.compose(power, power)
+    extra = group.sample((32,), generator=torch.Generator().manual_seed(0))
+    return torch.cat([torch.tensor(candidates, dtype=torch.int64), extra])
+
+
+def _unique_in_order(entries: Tensor) -> Tensor:
+    """Drop all but the first occurrence of each number."""
+    values, inverse = entries.unique(return_inverse=True)
+    first = torch.full((len(values),), len(entries)).scatter_reduce_(
+        0, inverse, torch.arange(len(entries)), "amin"
+    )
+    return entries[first.sort().values]

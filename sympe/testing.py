@@ -1,0 +1,264 @@
+r"""Public checks of the laws: groups, actions, equivariance, and equivariance in distribution.
+
+Each check raises an ``AssertionError`` that says which law fails for which elements, and returns ``None`` otherwise. On
+finite groups the checks are exact up to ``max_elements`` elements; larger groups are tested on that many seeded random
+ones. A kernel is anything with ``group``, ``sample``, ``log_prob`` and ``entropy`` (:class:`KernelLike`).
+
+A kernel is *equivariant in distribution* if :math:`\kappa(hg \mid hx) = \kappa(g \mid x)` for all g, h. That is checked by
+enumeration through ``log_prob``; ``sample`` is then held against :math:`\exp(\texttt{log\_prob})` by a seeded chi-square test
+that raises a false alarm with probability ``false_alarm`` for each x.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int64, Shaped
+from torch import Tensor
+
+from sympe.actions import Action
+from sympe.groups import FiniteGroup
+
+__all__ = [
+    "KernelLike",
+    "assert_action_laws",
+    "assert_equivariant",
+    "assert_equivariant_in_distribution",
+    "assert_group_laws",
+]
+
+
+class KernelLike(Protocol):
+    """What :func:`assert_equivariant_in_distribution` needs of a kernel."""
+
+    @property
+    def group(self) -> FiniteGroup:
+        """The group that g belongs to."""
+
+    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw one element for every x."""
+
+    def log_prob(self, g: Tensor, x: Tensor) -> Tensor:
+        """The log-probability of ``g`` given ``x``."""
+
+    def entropy(self, x: Tensor) -> Tensor:
+        """The entropy of g given ``x``."""
+
+
+def assert_group_laws(
+    group: FiniteGroup, *, max_elements: int = 200, seed: int = 0, false_alarm: float = 1e-6
+) -> None:
+    """Check that ``group`` is a group, that its generators generate it, and that ``sample`` is uniform.
+
+    Up to ``max_elements`` elements, closure, identity, inverses and associativity are checked for all of them, else for
+    ``max_elements`` seeded random ones (all triples of the first 50 of them).
+
+    Raises:
+        AssertionError: at the first law that fails.
+
+    Example:
+        >>> from sympe.groups import Dihedral
+        >>> assert_group_laws(Dihedral(5))
+    """
+    g = _some_elements(group, max_elements, seed)
+    e = group.identity()
+    _require(torch.equal(group.elements(), torch.arange(group.order)), "elements() are not 0 .. order - 1")
+    _require(math.prod(group.layout) == group.order, f"layout {group.layout} does not hold {group.order} elements")
+    products = group.compose(g[:, None], g)
+    _require(bool(((products >= 0) & (products < group.order)).all()), "a product is not an element")
+    _require(torch.equal(group.compose(g, e), g) and torch.equal(group.compose(e, g), g), "e is not neutral")
+    inverse = group.inverse(g)
+    for left, right in ((g, inverse), (inverse, g)):
+        _require(bool((group.compose(left, right) == e).all()), "an inverse does not cancel")
+    some = g if group.order <= max_elements else g[:50]
+    for a in some:
+        one = group.compose(group.compose(some[:, None], a), some)
+        two = group.compose(some[:, None], group.compose(a, some))
+        _require(torch.equal(one, two), f"not associative: (g {int(a)}) h differs from g ({int(a)} h)")
+    if group.order <= max_elements:
+        _require(_generated(group) == group.order, f"the generators {group.generators} do not generate the group")
+        draws = group.sample((200 * group.order,), generator=torch.Generator().manual_seed(seed))
+        counts = draws.bincount(minlength=group.order)
+        _require(len(counts) == group.order, "sample() leaves the group")
+        _require_fit(counts, torch.full((group.order,), 1 / group.order), false_alarm, "sample() is not uniform")
+
+
+def assert_action_laws(
+    action: Action, *, max_elements: int = 200, seed: int = 0, tolerance: float = 1e-4
+) -> None:
+    """Check that ``action`` is a linear left action, differentiable in x, and that ``source`` tells the same.
+
+    Raises:
+        AssertionError: at the first law that fails.
+
+    Example:
+        >>> from sympe.actions import BondAction
+        >>> from sympe.groups import P4M
+        >>> assert_action_laws(BondAction(P4M(3)))
+    """
+    group = action.group
+    generator = torch.Generator().manual_seed(seed)
+    g = _some_elements(group, max_elements, seed)
+    x, y = torch.randn(2, *action.shape, generator=generator)
+    gx = action(g, x)
+    _require(gx.shape == (len(g), *action.shape), f"g x has shape {tuple(gx.shape)}")
+    _require(_close(action(group.identity(), x), x, tolerance), "the identity moves x")
+    for h in g[:: max(1, len(g) // 50)]:
+        one, two = action(g, action(h, x)), action(group.compose(g, h), x)
+        _require(_close(one, two, tolerance), f"g ({int(h)} x) differs from (g {int(h)}) x for some g")
+    _require(_close(action(g, 2 * x - 3 * y), 2 * gx - 3 * action(g, y), 10 * tolerance), "not linear in x")
+    batch = torch.randn(len(g), *action.shape, generator=generator)
+    one_by_one = torch.stack([action(a, b) for a, b in zip(g, batch, strict=True)])
+    _require(_close(action(g, batch), one_by_one, tolerance), "a batch is not moved element by element")
+    leaf = x.clone().requires_grad_()
+    weight = torch.randn(action.shape, generator=generator)
+    (gradient,) = torch.autograd.grad((action(g[-1], leaf) * weight).sum(), leaf)
+    _require(
+        math.isclose(float((gradient * y).sum()), float((action(g[-1], y) * weight).sum()), rel_tol=0, abs_tol=1e-2),
+        "the gradient in x is not the adjoint of the action",
+    )
+    if action.permutes_entries:
+        source = action.source(g[:, None], torch.arange(action.size))
+        _require(torch.equal(gx.flatten(1), x.flatten()[source]), "source() and the action disagree")
+
+
+def assert_equivariant(
+    function: Callable[[Tensor], Tensor],
+    action_in: Action,
+    action_out: Action,
+    x: Shaped[Tensor, "batch ..."],
+    *,
+    max_elements: int = 200,
+    seed: int = 0,
+    tolerance: float = 1e-4,
+) -> None:
+    r"""Check that :math:`f(gx) = g f(x)` for every g (or ``max_elements`` random ones) and every x of the batch.
+
+    ``function`` must be deterministic. Its outputs are compared entry by entry, absolutely, up to ``tolerance``.
+
+    Raises:
+        AssertionError: names the element and the size of the violation.
+
+    Example:
+        >>> import torch
+        >>> from sympe.actions import GridAction
+        >>> from sympe.groups import P4M
+        >>> fields = GridAction(P4M(4))
+        >>> assert_equivariant(torch.relu, fields, fields, torch.randn(2, 1, 4, 4))
+    """
+    with torch.no_grad():
+        y = function(x)
+        for g in _some_elements(action_in.group, max_elements, seed):
+            error = float((function(action_in(g, x)) - action_out(g, y)).abs().max())
+            _require(error <= tolerance, f"f(g x) differs from g f(x) by {error:.3g} for g = {int(g)}")
+
+
+def assert_equivariant_in_distribution(
+    kernel: KernelLike,
+    action: Action,
+    x: Shaped[Tensor, "batch ..."],
+    *,
+    max_elements: int = 200,
+    draws: int = 2000,
+    seed: int = 0,
+    tolerance: float = 1e-5,
+    false_alarm: float = 1e-6,
+) -> None:
+    r"""Check that a kernel is equivariant in distribution, normalised, and samples what its ``log_prob`` says.
+
+    Exactly, by enumeration of every g, for each x and every h (or ``max_elements`` random ones):
+    :math:`\kappa(hg \mid hx) = \kappa(g \mid x)`, :math:`\sum_g \kappa(g \mid x) = 1`, and the entropy. Then ``draws``
+    samples of each x are held against the probabilities by a chi-square test; one that the kernel says is impossible
+    fails at once.
+
+    Raises:
+        AssertionError: names the input, the element and the violation.
+
+    Example:
+        >>> import torch
+        >>> from sympe.actions import GridAction
+        >>> from sympe.groups import P4M
+        >>> from sympe.kernels import OrbitKernel
+        >>> fields = GridAction(P4M(2))
+        >>> assert_equivariant_in_distribution(OrbitKernel(fields), fields, torch.eye(2).expand(1, 1, 2, 2))
+    """
+    group = kernel.group
+    _require(group == action.group, f"the kernel is on {group!r}, the action is of {action.group!r}")
+    every = group.elements()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        p = _probabilities(kernel, x)
+        for row, total in enumerate(p.sum(1).tolist()):
+            _require(abs(total - 1) <= tolerance, f"x[{row}]: the probabilities sum to {total:.6g}")
+        entropy = torch.special.entr(p).sum(1)
+        error = (kernel.entropy(x).to(entropy) - entropy).abs()
+        _require(bool((error <= 10 * tolerance).all()), f"entropy() is off by {error.tolist()} nats")
+        for h in _some_elements(group, max_elements, seed):
+            moved = _probabilities(kernel, action(h, x))[:, group.compose(h, every)]
+            row, g = divmod(int((moved - p).abs().argmax()), group.order)
+            _require(
+                abs(float(moved[row, g] - p[row, g])) <= tolerance,
+                f"x[{row}]: P(hg | hx) = {float(moved[row, g]):.6g} but P(g | x) = {float(p[row, g]):.6g} "
+                f"for h = {int(h)}, g = {g}",
+            )
+        for row, one in enumerate(x):
+            g = kernel.sample(one.expand(draws, *one.shape), generator=generator)
+            _require(
+                g.shape == (draws,) and bool(((g >= 0) & (g < group.order)).all()),
+                f"x[{row}]: sample() does not give one element a row",
+            )
+            message = f"x[{row}]: sample() does not follow log_prob()"
+            _require_fit(g.bincount(minlength=group.order), p[row], false_alarm, message)
+
+
+def _probabilities(kernel: KernelLike, x: Tensor) -> Float[Tensor, "batch order"]:
+    every = kernel.group.elements()
+    pairs = x.unsqueeze(1).expand(-1, len(every), *x.shape[1:]).flatten(0, 1)
+    return kernel.log_prob(every.repeat(len(x)), pairs).exp().view(len(x), len(every))
+
+
+def _some_elements(group: FiniteGroup, max_elements: int, seed: int) -> Int64[Tensor, " count"]:
+    if group.order <= max_elements:
+        return group.elements()
+    return group.sample((max_elements,), generator=torch.Generator().manual_seed(seed))
+
+
+def _generated(group: FiniteGroup) -> int:
+    """The order of the subgroup that the generators generate."""
+    inside = torch.zeros(group.order, dtype=torch.bool)
+    inside[0] = True
+    generators = torch.tensor(group.generators, dtype=torch.int64)
+    size = 0
+    while size != int(inside.sum()):
+        size = int(inside.sum())
+        inside[group.compose(inside.nonzero(), generators).flatten()] = True
+    return size
+
+
+def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
+    return bool(torch.allclose(a, b, rtol=0, atol=tolerance))
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise AssertionError(message)
+
+
+def _require_fit(counts: Tensor, p: Tensor, false_alarm: float, message: str) -> None:
+    """Pearson's chi-square test; cells with small expectation are pooled, impossible ones must stay empty."""
+    impossible = p <= 1e-9
+    _require(int(counts[impossible].sum()) == 0, f"{message}: it drew an element of probability 0")
+    expected = (p[~impossible] * counts.sum()).double()
+    observed = counts[~impossible].double()
+    small = expected < 5
+    if small.any():
+        expected = torch.cat([expected[~small], expected[small].sum().view(1)])
+        observed = torch.cat([observed[~small], observed[small].sum().view(1)])
+    if len(expected) < 2:
+        return
+    statistic = ((observed - expected) ** 2 / expected).sum()
+    p_value = float(torch.special.gammaincc(torch.tensor((len(expected) - 1) / 2).double(), statistic / 2))
+    _require(p_value >= false_alarm, f"{message}: chi-square p-value {p_value:.3g} on {len(expected)} cells")
