@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64, Shaped
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 
+@runtime_checkable
 class KernelLike(Protocol):
     """What :func:`assert_equivariant_in_distribution` needs of a kernel."""
 

@@ -1,5 +1,6 @@
-"""Equivariant backbones; they know nothing of kernels or encodings."""
+"""Backbones: p4m group convolutions on the periodic lattice. They know nothing of kernels or encodings."""
 
 from sympe.nn.p4m import ChannelNorm, GroupConv, LiftingConv, P4MNet
+from sympe.nn.relaxed import Relaxed, RelaxedP4MNet
 
-__all__ = ["ChannelNorm", "GroupConv", "LiftingConv", "P4MNet"]
+__all__ = ["ChannelNorm", "GroupConv", "LiftingConv", "P4MNet", "Relaxed", "RelaxedP4MNet"]

@@ -1,0 +1,1 @@
+"""The paper's experiments, one package each: config, data, model, training, metrics and figures."""

@@ -1,0 +1,221 @@
+"""Compare encodings: train the missing rows, then the table, the summary and the figures."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sympe.experiments import runs
+from sympe.experiments.ising.config import ENCODINGS, PRESETS, Encoding, IsingConfig, Preset, Variant
+from sympe.experiments.ising.data import evaluation_set
+from sympe.experiments.ising.evaluation import evaluate, show
+from sympe.experiments.ising.figures import draw_figures
+from sympe.experiments.ising.hamiltonian import PHASES
+from sympe.experiments.ising.training import load, train
+
+ROW_KEYS = ("encoding", "seed", "energy_gap", "exact_fraction", "per_phase", "parameters", "train_seconds", "encoding_seconds")
+
+
+def preset_configs(
+    preset: Preset,
+    *,
+    encodings: Sequence[Encoding] | None = None,
+    seeds: int | None = None,
+    variant: Variant | None = None,
+    size: int | None = None,
+) -> list[IsingConfig]:
+    """The rows of a preset; every argument that is given replaces the preset's own choice.
+
+    - ``smoke``: wide, L = 4, a tiny network and 20 steps: does everything run?
+    - ``demo``: wide, L = 10, none, noise, haar and sympe, one seed.
+    - ``full``: all encodings on paper and wide at L = 10 with three seeds; none, noise and sympe on wide at L = 16 with one;
+      all encodings on supercell and glass at L = 10 with one.
+
+    Raises:
+        ValueError: if ``preset`` or an encoding is unknown, or ``encodings`` is empty or ``seeds`` below 1.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}; got {preset!r}")
+    if encodings is not None and not encodings:
+        raise ValueError("encodings: expected at least one, got none")
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds: expected at least 1, got {seeds}")
+    base = IsingConfig()
+    if preset == "smoke":
+        base = dataclasses.replace(base, steps=20, batch=8, channels=4, blocks=1)
+    short: tuple[Encoding, ...] = ("none", "noise", "haar", "sympe")
+    plan: list[tuple[Variant, int, Sequence[Encoding], int]] = {
+        "smoke": [("wide", 4, ENCODINGS, 1)],
+        "demo": [("wide", 10, short, 1)],
+        "full": [
+            ("wide", 10, ENCODINGS, 3),
+            ("paper", 10, ENCODINGS, 3),
+            ("wide", 16, ("none", "noise", "sympe"), 1),
+            ("supercell", 10, ENCODINGS, 1),
+            ("glass", 10, ENCODINGS, 1),
+        ],
+    }[preset]  # type: ignore[assignment]
+    if variant is not None or size is not None:
+        chosen, default_size, chosen_encodings, chosen_seeds = plan[0]
+        plan = [(variant or chosen, size or default_size, chosen_encodings, chosen_seeds)]
+    return [
+        dataclasses.replace(base, variant=v, size=n, encoding=encoding, seed=seed)
+        for v, n, own_encodings, own_seeds in plan
+        for seed in range(seeds or own_seeds)
+        for encoding in (encodings or own_encodings)
+    ]
+
+
+def train_row(config: IsingConfig, out: Path, threads: int, **devices: Any) -> dict[str, Any]:
+    """Train, evaluate and record one row; goes on from the last checkpoint."""
+    run = runs.prepare_run(config, out)
+    task = train(config, run, threads=threads, **devices)
+    return record_row(config, out, task)
+
+
+def record_row(config: IsingConfig, out: Path, task: Any) -> dict[str, Any]:
+    """Evaluate a trained task and write its row."""
+    run = out / "runs" / config.name
+    metrics = evaluate(task.model, config, cache=out / "runs" / "ground")
+    arrays = show(task.model, config)
+    curve = runs.read_curve(run)
+    arrays["curve"] = np.array(curve)
+    row = {
+        "encoding": config.encoding,
+        "seed": config.seed,
+        **metrics,
+        "parameters": sum(p.numel() for p in task.model.parameters()),
+        "train_seconds": round(task.train_seconds, 2),
+        "encoding_seconds": round(task.encoding_seconds, 3),
+        "variant": config.variant,
+        "size": config.size,
+        "steps": config.steps,
+        "loss": "energy per spin",
+        "data_hash": runs.data_hash(evaluation_set(config.variant, config.evaluation, config.size)),
+        "config": dataclasses.asdict(config),
+        "environment": runs.environment(),
+    }
+    with runs.written_aside(out / "rows" / f"{config.name}.npz") as aside:
+        np.savez_compressed(aside, **arrays)  # type: ignore[arg-type]
+    runs.write_json(out / "rows" / f"{config.name}.json", row)
+    return row
+
+
+def evaluate_run(run: Path) -> dict[str, Any]:
+    """Evaluate the last checkpoint of a run directory."""
+    task = load(run)
+    return evaluate(task.model, task.config, cache=run.parent / "ground")
+
+
+def compare(
+    preset: Preset,
+    out: Path,
+    *,
+    encodings: Sequence[Encoding] | None = None,
+    seeds: int | None = None,
+    variant: Variant | None = None,
+    size: int | None = None,
+    jobs: int = 2,
+    cluster: str | None = None,
+    cluster_options: Mapping[str, Any] | None = None,
+    train_missing: bool = True,
+) -> dict[str, Any]:
+    """Train what is missing, then write ``summary.json``, ``table.md`` and the figures to ``out``.
+
+    Rows that are there for the same config and code version are kept; an interrupted row goes on from its last checkpoint.
+
+    Arguments:
+        preset: see :func:`preset_configs`, as for ``encodings``, ``seeds``, ``variant`` and ``size``.
+        out: the folder of the comparison.
+        jobs: rows trained at once on this machine.
+        cluster: a submitit executor's name, to train the rows as its jobs instead.
+        cluster_options: its parameters.
+        train_missing: if false, only report what is there.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ValueError: if ``out`` holds rows or runs of another config; nothing is touched then.
+    """
+    configs = preset_configs(preset, encodings=encodings, seeds=seeds, variant=variant, size=size)
+    if jobs < 1:
+        raise ValueError(f"jobs: expected at least 1, got {jobs}")
+    for n in sorted({config.size for config in configs if config.is_uniform and config.size % 2}):
+        warnings.warn(
+            f"size: stripes and checkerboards do not fit an odd lattice ({n}): some Hamiltonians are frustrated, and "
+            "their ground energies are searched instead of taken from the closed form",
+            stacklevel=2,
+        )
+    missing = [config for config in configs if runs.finished_row(config, out) is None]
+    for config in missing:
+        runs.prepare_run(config, out)
+    if train_missing:
+        try:
+            runs.run_rows(
+                train_row, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {}
+            )
+        finally:
+            summary = report(preset, configs, out)
+    else:
+        summary = report(preset, configs, out)
+    return summary
+
+
+def report(preset: Preset, configs: Sequence[IsingConfig], out: Path) -> dict[str, Any]:
+    """Write summary, table and figures from the rows that are there; missing rows are named as missing."""
+    rows = [row for config in configs if (row := runs.finished_row(config, out)) is not None]
+    missing = [config.name for config in configs if runs.finished_row(config, out) is None]
+    summary = {"task": "ising", "preset": preset, "rows": rows, "missing": missing, "environment": runs.environment()}
+    runs.write_json(out / "summary.json", summary)
+    runs.write_text(out / "table.md", table(rows, missing))
+    if rows:
+        draw_figures(rows, out)
+    return summary
+
+
+def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
+    """A Markdown table for every variant and size: mean and range over seeds, then each phase's gap."""
+    lines = ["# Ising ground states", ""]
+    groups = sorted({(row["variant"], row["size"]) for row in rows}, key=lambda g: (-len(str(g[0])), g))
+    for variant, size in groups:
+        some = [row for row in rows if (row["variant"], row["size"]) == (variant, size)]
+        entropy = np.mean([row["stabilizer_entropy"] for row in some])
+        count = sum(phase["count"] for phase in some[0]["per_phase"].values()) or "64"
+        lines += [
+            f"## {variant}, L = {size}",
+            "",
+            f"{count} test Hamiltonians, mean stabilizer entropy log|G_x| = {entropy:.2f} nats; one draw each, spins rounded. "
+            "Gap: energy per spin above the exact ground energy. Exact: gap below 1e-4. Mean over seeds (least to greatest).",
+            "",
+        ]
+        phases = [p for p in PHASES if any(p in row["per_phase"] for row in some)]
+        heads = ["encoding", "seeds", "gap", "exact", *(f"gap: {p}" for p in phases), "parameters", "training s", "encoding s"]
+        lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+        for encoding in [e for e in ENCODINGS if any(row["encoding"] == e for row in some)]:
+            own = [row for row in some if row["encoding"] == encoding]
+            cells = [encoding, str(len(own)), _spread(own, "energy_gap"), _spread(own, "exact_fraction")]
+            for phase in phases:
+                cells.append(f"{np.mean([row['per_phase'][phase]['energy_gap'] for row in own if phase in row['per_phase']]):.4f}")
+            cells += [
+                f"{own[0]['parameters']:,}",
+                f"{np.mean([row['train_seconds'] for row in own]):.0f}",
+                f"{np.mean([row['encoding_seconds'] for row in own]):.1f}",
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    if missing:
+        lines += ["Missing rows: " + ", ".join(missing) + ".", ""]
+    return "\n".join(lines)
+
+
+def _spread(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    values = [row[key] for row in rows]
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"

@@ -1,0 +1,89 @@
+"""The config of one row, the encodings and variants by name, and the presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Encoding = Literal["none", "noise", "haar", "relaxed", "sympe", "sympe-learned"]
+Variant = Literal["paper", "wide", "supercell", "glass"]
+Preset = Literal["smoke", "demo", "full"]
+
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+
+CODE_VERSION = 1
+"""Raise this when a change alters what a config trains, and all rows are trained again."""
+
+
+@dataclass(frozen=True)
+class IsingConfig:
+    """One row of the comparison: everything that decides its numbers.
+
+    Arguments:
+        encoding: what breaks the symmetry.
+        variant: the distribution of Hamiltonians (:mod:`~sympe.experiments.ising.data`).
+        size: L, the side of the lattice.
+        seed: of the initial weights, the training Hamiltonians and the draws of the encoding.
+        steps: optimiser steps, the same for every row.
+        batch: Hamiltonians a step, over all devices.
+        channels: regular features a layer; a relaxed network gets fewer, so that it has about as many parameters.
+        blocks: residual blocks.
+        encoding_channels: channels of the encoding: of v, of the noise, or of zeros.
+        encoding_scale: standard deviation of v at the start.
+        learning_rate: peak of the one-cycle schedule of Adam.
+        encoding_rate: the learning rate of v over that of the network.
+        warmup: share of the steps before the peak.
+        code_version: see :data:`CODE_VERSION`.
+
+    Raises:
+        ValueError: if a name is unknown or a number is out of range.
+    """
+
+    encoding: Encoding = "sympe"
+    variant: Variant = "wide"
+    size: int = 10
+    seed: int = 0
+    steps: int = 2000
+    batch: int = 32
+    channels: int = 16
+    blocks: int = 3
+    encoding_channels: int = 4
+    encoding_scale: float = 1.0
+    learning_rate: float = 1e-2
+    encoding_rate: float = 1.0
+    warmup: float = 0.3
+    code_version: int = CODE_VERSION
+
+    def __post_init__(self) -> None:
+        known = {"encoding": ENCODINGS, "variant": VARIANTS}
+        for name, names in known.items():
+            if getattr(self, name) not in names:
+                raise ValueError(f"{name}: expected one of {', '.join(names)}; got {getattr(self, name)!r}")
+        positive = ("size", "steps", "batch", "channels", "blocks", "encoding_channels")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("encoding_scale", "learning_rate", "encoding_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if not 0 < self.warmup < 1:
+            raise ValueError(f"warmup: expected a share between 0 and 1, got {self.warmup}")
+        if self.seed < 0:
+            raise ValueError(f"seed: expected at least 0, got {self.seed}")
+
+    @property
+    def name(self) -> str:
+        """Names the row and its run directory."""
+        return f"{self.variant}-L{self.size}-{self.encoding}-seed{self.seed}"
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether the couplings of the variant are constant in space."""
+        return self.variant in ("paper", "wide")
+
+    @property
+    def evaluation(self) -> int:
+        """How many Hamiltonians the row is judged on: fewer where every optimum must be searched."""
+        return 1024 if self.is_uniform and self.size % 2 == 0 else 64

@@ -1,0 +1,261 @@
+"""What all experiments share: where a run lives, what is recorded of it, and how the rows of a comparison are run.
+
+A comparison lives in one folder ``DIR``::
+
+    DIR/rows/NAME.json      one finished row: config, metrics, environment (small, kept in git)
+    DIR/rows/NAME.npz       what its figures need
+    DIR/runs/NAME/          its run directory: config.json, last.ckpt, curve.csv, progress.json
+    DIR/summary.json, DIR/table.md, DIR/*.png
+
+Files are written aside and renamed, so that a file is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+import platform
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from tqdm import tqdm
+
+PACKAGES = ("sympe", "torch", "numpy", "lightning", "scipy")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` and rename it to ``path`` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    aside = Path(name)
+    try:
+        yield aside
+        aside.chmod(0o644)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with written_aside(path) as aside:
+        aside.write_text(text)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file whole or not at all."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        ValueError: if it is not JSON, naming the file.
+    """
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: expected JSON, got something else ({error})") from error
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and git commit, to stand beside a result."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "commit": _git_commit(),
+    }
+
+
+def data_hash(*tensors: torch.Tensor) -> str:
+    """Twelve hexadecimal digits of the content of tensors."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(str((tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def stored_config_differs(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Say in words where two configs differ; empty if they do not."""
+    keys = sorted(stored.keys() | wanted.keys())
+    differing = [k for k in keys if stored.get(k) != wanted.get(k)]
+    return ", ".join(f"{k} is {stored.get(k)!r} there and {wanted.get(k)!r} here" for k in differing)
+
+
+class RowConfig(Protocol):
+    """What this module needs of an experiment's config: a dataclass with a name and a code version."""
+
+    __dataclass_fields__: Any
+
+    @property
+    def name(self) -> str:
+        """Names the row, and its run directory."""
+
+    @property
+    def steps(self) -> int:
+        """Training steps, for the progress bar."""
+
+
+def prepare_run(config: RowConfig, out: Path) -> Path:
+    """Make the run directory of a row, or check that the one that is there has the same config.
+
+    Raises:
+        ValueError: if it was made with another config; nothing is touched then.
+    """
+    run = out / "runs" / config.name
+    wanted = dataclasses.asdict(config)  # type: ignore[call-overload]
+    if (run / "config.json").exists():
+        difference = stored_config_differs(read_json(run / "config.json"), wanted)
+        if difference:
+            raise ValueError(f"out: {run} was made with another config ({difference}); choose another --out")
+    else:
+        write_json(run / "config.json", wanted)
+    return run
+
+
+def finished_row(config: RowConfig, out: Path) -> dict[str, Any] | None:
+    """The row of this config if it is finished.
+
+    Raises:
+        ValueError: if a row of that name was made with another config.
+    """
+    path = out / "rows" / f"{config.name}.json"
+    if not path.exists():
+        return None
+    row: dict[str, Any] = read_json(path)
+    difference = stored_config_differs(row["config"], dataclasses.asdict(config))  # type: ignore[call-overload]
+    if difference:
+        raise ValueError(f"out: {path} was made with another config ({difference}); choose another --out")
+    return row
+
+
+def write_progress(run: Path, step: int, value: float) -> None:
+    """Tell whoever watches how far a run is."""
+    write_json(run / "progress.json", {"step": step, "value": value})
+
+
+def append_curve(run: Path, step: int, value: float) -> None:
+    """Append one point of the training curve; points of a run that went on from an earlier step are superseded."""
+    with (run / "curve.csv").open("a", newline="") as file:
+        csv.writer(file).writerow([step, value])
+
+
+def read_curve(run: Path) -> list[tuple[int, float]]:
+    """The training curve; of several values at one step the last counts."""
+    with (run / "curve.csv").open(newline="") as file:
+        points = {int(step): float(value) for step, value in csv.reader(file)}
+    return sorted(points.items())
+
+
+def run_rows(
+    train: Callable[[Any, Path, int], object],
+    configs: Sequence[RowConfig],
+    out: Path,
+    *,
+    jobs: int,
+    cluster: str | None,
+    cluster_options: Mapping[str, Any],
+) -> None:
+    """Train rows side by side, in ``jobs`` processes here or as jobs of a cluster, with one progress bar for all.
+
+    Arguments:
+        train: takes a config, ``out`` and the number of threads; importable, for it runs in another process.
+        configs: the rows that are missing.
+        out: the folder of the comparison.
+        jobs: processes at once, if here.
+        cluster: None for here, else a submitit executor: "slurm", "local" or "debug".
+        cluster_options: parameters of the submitit executor (timeout_min, slurm_partition, ...).
+
+    Raises:
+        RuntimeError: after all others have ended, if rows failed; names them.
+    """
+    if not configs:
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    if cluster is None:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context) as pool:
+            futures = [pool.submit(train, config, out, threads) for config in configs]
+            try:
+                _watch(futures, configs, out)
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    else:
+        import submitit  # noqa: PLC0415  (a cluster is optional: submitit is slow to import)
+
+        executor = submitit.AutoExecutor(out / "jobs", cluster=cluster)
+        executor.update_parameters(**cluster_options)
+        _watch([executor.submit(train, config, out, threads) for config in configs], configs, out)
+
+
+def _watch(futures: Sequence[Any], configs: Sequence[RowConfig], out: Path) -> None:
+    failures: list[str] = []
+    pending = dict(zip((config.name for config in configs), futures, strict=True))
+    steps = dict.fromkeys(pending, 0)
+    with tqdm(total=sum(config.steps for config in configs), unit="step", smoothing=0.05) as bar:
+        while pending:
+            time.sleep(0.5)
+            values = {}
+            for name in list(pending):
+                progress = out / "runs" / name / "progress.json"
+                if progress.exists():
+                    state = read_json(progress)
+                    steps[name] = state["step"]
+                    values[name] = f"{state['value']:.3f}"
+                if pending[name].done():
+                    future = pending.pop(name)
+                    try:
+                        future.result()
+                        tqdm.write(f"finished {name}")
+                    except Exception as error:  # noqa: BLE001  (the other rows go on; all failures are raised below)
+                        failures.append(f"{name}: {error}")
+                        tqdm.write(f"FAILED {name}: {error}")
+            bar.n = sum(steps.values())
+            bar.set_postfix(values, refresh=True)
+    if failures:
+        raise RuntimeError("these rows failed, the others are kept:\n" + "\n".join(failures))
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _git_commit() -> str | None:
+    """The commit of the source tree, with "+" if it has changes; None outside a checkout."""
+    here = Path(__file__).parent
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        dirty = subprocess.run(
+            ["git", "status", "--porcelain", "--", str(here.parent)], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+" if dirty else "")
