@@ -103,38 +103,17 @@ class Evaluate:
         print(json.dumps(evaluate_run(self.run), indent=1))
 
 
-@dataclass
-class Compare:
-    """Compare encodings on one of the paper's experiments."""
-
-    experiment: Annotated[CompareIsing, tyro.conf.subcommand("ising")]
-
-    def __call__(self) -> None:
-        """Run it."""
-        self.experiment()
-
-
-@dataclass
-class Train:
-    """Train one model."""
-
-    experiment: Annotated[TrainIsing, tyro.conf.subcommand("ising")]
-
-    def __call__(self) -> None:
-        """Run it."""
-        self.experiment()
-
-
-Command = (
-    Annotated[Compare, tyro.conf.subcommand("compare")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-)
+COMMANDS = {"compare ising": CompareIsing, "train ising": TrainIsing, "evaluate": Evaluate}
 
 
 def main() -> None:
     """Parse the command line and run; errors of the user's input end with one line and status 2."""
-    command = tyro.cli(Command, prog="sympe", description=__doc__)  # type: ignore[call-overload]
+    words = sys.argv[1:]
+    if " ".join(words[:2]) in COMMANDS:
+        words = [" ".join(words[:2]), *words[2:]]
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS, prog="sympe", description="Break symmetries without giving up equivariance.", args=words
+    )
     try:
         command()
     except (ValueError, FileNotFoundError) as error:

@@ -202,6 +202,7 @@ ACTIONS: dict[str, Action] = {
     "S_3 on itself, 3 channels": RegularAction(symmetric(3), 3),
     "C_4 x C_3 on itself": RegularAction(Product(Cyclic(4), Cyclic(3))),
     "S_3 x D_3, a factor each": factors(),
+    "D_3 of S_3 x D_3": factors().parts[1],
     "rows and columns of a matrix": rows_and_columns(2, 3)[0],
     "images in 2 channels": ImageAction(Dihedral(4), 2, 3),
 }

@@ -46,6 +46,8 @@ class PermutationAction(EntryAction):
         degree = permutations.shape[1]
         if not torch.equal(permutations.sort(1).values, torch.arange(degree).expand(group.order, -1)):
             raise ValueError(f"permutations: expected every row to be a permutation of range({degree})")
+        if not torch.equal(permutations[0], torch.arange(degree)):
+            raise ValueError("permutations: expected the identity permutation for the identity element 0")
         g = group.elements()
         for s in group.generators:
             product = permutations.gather(1, permutations[s].expand(group.order, -1))

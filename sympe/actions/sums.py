@@ -32,6 +32,8 @@ class DirectSum(Action):
             raise ValueError("parts: expected at least one action, got none")
         if any(part.group != parts[0].group for part in parts):
             raise ValueError("parts: expected actions of one group")
+        if any(not part.shape for part in parts):
+            raise ValueError("parts: expected shapes with at least one dimension, got ()")
         if any(part.shape[1:] != parts[0].shape[1:] for part in parts):
             raise ValueError(
                 f"parts: expected shapes that differ in the first dimension only, got {[part.shape for part in parts]}"

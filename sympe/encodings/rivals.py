@@ -12,13 +12,17 @@ from sympe.encodings.base import Encoding
 
 
 class NoiseEncoding(Encoding):
-    r"""Noise injection: independent :math:`z \sim \mathcal N(0, I)`, whatever x is.
+    r"""Noise injection: independent :math:`z \sim \mathcal N(0, \sigma^2 I)`, whatever x is.
 
     Its law does not change under any orthogonal action, permutations among them, and its stabilizer is trivial
     almost surely, so it breaks every symmetry, with more entropy than needed and nothing to learn.
 
     Arguments:
         shape: shape of the features of one x.
+        scale: the standard deviation :math:`\sigma`.
+
+    Raises:
+        ValueError: if ``scale`` is not positive.
 
     References:
         Lawrence et al. (arXiv 2503.21985), Section 5: noise injection.
@@ -29,9 +33,12 @@ class NoiseEncoding(Encoding):
         torch.Size([2, 4, 8, 8])
     """
 
-    def __init__(self, shape: Sequence[int]) -> None:
+    def __init__(self, shape: Sequence[int], *, scale: float = 1.0) -> None:
         super().__init__()
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"scale: expected a positive number, got {scale}")
         self._shape = tuple(shape)
+        self.scale = scale
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -41,7 +48,8 @@ class NoiseEncoding(Encoding):
     def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Draw fresh noise for every x."""
         source = x.device if generator is None else generator.device
-        return torch.randn((len(x), *self._shape), generator=generator, device=source).to(x.device)
+        z = torch.randn((len(x), *self._shape), generator=generator, device=source)
+        return self.scale * z.to(x.device)
 
 
 class NoEncoding(Encoding):

@@ -27,7 +27,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from tqdm import tqdm
@@ -102,6 +102,7 @@ def stored_config_differs(stored: Mapping[str, Any], wanted: Mapping[str, Any]) 
     return ", ".join(f"{k} is {stored.get(k)!r} there and {wanted.get(k)!r} here" for k in differing)
 
 
+@runtime_checkable
 class RowConfig(Protocol):
     """What this module needs of an experiment's config: a dataclass with a name and a code version."""
 

@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from sympe.groups.base import Group
@@ -128,7 +128,7 @@ class TableGroup(FiniteGroup):
         tensor([2, 1])
     """
 
-    def __init__(self, table: Int64[Tensor, "order order"]) -> None:
+    def __init__(self, table: Int[Tensor, "order order"]) -> None:
         if table.ndim != 2 or table.shape[0] != table.shape[1] or table.shape[0] == 0:
             raise ValueError(f"table: expected a square (order, order) tensor, got shape {tuple(table.shape)}")
         if table.is_floating_point() or table.dtype == torch.bool:
@@ -229,6 +229,9 @@ def _permutation_tensor(generators: Sequence[Sequence[int]]) -> Tensor:
 def _matrix_tensor(generators: Sequence[Tensor]) -> Tensor:
     if len(generators) == 0:
         raise ValueError("generators: expected at least one matrix, got none")
+    shapes = sorted({tuple(m.shape) for m in generators})
+    if len(shapes) != 1:
+        raise ValueError(f"generators: expected matrices of one shape, got {', '.join(map(str, shapes))}")
     matrices = torch.stack([torch.as_tensor(m, dtype=torch.float64) for m in generators])
     if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2]:
         raise ValueError(f"generators: expected square matrices, got shape {tuple(matrices.shape[1:])}")

@@ -45,7 +45,8 @@ def rank_entries(
     if component.amax() > 0:
         order = order.gather(1, component[order].argsort(dim=1, stable=True))
     sorted_x, sorted_component = x.gather(1, order), component[order]
-    new = (sorted_x.diff(dim=1) > tolerance) | (sorted_component.diff(dim=1) != 0)
+    gaps = sorted_x.diff(dim=1)  # in ascending order, so that a negative one is an integer that overflowed
+    new = (gaps > tolerance) | (gaps < 0) | (sorted_component.diff(dim=1) != 0)
     ranks = torch.zeros_like(order)
     ranks[:, 1:] = new.cumsum(1)
     return torch.empty_like(order).scatter_(1, order, ranks)
@@ -60,12 +61,23 @@ class Plan:
         first: one entry of every orbit.
         steps: the elements s of the doublings.
         reading: all entries in the order in which they are compared.
+        first_source: the entry of x that ``g^-1 x`` shows at ``first``, for every g.
+        after: the index of g s, for every step s and every g.
     """
 
     component: Int64[Tensor, " entries"]
     first: Int64[Tensor, " orbits"]
     steps: tuple[int, ...]
     reading: Int64[Tensor, " entries"]
+    first_source: Int64[Tensor, "orbits order"]
+    after: Int64[Tensor, "steps order"]
+
+    def to(self, device: torch.device) -> Plan:
+        """The same plan with its tensors on ``device``."""
+        if self.reading.device == device:
+            return self
+        moved = (t.to(device) for t in (self.reading, self.first_source, self.after))
+        return Plan(self.component.to(device), self.first.to(device), self.steps, *moved)
 
     @staticmethod
     def of(action: Action) -> Plan:
@@ -88,12 +100,16 @@ class Plan:
             best = int(reached.sum(1).argmax())
             steps.append(int(candidates[best]))
             reading = _unique_in_order(torch.cat([reading, images[best]]))
-        return Plan(component, torch.tensor(first), tuple(steps), reading)
+        g, entries = group.elements(), torch.tensor(first)
+        first_source = action.source(group.inverse(g), entries[:, None])
+        after = group.compose(g, torch.tensor(steps, dtype=torch.int64)[:, None])
+        return Plan(component, entries, tuple(steps), reading, first_source, after)
 
 
 def search_permuting(action: Action, plan: Plan, ranks: Int64[Tensor, "batch entries"]) -> Support:
     """The coset C(x) of every row, for an action that permutes entries and x given by its integer ranks."""
     group, device = action.group, ranks.device
+    plan = plan.to(device)
     per_chunk = max(1, CHUNK // group.order)
     parts: list[Support] = []
     for start in range(0, len(ranks), per_chunk):
@@ -107,15 +123,14 @@ def search_permuting(action: Action, plan: Plan, ranks: Int64[Tensor, "batch ent
 
 def _search_chunk(action: Action, plan: Plan, ranks: Tensor) -> Support:
     group, (batch, size), device = action.group, ranks.shape, ranks.device
-    reading = plan.reading.to(device)
-    inverses = group.inverse(group.elements(device=device))
-    keys = ranks[:, action.source(inverses, reading[0])]
-    rows, g = (keys == keys.amin(1, keepdim=True)).nonzero().unbind(1)
-    base = size + 1
-    width = int(62 / math.log2(base + 1))  # so many entries fit one int64 key
+    keys = ranks[:, plan.first_source[0]]
+    alive = keys == keys.amin(1, keepdim=True)
     dense_cost = 4 * group.order * (len(plan.steps) + len(plan.first))
-    dense = torch.zeros(batch, dtype=torch.bool, device=device)
-    position = 1
+    dense = alive.sum(1) * (size - 1) > dense_cost
+    rows, g = (alive & ~dense[:, None]).nonzero().unbind(1)
+    base = size + 1
+    widest = int(62 / math.log2(base + 1))  # so many entries fit one int64 key
+    position, width = 1, 2
     while position < size:
         counts = rows.bincount(minlength=batch)
         if int(counts.amax()) <= 1:
@@ -125,7 +140,7 @@ def _search_chunk(action: Action, plan: Plan, ranks: Tensor) -> Support:
             dense |= heavy
             light = ~heavy[rows]
             rows, g = rows[light], g[light]
-        block = reading[position : position + width]
+        block = plan.reading[position : position + width]
         open_ = (counts > 1)[rows]
         open_rows, open_g = rows[open_], g[open_]
         values = ranks[open_rows[:, None], action.source(group.inverse(open_g)[:, None], block)]
@@ -137,26 +152,21 @@ def _search_chunk(action: Action, plan: Plan, ranks: Tensor) -> Support:
         keep = ~open_
         keep[open_] = key == least[open_rows]
         rows, g = rows[keep], g[keep]
-        position += len(block)
+        position, width = position + len(block), min(2 * width, widest)
     if dense.any():
         where = dense.nonzero().squeeze(1)
-        more_rows, more_g = _search_by_doubling(action, plan, ranks[where])
+        more_rows, more_g = _search_by_doubling(plan, ranks[where])
         rows, order = torch.cat([rows, where[more_rows]]).sort(stable=True)
         g = torch.cat([g, more_g])[order]
     return rows, g
 
 
-def _search_by_doubling(action: Action, plan: Plan, ranks: Tensor) -> Support:
-    group, device = action.group, ranks.device
-    g = group.elements(device=device)
-    inverses = group.inverse(g)
-    phi = torch.zeros(len(ranks), group.order, dtype=torch.int64, device=device)
-    bound = 1
-    for entry in plan.first.to(device):
-        phi, bound = _dense_rank(phi * ranks.shape[1] + ranks[:, action.source(inverses, entry)], bound * ranks.shape[1])
-    for s in plan.steps:
-        after = phi[:, group.compose(g, torch.tensor(s, device=device))]
-        phi, bound = _dense_rank(phi * bound + after, bound * bound)
+def _search_by_doubling(plan: Plan, ranks: Tensor) -> Support:
+    phi, bound = _dense_rank(ranks[:, plan.first_source[0]], ranks.shape[1])
+    for source in plan.first_source[1:]:
+        phi, bound = _dense_rank(phi * ranks.shape[1] + ranks[:, source], bound * ranks.shape[1])
+    for after in plan.after:
+        phi, bound = _dense_rank(phi * bound + phi[:, after], bound * bound)
     rows, elements = (phi == 0).nonzero().unbind(1)
     return rows, elements
 

@@ -25,7 +25,7 @@ def test_element_zero_is_the_identity_and_elements_are_indices(name: str) -> Non
     assert isinstance(group, FiniteGroup)
 
 
-@pytest.mark.parametrize("name", ["C_5", "D_4", "S_3", "P4M(3)", "Cyclic(3) x Cyclic(4) #3"])
+@pytest.mark.parametrize("name", ["C_5", "D_4", "S_3", "P4M(3)", "Cyclic(n=3) x Cyclic(n=4) #3"])
 def test_compose_and_inverse_broadcast(name: str) -> None:
     group = GROUPS[name]
     g, h = group.sample((4, 1, 2)), group.sample((3, 1))

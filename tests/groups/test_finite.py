@@ -82,6 +82,7 @@ def test_tables_are_equal_iff_they_agree() -> None:
     assert repr(klein) == "TableGroup(order=4)"
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -123,6 +124,7 @@ def test_bad_permutations_are_an_error(generators: list[list[int]], message: str
             make(generators)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("generators", "message"),
     [

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sympe.experiments import runs
-from sympe.experiments.ising.config import ENCODINGS, PRESETS, Encoding, IsingConfig, Preset, Variant
+from sympe.experiments.ising.config import ENCODINGS, PRESETS, IsingConfig
 from sympe.experiments.ising.data import evaluation_set
 from sympe.experiments.ising.evaluation import evaluate, show
 from sympe.experiments.ising.figures import draw_figures
@@ -22,11 +22,11 @@ ROW_KEYS = ("encoding", "seed", "energy_gap", "exact_fraction", "per_phase", "pa
 
 
 def preset_configs(
-    preset: Preset,
+    preset: str,
     *,
-    encodings: Sequence[Encoding] | None = None,
+    encodings: Sequence[str] | None = None,
     seeds: int | None = None,
-    variant: Variant | None = None,
+    variant: str | None = None,
     size: int | None = None,
 ) -> list[IsingConfig]:
     """The rows of a preset; every argument that is given replaces the preset's own choice.
@@ -48,8 +48,8 @@ def preset_configs(
     base = IsingConfig()
     if preset == "smoke":
         base = dataclasses.replace(base, steps=20, batch=8, channels=4, blocks=1)
-    short: tuple[Encoding, ...] = ("none", "noise", "haar", "sympe")
-    plan: list[tuple[Variant, int, Sequence[Encoding], int]] = {
+    short = ("none", "noise", "haar", "sympe")
+    plan: list[tuple[str, int, Sequence[str], int]] = {
         "smoke": [("wide", 4, ENCODINGS, 1)],
         "demo": [("wide", 10, short, 1)],
         "full": [
@@ -59,7 +59,7 @@ def preset_configs(
             ("supercell", 10, ENCODINGS, 1),
             ("glass", 10, ENCODINGS, 1),
         ],
-    }[preset]  # type: ignore[assignment]
+    }[preset]
     if variant is not None or size is not None:
         chosen, default_size, chosen_encodings, chosen_seeds = plan[0]
         plan = [(variant or chosen, size or default_size, chosen_encodings, chosen_seeds)]
@@ -113,12 +113,12 @@ def evaluate_run(run: Path) -> dict[str, Any]:
 
 
 def compare(
-    preset: Preset,
+    preset: str,
     out: Path,
     *,
-    encodings: Sequence[Encoding] | None = None,
+    encodings: Sequence[str] | None = None,
     seeds: int | None = None,
-    variant: Variant | None = None,
+    variant: str | None = None,
     size: int | None = None,
     jobs: int = 2,
     cluster: str | None = None,
@@ -167,7 +167,7 @@ def compare(
     return summary
 
 
-def report(preset: Preset, configs: Sequence[IsingConfig], out: Path) -> dict[str, Any]:
+def report(preset: str, configs: Sequence[IsingConfig], out: Path) -> dict[str, Any]:
     """Write summary, table and figures from the rows that are there; missing rows are named as missing."""
     rows = [row for config in configs if (row := runs.finished_row(config, out)) is not None]
     missing = [config.name for config in configs if runs.finished_row(config, out) is None]

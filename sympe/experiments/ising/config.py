@@ -22,8 +22,8 @@ class IsingConfig:
     """One row of the comparison: everything that decides its numbers.
 
     Arguments:
-        encoding: what breaks the symmetry.
-        variant: the distribution of Hamiltonians (:mod:`~sympe.experiments.ising.data`).
+        encoding: what breaks the symmetry, one of ENCODINGS.
+        variant: the distribution of Hamiltonians, one of VARIANTS (:mod:`~sympe.experiments.ising.data`).
         size: L, the side of the lattice.
         seed: of the initial weights, the training Hamiltonians and the draws of the encoding.
         steps: optimiser steps, the same for every row.
@@ -31,29 +31,33 @@ class IsingConfig:
         channels: regular features a layer; a relaxed network gets fewer, so that it has about as many parameters.
         blocks: residual blocks.
         encoding_channels: channels of the encoding: of v, of the noise, or of zeros.
-        encoding_scale: standard deviation of v at the start.
+        encoding_scale: standard deviation of v at the start, and of the noise.
+        coupling_scale: couplings and field are multiplied by this before they enter the network.
         learning_rate: peak of the one-cycle schedule of Adam.
         encoding_rate: the learning rate of v over that of the network.
         warmup: share of the steps before the peak.
+        gradient_clip: largest norm of the gradient of all parameters together.
         code_version: see :data:`CODE_VERSION`.
 
     Raises:
         ValueError: if a name is unknown or a number is out of range.
     """
 
-    encoding: Encoding = "sympe"
-    variant: Variant = "wide"
+    encoding: str = "sympe"
+    variant: str = "wide"
     size: int = 10
     seed: int = 0
-    steps: int = 2000
+    steps: int = 1500
     batch: int = 32
     channels: int = 16
     blocks: int = 3
     encoding_channels: int = 4
-    encoding_scale: float = 1.0
-    learning_rate: float = 1e-2
+    encoding_scale: float = 3.0
+    coupling_scale: float = 6.0
+    learning_rate: float = 5e-3
     encoding_rate: float = 1.0
     warmup: float = 0.3
+    gradient_clip: float = 1.0
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
@@ -65,7 +69,7 @@ class IsingConfig:
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("encoding_scale", "learning_rate", "encoding_rate"):
+        for name in ("encoding_scale", "coupling_scale", "learning_rate", "encoding_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if not 0 < self.warmup < 1:

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sympe.experiments.ising.config import VARIANTS, Variant
+from sympe.experiments.ising.config import VARIANTS
 from sympe.experiments.ising.hamiltonian import uniform_fields
 
 Fields = Float[Tensor, "batch 3 L L"]
@@ -23,7 +23,7 @@ def seeded(*key: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
 
 
-def sample_hamiltonians(variant: Variant, count: int, size: int, *, generator: torch.Generator) -> Fields:
+def sample_hamiltonians(variant: str, count: int, size: int, *, generator: torch.Generator) -> Fields:
     r"""Draw Hamiltonians as fields: the couplings along x, those along y, and the field h.
 
     - ``paper``: Jx = 1, Jy ~ U(-3, 3), h ~ U(0, 2), then Jx and Jy swapped with probability 1/2 (a quarter turn).
@@ -46,26 +46,26 @@ def sample_hamiltonians(variant: Variant, count: int, size: int, *, generator: t
         jx = torch.ones(count)
         if variant == "wide":
             jx = torch.randint(2, (count,), generator=generator) * 2.0 - 1
-        jy, h = between(-3, 3), between(0, 2)
+        jy, h = between(-3.0, 3.0), between(0.0, 2.0)
         turned = torch.rand(count, generator=generator) < 0.5
         return uniform_fields(torch.where(turned, jy, jx), torch.where(turned, jx, jy), h, size)
     if variant == "supercell":
         if size % 2:
             raise ValueError(f"size: a 2 x 2 supercell needs an even lattice, got {size}")
-        bonds = between(-1, 1, 2, 2, 2).tile(1, 1, size // 2, size // 2)
-        h = between(0, 1, 1, 1, 1).expand(count, 1, size, size)
+        bonds = between(-1.0, 1.0, 2, 2, 2).tile(1, 1, size // 2, size // 2)
+        h = between(0.0, 1.0, 1, 1, 1).expand(count, 1, size, size)
     else:
-        bonds = between(-1, 1, 2, size, size)
+        bonds = between(-1.0, 1.0, 2, size, size)
         h = torch.zeros(count, 1, size, size)
     return torch.cat([bonds, h], 1)
 
 
-def evaluation_set(variant: Variant, count: int, size: int) -> Fields:
+def evaluation_set(variant: str, count: int, size: int) -> Fields:
     """The Hamiltonians on which rows are compared: always the same ones, never used in training or tuning."""
     return sample_hamiltonians(variant, count, size, generator=seeded(0, EVALUATION, VARIANTS.index(variant), size))
 
 
-def validation_set(variant: Variant, count: int, size: int) -> Fields:
+def validation_set(variant: str, count: int, size: int) -> Fields:
     """Other Hamiltonians, on which recipes are chosen."""
     return sample_hamiltonians(variant, count, size, generator=seeded(0, VALIDATION, VARIANTS.index(variant), size))
 
@@ -82,8 +82,8 @@ class TrainingStream(Dataset[tuple[int, Tensor]]):
         rank: which device this is.
     """
 
-    def __init__(self, variant: Variant, size: int, *, seed: int, batch: int, steps: range, rank: int = 0) -> None:
-        self.variant: Variant = variant
+    def __init__(self, variant: str, size: int, *, seed: int, batch: int, steps: range, rank: int = 0) -> None:
+        self.variant = variant
         self.size = size
         self.seed = seed
         self.batch = batch

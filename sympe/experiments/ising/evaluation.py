@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -64,9 +64,9 @@ def evaluate(model: IsingModel, config: IsingConfig, *, cache: Path | None = Non
     return metrics
 
 
-def show(model: IsingModel, config: IsingConfig) -> dict[str, np.ndarray[Any, Any]]:
+def show(model: IsingModel, config: IsingConfig) -> dict[str, npt.NDArray[Any]]:
     """What the figures need: sampled spins of a few Hamiltonians, and the gap over the (Jy, h) plane."""
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     if config.is_uniform:
         shown = uniform_fields(*SHOWN.unbind(1), config.size)
     else:

@@ -159,7 +159,7 @@ def _read(path: Path, fields: Float64[np.ndarray, "3 L L"]) -> Float64[np.ndarra
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             known, energy = data["fields"], float(data["energy"])
             spins: Float64[np.ndarray, "L L"] = data["spins"].astype(np.float64)
         if not np.array_equal(known, fields):

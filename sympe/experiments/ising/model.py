@@ -50,13 +50,14 @@ class IsingModel(nn.Module):
             )
         else:
             network = P4MNet(field, channels=config.channels, blocks=config.blocks)
+        self.coupling_scale = config.coupling_scale
         self.model = Encoded(network, build_encoding(config, group, shape))
 
     def forward(
         self, fields: Float[Tensor, "batch 3 L L"], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch L L"]:
         """Give spins in [-1, 1], one draw of the encoding for each Hamiltonian."""
-        logits: Tensor = self.model(fields, generator=generator)
+        logits: Tensor = self.model(self.coupling_scale * fields, generator=generator)
         return torch.tanh(logits.squeeze(1))
 
 
@@ -65,7 +66,7 @@ def build_encoding(config: IsingConfig, group: P4M, shape: tuple[int, int, int])
     if config.encoding in ("none", "relaxed"):
         return NoEncoding(shape)
     if config.encoding == "noise":
-        return NoiseEncoding(shape)
+        return NoiseEncoding(shape, scale=config.encoding_scale)
     return SymPE(build_kernel(config, group), GridAction(group, config.encoding_channels), scale=config.encoding_scale)
 
 
@@ -75,5 +76,5 @@ def build_kernel(config: IsingConfig, group: P4M) -> Kernel:
         return HaarKernel(group)
     if config.encoding == "sympe":
         return OrbitKernel(hamiltonian_action(group))
-    scores = P4MNet(hamiltonian_action, channels=config.channels // 4 or 1, blocks=1, out="regular")
+    scores = P4MNet(hamiltonian_action, channels=max(1, config.channels // 8), blocks=1, out="regular")
     return ScoreKernel(scores, group)

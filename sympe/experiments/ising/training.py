@@ -172,6 +172,7 @@ def train(
     with warnings.catch_warnings():
         # the stream is generated in the main process on purpose
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
         trainer = lightning.Trainer(
             max_epochs=blocks,
@@ -179,6 +180,7 @@ def train(
             devices=devices,
             num_nodes=num_nodes,
             strategy="ddp" if devices * num_nodes > 1 else "auto",
+            gradient_clip_val=config.gradient_clip,
             logger=False,
             enable_progress_bar=progress_bar,
             enable_model_summary=False,

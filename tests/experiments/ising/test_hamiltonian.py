@@ -41,7 +41,7 @@ def uniform_sums(size: int) -> Tensor:
     n = size**2
     s = 1 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).reshape(-1, size, size)
     sums = [(s * np.roll(s, -1, 1)).sum((1, 2)), (s * np.roll(s, -1, 2)).sum((1, 2)), s.sum((1, 2))]
-    return torch.from_numpy(np.unique(np.stack(sums, 1), axis=0)) / n
+    return torch.from_numpy(np.unique(np.stack(sums, 1), axis=0)).double() / n
 
 
 def coupling_grid(*axes: Tensor) -> Tensor:
