@@ -22,7 +22,9 @@ def main() -> None:
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
         fields = sample_hamiltonians("wide", config.batch, config.size, generator=torch.Generator().manual_seed(0))
 
-        def step(model: IsingModel = model, fields: torch.Tensor = fields, optimizer: torch.optim.Adam = optimizer) -> None:
+        def step(
+            model: IsingModel = model, fields: torch.Tensor = fields, optimizer: torch.optim.Adam = optimizer
+        ) -> None:
             optimizer.zero_grad()
             energy_per_spin(fields, model(fields)).mean().backward()
             optimizer.step()

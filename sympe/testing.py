@@ -49,9 +49,7 @@ class KernelLike(Protocol):
         """The entropy of g given ``x``."""
 
 
-def assert_group_laws(
-    group: FiniteGroup, *, max_elements: int = 200, seed: int = 0, false_alarm: float = 1e-6
-) -> None:
+def assert_group_laws(group: FiniteGroup, *, max_elements: int = 200, seed: int = 0, false_alarm: float = 1e-6) -> None:
     """Check that ``group`` is a group, that its generators generate it, and that ``sample`` is uniform.
 
     Up to ``max_elements`` elements, closure, identity, inverses and associativity are checked for all of them, else for
@@ -87,9 +85,7 @@ def assert_group_laws(
         _require_fit(counts, torch.full((group.order,), 1 / group.order), false_alarm, "sample() is not uniform")
 
 
-def assert_action_laws(
-    action: Action, *, max_elements: int = 200, seed: int = 0, tolerance: float = 1e-4
-) -> None:
+def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0, tolerance: float = 1e-4) -> None:
     """Check that ``action`` is a linear left action, differentiable in x, and that ``source`` tells the same.
 
     Raises:

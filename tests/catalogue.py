@@ -24,9 +24,7 @@ from sympe.groups import P4M, Cyclic, Dihedral, FiniteGroup, Product, generate_m
 from tests import oracles
 
 QUATERNION_PERMUTATIONS = [[1, 2, 3, 0, 5, 6, 7, 4], [4, 7, 6, 5, 2, 1, 0, 3]]
-QUATERNION_MATRICES = [
-    torch.from_numpy(oracles.left_multiplication(q)) for q in ((0, 1, 0, 0), (0, 0, 1, 0))
-]
+QUATERNION_MATRICES = [torch.from_numpy(oracles.left_multiplication(q)) for q in ((0, 1, 0, 0), (0, 0, 1, 0))]
 
 
 def symmetric_generators(degree: int) -> list[list[int]]:

@@ -73,9 +73,7 @@ class MatrixAction(Action):
         """Raise: a matrix does not permute entries."""
         raise TypeError("MatrixAction does not permute entries, so it has no source")
 
-    def __call__(
-        self, g: Int64[Tensor, "*#batch"], x: Float[Tensor, "*#batch dim"]
-    ) -> Float[Tensor, "*batch dim"]:
+    def __call__(self, g: Int64[Tensor, "*#batch"], x: Float[Tensor, "*#batch dim"]) -> Float[Tensor, "*batch dim"]:
         """The product M_g x."""
         self.check(x)
         return (self._matrices.to(x)[g.to(x.device)] @ x.unsqueeze(-1)).squeeze(-1)

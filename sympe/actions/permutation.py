@@ -34,13 +34,9 @@ class PermutationAction(EntryAction):
                 [[20, 30, 10]]])
     """
 
-    def __init__(
-        self, group: FiniteGroup, permutations: Int64[Tensor, "order degree"], channels: int = 1
-    ) -> None:
+    def __init__(self, group: FiniteGroup, permutations: Int64[Tensor, "order degree"], channels: int = 1) -> None:
         if permutations.ndim != 2 or len(permutations) != group.order:
-            raise ValueError(
-                f"permutations: expected shape ({group.order}, degree), got {tuple(permutations.shape)}"
-            )
+            raise ValueError(f"permutations: expected shape ({group.order}, degree), got {tuple(permutations.shape)}")
         if channels < 1:
             raise ValueError(f"channels: expected at least 1, got {channels}")
         degree = permutations.shape[1]

@@ -255,7 +255,11 @@ def _git_commit() -> str | None:
             ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True, check=True
         ).stdout.strip()
         dirty = subprocess.run(
-            ["git", "status", "--porcelain", "--", str(here.parent)], cwd=here, capture_output=True, text=True, check=True
+            ["git", "status", "--porcelain", "--", str(here.parent)],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None

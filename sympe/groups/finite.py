@@ -196,9 +196,7 @@ def generate_permutations(generators: Sequence[Sequence[int]]) -> Int64[Tensor, 
     return _close(_permutation_tensor(generators), lambda a, b: a.gather(-1, b.expand_as(a)), 0.0)[0]
 
 
-def generate_matrices(
-    generators: Sequence[Tensor], *, tolerance: float = 1e-6
-) -> Float[Tensor, "order dim dim"]:
+def generate_matrices(generators: Sequence[Tensor], *, tolerance: float = 1e-6) -> Float[Tensor, "order dim dim"]:
     """All matrices that ``generators`` generate, identity first, breadth first.
 
     Raises:
@@ -240,9 +238,7 @@ def _matrix_tensor(generators: Sequence[Tensor]) -> Tensor:
     return matrices
 
 
-def _close(
-    generators: Tensor, multiply: Callable[[Tensor, Tensor], Tensor], tolerance: float
-) -> tuple[Tensor, Tensor]:
+def _close(generators: Tensor, multiply: Callable[[Tensor, Tensor], Tensor], tolerance: float) -> tuple[Tensor, Tensor]:
     """Close ``generators`` under ``multiply``: the elements, breadth first, and their Cayley table."""
     if generators.is_floating_point():
         identity = torch.eye(generators.shape[-1], dtype=generators.dtype)

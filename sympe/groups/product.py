@@ -93,6 +93,4 @@ class Product(FiniteGroup):
 
     def inverse(self, g: Int64[Tensor, "*batch"]) -> Int64[Tensor, "*batch"]:
         """The inverse of ``g``, factor by factor."""
-        return self.pack(
-            *(factor.inverse(a) for factor, a in zip(self.factors, self.components(g), strict=True))
-        )
+        return self.pack(*(factor.inverse(a) for factor, a in zip(self.factors, self.components(g), strict=True)))

@@ -39,9 +39,7 @@ class RelaxedKernel(Kernel):
     """A kernel that is trained: its samples also come as weights on the group that pass gradients to it."""
 
     @abc.abstractmethod
-    def sample_weights(
-        self, x: Tensor, *, generator: torch.Generator | None = None
-    ) -> Float[Tensor, "batch order"]:
+    def sample_weights(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch order"]:
         """One-hot samples of g in value; in gradient, the probabilities (straight-through)."""
 
 

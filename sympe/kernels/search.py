@@ -242,7 +242,5 @@ def _candidate_steps(group: FiniteGroup) -> Tensor:
 def _unique_in_order(entries: Tensor) -> Tensor:
     """Drop all but the first occurrence of each number."""
     values, inverse = entries.unique(return_inverse=True)
-    first = torch.full((len(values),), len(entries)).scatter_reduce_(
-        0, inverse, torch.arange(len(entries)), "amin"
-    )
+    first = torch.full((len(values),), len(entries)).scatter_reduce_(0, inverse, torch.arange(len(entries)), "amin")
     return entries[first.sort().values]

@@ -122,9 +122,7 @@ class GroupConv(nn.Module):
     def forward(self, x: Float[Tensor, "batch channels 8 L L"]) -> Float[Tensor, "batch out 8 L L"]:
         """Correlate on the group."""
         if x.ndim != 5 or x.shape[1] != self.in_channels or x.shape[2] != POINTS:
-            raise ValueError(
-                f"x: expected shape (batch, {self.in_channels}, {POINTS}, L, L), got {tuple(x.shape)}"
-            )
+            raise ValueError(f"x: expected shape (batch, {self.in_channels}, {POINTS}, L, L), got {tuple(x.shape)}")
         size = self.kernel_size
         filters = self.weight[:, :, self.table].transpose(1, 2)  # out, orientation, in, (8, size, size)
         filters = filters.reshape(-1, self.in_channels * POINTS, size, size)

@@ -65,7 +65,9 @@ def test_parts_of_different_groups_are_an_error() -> None:
 
 def test_parts_that_cannot_be_joined_are_an_error() -> None:
     group = P4M(3)
-    with pytest.raises(ValueError, match=r"parts: expected shapes that differ in the first dimension only, got .*\(1, 8, 3, 3\)"):
+    with pytest.raises(
+        ValueError, match=r"parts: expected shapes that differ in the first dimension only, got .*\(1, 8, 3, 3\)"
+    ):
         DirectSum(GridAction(group), RegularAction(group))
 
 
@@ -92,6 +94,10 @@ def test_signs_and_points_of_one_group_join() -> None:
     group = Cyclic(2)
     flip = MatrixAction(group, torch.tensor([1.0, -1.0]).view(2, 1, 1))
     points = PermutationAction(group, torch.tensor([[0, 1], [1, 0]]))
-    assert DirectSum(flip, TrivialAction(group, (2,)))(torch.tensor(1), torch.tensor([1.0, 2, 3])).tolist() == [-1, 2, 3]
+    assert DirectSum(flip, TrivialAction(group, (2,)))(torch.tensor(1), torch.tensor([1.0, 2, 3])).tolist() == [
+        -1,
+        2,
+        3,
+    ]
     with pytest.raises(ValueError, match="parts: expected shapes"):
         DirectSum(flip, points)

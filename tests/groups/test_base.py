@@ -31,9 +31,7 @@ def test_compose_and_inverse_broadcast(name: str) -> None:
     g, h = group.sample((4, 1, 2)), group.sample((3, 1))
     products = group.compose(g, h)
     assert products.shape == (4, 3, 2)
-    expected = [
-        [[int(group.compose(g[i, 0, k], h[j, 0])) for k in range(2)] for j in range(3)] for i in range(4)
-    ]
+    expected = [[[int(group.compose(g[i, 0, k], h[j, 0])) for k in range(2)] for j in range(3)] for i in range(4)]
     assert products.tolist() == expected
     assert group.inverse(g).shape == (4, 1, 2)
 

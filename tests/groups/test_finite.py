@@ -55,7 +55,9 @@ def test_generated_matrices_multiply_as_the_group_composes() -> None:
 
 
 def test_signed_permutations_are_all_symmetries_of_a_cube() -> None:
-    matrices = generate_matrices([torch.eye(3)[[1, 0, 2]], torch.eye(3)[[1, 2, 0]], torch.diag(torch.tensor([-1.0, 1, 1]))])
+    matrices = generate_matrices(
+        [torch.eye(3)[[1, 0, 2]], torch.eye(3)[[1, 2, 0]], torch.diag(torch.tensor([-1.0, 1, 1]))]
+    )
     found = {tuple(m.int().flatten().tolist()) for m in matrices}
     expected = set()
     for p in itertools.permutations(range(3)):

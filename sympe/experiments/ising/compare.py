@@ -18,7 +18,16 @@ from sympe.experiments.ising.figures import draw_figures
 from sympe.experiments.ising.hamiltonian import PHASES
 from sympe.experiments.ising.training import load, train
 
-ROW_KEYS = ("encoding", "seed", "energy_gap", "exact_fraction", "per_phase", "parameters", "train_seconds", "encoding_seconds")
+ROW_KEYS = (
+    "encoding",
+    "seed",
+    "energy_gap",
+    "exact_fraction",
+    "per_phase",
+    "parameters",
+    "train_seconds",
+    "encoding_seconds",
+)
 
 
 def preset_configs(
@@ -157,9 +166,7 @@ def compare(
         runs.prepare_run(config, out)
     if train_missing:
         try:
-            runs.run_rows(
-                train_row, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {}
-            )
+            runs.run_rows(train_row, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
         finally:
             summary = report(preset, configs, out)
     else:
@@ -195,13 +202,24 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             "",
         ]
         phases = [p for p in PHASES if any(p in row["per_phase"] for row in some)]
-        heads = ["encoding", "seeds", "gap", "exact", *(f"gap: {p}" for p in phases), "parameters", "training s", "encoding s"]
+        heads = [
+            "encoding",
+            "seeds",
+            "gap",
+            "exact",
+            *(f"gap: {p}" for p in phases),
+            "parameters",
+            "training s",
+            "encoding s",
+        ]
         lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
         for encoding in [e for e in ENCODINGS if any(row["encoding"] == e for row in some)]:
             own = [row for row in some if row["encoding"] == encoding]
             cells = [encoding, str(len(own)), _spread(own, "energy_gap"), _spread(own, "exact_fraction")]
             for phase in phases:
-                cells.append(f"{np.mean([row['per_phase'][phase]['energy_gap'] for row in own if phase in row['per_phase']]):.4f}")
+                cells.append(
+                    f"{np.mean([row['per_phase'][phase]['energy_gap'] for row in own if phase in row['per_phase']]):.4f}"
+                )
             cells += [
                 f"{own[0]['parameters']:,}",
                 f"{np.mean([row['train_seconds'] for row in own]):.0f}",

@@ -55,8 +55,13 @@ def phase_map(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
     names = [e for e in ENCODINGS if e in arrays]
     keys = [k for k in ("map_+1", "map_-1") if k in arrays[names[0]]]
     figure, axes = plt.subplots(
-        len(keys), len(names), figsize=(1.2 + 2.3 * len(names), 0.9 + 2.1 * len(keys)), sharex=True, sharey=True,
-        squeeze=False, layout="constrained",
+        len(keys),
+        len(names),
+        figsize=(1.2 + 2.3 * len(names), 0.9 + 2.1 * len(keys)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     norm = mpl.colors.LogNorm(SMALLEST_GAP, 5)
     extent = (float(MAP_JY[0]), float(MAP_JY[-1]), float(MAP_H[0]), float(MAP_H[-1]))

@@ -248,9 +248,7 @@ def _cut(fields: Float64[np.ndarray, "3 L L"]) -> Float64[np.ndarray, "L L"]:
     assert L >= 3
     n, m = L**2, 2 * L**2
     site = np.arange(n).reshape(L, L)
-    ends = np.stack(
-        [np.tile(site.ravel(), 2), np.concatenate([np.roll(site, -1, k).ravel() for k in (0, 1)])]
-    )
+    ends = np.stack([np.tile(site.ravel(), 2), np.concatenate([np.roll(site, -1, k).ravel() for k in (0, 1)])])
     weight = np.concatenate([B.ravel(), C.ravel()])
     # Variables: y of the m edges, then x of the n sites, 1 where the spin is down. Energy: cost @ (y, x) + constant.
     cost, constant = 2 * np.concatenate([weight, h.ravel()]), -weight.sum() - h.sum()
@@ -282,9 +280,7 @@ def _cut(fields: Float64[np.ndarray, "3 L L"]) -> Float64[np.ndarray, "L L"]:
     spins: Float64[np.ndarray, "L L"] = 1.0 - 2.0 * (result.x[m:].reshape(L, L) > 0.5)
     gap = _energy(fields, spins) * n - (result.mip_dual_bound + constant)
     if gap > _TOLERANCE:
-        raise RuntimeError(
-            f"HiGHS did not prove optimality at L = {L}: gap {gap:.3g} in units of the largest coupling"
-        )
+        raise RuntimeError(f"HiGHS did not prove optimality at L = {L}: gap {gap:.3g} in units of the largest coupling")
     return spins
 
 

@@ -188,7 +188,13 @@ def train(
             use_distributed_sampler=False,
             callbacks=[
                 Progress(run),
-                ModelCheckpoint(dirpath=run, filename="last", save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False),
+                ModelCheckpoint(
+                    dirpath=run,
+                    filename="last",
+                    save_top_k=1,
+                    save_on_train_epoch_end=True,
+                    enable_version_counter=False,
+                ),
             ],
         )
         trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=False)

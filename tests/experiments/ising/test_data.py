@@ -84,7 +84,11 @@ def test_bad_input(arguments, message):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("encoding", "magic", "encoding: expected one of none, noise, haar, relaxed, sympe, sympe-learned; got 'magic'"),
+        (
+            "encoding",
+            "magic",
+            "encoding: expected one of none, noise, haar, relaxed, sympe, sympe-learned; got 'magic'",
+        ),
         ("variant", "snow", "variant: expected one of paper, wide, supercell, glass; got 'snow'"),
         ("steps", 0, "steps: expected at least 1, got 0"),
         ("learning_rate", -1.0, "learning_rate: expected a positive number, got -1.0"),

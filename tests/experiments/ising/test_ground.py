@@ -69,9 +69,7 @@ def test_ground_energies_of_equal_couplings_of_either_sign_are_brute_force() -> 
         for jx, jy, h in itertools.product([-1.0, 0.0, 1.0], [-0.6, 0.6], [-0.5, 0.0, 3.0]):
             fields = uniform_fields(*torch.tensor([[jx], [jy], [h]]), size)
             expected = brute_force(fields[0])
-            assert ground_energies(fields).item() == pytest.approx(
-                expected, abs=1e-6
-            )  # couplings in single precision
+            assert ground_energies(fields).item() == pytest.approx(expected, abs=1e-6)  # couplings in single precision
             assert solved(ground._transfer, fields.double()).item() == pytest.approx(expected, abs=1e-14)
 
 
@@ -84,9 +82,7 @@ def test_all_zero_couplings() -> None:
 @pytest.mark.parametrize("size", [5, 6])
 def test_transfer_matrix_and_cutting_planes_agree(size: int, kind: str) -> None:
     fields = hamiltonians(kind, 4, size)
-    torch.testing.assert_close(
-        solved(ground._transfer, fields), solved(ground._cut, fields), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(solved(ground._transfer, fields), solved(ground._cut, fields), rtol=0, atol=1e-12)
 
 
 @pytest.mark.slow
@@ -95,9 +91,7 @@ def test_transfer_matrix_and_cutting_planes_agree_on_many(size: int) -> None:
     fields = torch.cat([hamiltonians(kind, 2, size, seed=size) for kind in KINDS])
     if size % 2:
         fields = torch.cat([fields, *(odd_antiferromagnet(size, h) for h in (0.0, 0.3, 2.0))])
-    torch.testing.assert_close(
-        solved(ground._transfer, fields), solved(ground._cut, fields), rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(solved(ground._transfer, fields), solved(ground._cut, fields), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [6, 8])
@@ -122,9 +116,7 @@ def test_closed_form_is_not_used_on_an_odd_lattice(size: int) -> None:
 
 def test_large_constant_fields_take_no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ground, "_solve", None)
-    couplings = torch.tensor(
-        [[1, 0.5, -0.1], [1, -2, 0.3], [-2, 1, 0.3], [-1, -1, -0.4]], dtype=torch.float64
-    )
+    couplings = torch.tensor([[1, 0.5, -0.1], [1, -2, 0.3], [-2, 1, 0.3], [-1, -1, -0.4]], dtype=torch.float64)
     fields = uniform_fields(*couplings.unbind(1), 64)
     expected, phase = closed_form(*couplings.unbind(1))
     assert phase.tolist() == [0, 1, 2, 3]
@@ -192,9 +184,7 @@ def test_ground_energy_scales_with_the_couplings(size: int, scale: float) -> Non
 
 def test_violated_cycles_are_those_that_no_cut_has() -> None:
     site = np.arange(25).reshape(5, 5)
-    ends = np.stack(
-        [np.tile(site.ravel(), 2), np.concatenate([np.roll(site, -1, k).ravel() for k in (0, 1)])]
-    )
+    ends = np.stack([np.tile(site.ravel(), 2), np.concatenate([np.roll(site, -1, k).ravel() for k in (0, 1)])])
     spins = hamiltonians("signs", 1, 5)[0, 0].numpy().ravel()
     cut = (spins[ends[0]] != spins[ends[1]]).astype(float)
     assert ground._violated_cycles(cut, ends, 25) == set()
@@ -334,9 +324,7 @@ def test_no_change_of_a_byte_gives_a_wrong_number(tmp_path: Path) -> None:
     noticed, places = 0, range(0, len(content), 5)
     for i in places:
         path.write_bytes(content[:i] + bytes([content[i] ^ 255]) + content[i + 1 :])
-        with warnings.catch_warnings(
-            record=True
-        ) as caught:  # the archive has bytes without meaning, such as its dates
+        with warnings.catch_warnings(record=True) as caught:  # the archive has bytes without meaning, such as its dates
             warnings.simplefilter("always")
             assert torch.equal(ground_energies(fields, cache=tmp_path), expected)
         assert all(warning.category is UserWarning for warning in caught)
@@ -409,9 +397,7 @@ def test_lattices_that_are_too_large_are_named() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("_TIME_LIMIT", 0.0), ("_TOLERANCE", -1.0)])
-def test_an_optimum_without_proof_is_an_error(
-    name: str, value: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_optimum_without_proof_is_an_error(name: str, value: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ground, name, value)
     with pytest.raises(RuntimeError, match="HiGHS did not prove optimality"):
         ground_energies(hamiltonians("glass", 1, 11))

@@ -160,9 +160,7 @@ def test_closed_form_is_wrong_on_an_odd_lattice() -> None:
 
 
 def test_closed_form_takes_the_first_phase_of_the_minimum() -> None:
-    couplings = torch.tensor(
-        [[0, 0, 0], [1, 0, 0], [0, -1, 0], [-1, 0, 0], [-1, -1, 2], [-1, -1, 4], [0.5, -0.5, 1]]
-    )
+    couplings = torch.tensor([[0, 0, 0], [1, 0, 0], [0, -1, 0], [-1, 0, 0], [-1, -1, 2], [-1, -1, 4], [0.5, -0.5, 1]])
     energy, phase = closed_form(*couplings.unbind(1))
     assert phase.tolist() == [0, 0, 1, 2, 3, 0, 0]
     assert energy.tolist() == [0, -1, -1, -1, -2, -2, -1]
