@@ -1,4 +1,4 @@
-"""What an encoding costs in a training step of the Ising model (one thread, L = 10, the config of the experiment)"""
+"""What an encoding costs in a training step of the Ising model (one thread, L = 10, the config of the experiment)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The exact inversion kernel against writing the orbit down (one thread, batch of 64, nothing cached)
+"""The exact inversion kernel against writing the orbit down (one thread, batch of 64, nothing cached).
 
 Both find C(x) for every input. "Enumeration" builds all g^-1 x and takes the lexicographic minimum column by column.
 """

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def side_by_side(a: Callable[[], object], b: Callable[[], object], *, rounds: int = 7) -> tuple[float, float, float]:
-    """Median milliseconds of ``a`` and of ``b``, and the median over rounds of the ratio a / b, after one warm-up each."""
+    """Median milliseconds of ``a`` and ``b``, and the median over rounds of their ratio, after one warm-up each."""
     a()
     b()
     times = [(_milliseconds(a), _milliseconds(b)) for _ in range(rounds)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -103,7 +104,11 @@ class Evaluate:
         print(json.dumps(evaluate_run(self.run), indent=1))
 
 
-COMMANDS = {"compare ising": CompareIsing, "train ising": TrainIsing, "evaluate": Evaluate}
+COMMANDS: dict[str, Callable[..., Any]] = {
+    "compare ising": CompareIsing,
+    "train ising": TrainIsing,
+    "evaluate": Evaluate,
+}
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ Each check raises an ``AssertionError`` that says which law fails for which elem
 finite groups the checks are exact up to ``max_elements`` elements; larger groups are tested on that many seeded random
 ones. A kernel is anything with ``group``, ``sample``, ``log_prob`` and ``entropy`` (:class:`KernelLike`).
 
-A kernel is *equivariant in distribution* if :math:`\kappa(hg \mid hx) = \kappa(g \mid x)` for all g, h. That is checked by
-enumeration through ``log_prob``; ``sample`` is then held against :math:`\exp(\texttt{log\_prob})` by a seeded chi-square test
-that raises a false alarm with probability ``false_alarm`` for each x.
+A kernel is *equivariant in distribution* if :math:`\kappa(hg \mid hx) = \kappa(g \mid x)` for all g, h. That is
+checked by enumeration through ``log_prob``; ``sample`` is then held against :math:`\exp(\texttt{log\_prob})` by a
+seeded chi-square test that raises a false alarm with probability ``false_alarm`` for each x.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0
     _require(_close(action(g, batch), one_by_one, tolerance), "a batch is not moved element by element")
     leaf = x.clone().requires_grad_()
     weight = torch.randn(action.shape, generator=generator)
-    (gradient,) = torch.autograd.grad((action(g[-1], leaf) * weight).sum(), leaf)
+    moved = action(g[-1], leaf)
+    _require(moved.requires_grad, "not differentiable: g x passes no gradient to x")
+    (gradient,) = torch.autograd.grad((moved * weight).sum(), leaf)
     _require(
         math.isclose(float((gradient * y).sum()), float((action(g[-1], y) * weight).sum()), rel_tol=0, abs_tol=1e-2),
         "the gradient in x is not the adjoint of the action",
@@ -138,6 +140,7 @@ def assert_equivariant(
 
     Raises:
         AssertionError: names the element and the size of the violation.
+        ValueError: if the batch is empty.
 
     Example:
         >>> import torch
@@ -146,6 +149,7 @@ def assert_equivariant(
         >>> fields = GridAction(P4M(4))
         >>> assert_equivariant(torch.relu, fields, fields, torch.randn(2, 1, 4, 4))
     """
+    _check_not_empty(x)
     with torch.no_grad():
         y = function(x)
         for g in _some_elements(action_in.group, max_elements, seed):
@@ -173,6 +177,7 @@ def assert_equivariant_in_distribution(
 
     Raises:
         AssertionError: names the input, the element and the violation.
+        ValueError: if the batch is empty.
 
     Example:
         >>> import torch
@@ -182,6 +187,7 @@ def assert_equivariant_in_distribution(
         >>> fields = GridAction(P4M(2))
         >>> assert_equivariant_in_distribution(OrbitKernel(fields), fields, torch.eye(2).expand(1, 1, 2, 2))
     """
+    _check_not_empty(x)
     group = kernel.group
     _require(group == action.group, f"the kernel is on {group!r}, the action is of {action.group!r}")
     every = group.elements()
@@ -202,13 +208,13 @@ def assert_equivariant_in_distribution(
                 f"for h = {int(h)}, g = {g}",
             )
         for row, one in enumerate(x):
-            g = kernel.sample(one.expand(draws, *one.shape), generator=generator)
+            drawn = kernel.sample(one.expand(draws, *one.shape), generator=generator)
             _require(
-                g.shape == (draws,) and bool(((g >= 0) & (g < group.order)).all()),
+                drawn.shape == (draws,) and bool(((drawn >= 0) & (drawn < group.order)).all()),
                 f"x[{row}]: sample() does not give one element a row",
             )
             message = f"x[{row}]: sample() does not follow log_prob()"
-            _require_fit(g.bincount(minlength=group.order), p[row], false_alarm, message)
+            _require_fit(drawn.bincount(minlength=group.order), p[row], false_alarm, message)
 
 
 def _probabilities(kernel: KernelLike, x: Tensor) -> Float[Tensor, "batch order"]:
@@ -233,6 +239,11 @@ def _generated(group: FiniteGroup) -> int:
         size = int(inside.sum())
         inside[group.compose(inside.nonzero(), generators).flatten()] = True
     return size
+
+
+def _check_not_empty(x: Tensor) -> None:
+    if len(x) == 0:
+        raise ValueError("x: expected at least one input, got an empty batch")
 
 
 def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:

@@ -113,4 +113,5 @@ class EntryAction(Action):
         entries = torch.arange(self.size, device=x.device)
         source = self.source(g.to(x.device).unsqueeze(-1), entries)
         source, flat = torch.broadcast_tensors(source, x.reshape(*batch, self.size))
-        return flat.gather(-1, source).reshape(*source.shape[:-1], *self.shape)
+        moved: Tensor = flat.gather(-1, source)
+        return moved.reshape(*source.shape[:-1], *self.shape)

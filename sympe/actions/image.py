@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
@@ -61,5 +60,4 @@ class ImageAction(EntryAction):
         h = self._group.inverse(g)
         channel, a, b = entry // side**2, entry // side % side, entry % side
         x, y = point_act(h // n, h % n * (4 // n), 2 * a - side + 1, 2 * b - side + 1)
-        x, y = torch.broadcast_tensors(x, y)
         return (channel * side + (x + side - 1) // 2) * side + (y + side - 1) // 2

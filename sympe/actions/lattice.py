@@ -7,7 +7,6 @@ the bond between the images of its ends, so a rotation swaps the two channels *a
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 

@@ -40,7 +40,8 @@ class MatrixAction(Action):
             or not matrices.is_floating_point()
         ):
             raise ValueError(
-                f"matrices: expected floats of shape ({group.order}, dim, dim), got {matrices.dtype} {tuple(matrices.shape)}"
+                f"matrices: expected floats of shape ({group.order}, dim, dim), "
+                f"got {matrices.dtype} {tuple(matrices.shape)}"
             )
         g = group.elements()
         eye = torch.eye(matrices.shape[1], dtype=matrices.dtype)

@@ -13,7 +13,7 @@ from sympe.groups import FiniteGroup, generate_permutations
 
 
 class PermutationAction(EntryAction):
-    r"""A finite group on points by a permutation representation: :math:`(g x)[p_g[i]] = x[i]`, shape ``(channels, degree)``.
+    r"""A finite group on points by permutations: :math:`(g x)[p_g[i]] = x[i]`, shape ``(channels, degree)``.
 
     Arguments:
         group: the group.
@@ -77,7 +77,9 @@ class PermutationAction(EntryAction):
 
 
 class RegularAction(EntryAction):
-    r"""A finite group on functions on itself, :math:`(g \phi)[h] = \phi[g^{-1} h]`, shape ``(channels, *group.layout)``.
+    r"""A finite group on functions on itself: :math:`(g \phi)[h] = \phi[g^{-1} h]`.
+
+    The shape is ``(channels, *group.layout)``.
 
     The regular representation is faithful for every group, so a generic vector in it is free. For
     :class:`~sympe.groups.P4M` the shape is ``(channels, 8, L, L)``.
@@ -149,4 +151,4 @@ class TrivialAction(EntryAction):
 
     def source(self, g: Int64[Tensor, "*#batch"], entry: Int64[Tensor, "*#batch"]) -> Int64[Tensor, "*batch"]:
         """``entry`` itself."""
-        return torch.broadcast_tensors(g, entry)[1]
+        return entry.expand(torch.broadcast_shapes(g.shape, entry.shape))

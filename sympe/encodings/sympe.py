@@ -18,9 +18,9 @@ class SymPE(Encoding):
 
     .. math:: g \sim \kappa(\cdot \mid x), \qquad \text{features} = g\,v .
 
-    The features are equivariant in distribution. If G acts freely on v, they determine g and nothing that an equivariant
-    conditional distribution could express is lost (Proposition 4.1). For a finite group a generic v is free iff the
-    action is faithful; :attr:`is_free` says so at construction, and a warning is given where it is not.
+    The features are equivariant in distribution. If G acts freely on v, they determine g and nothing that an
+    equivariant conditional distribution could express is lost (Proposition 4.1). For a finite group a generic v is
+    free iff the action is faithful; :attr:`is_free` says so at construction, and a warning is given where it is not.
 
     With a :class:`~sympe.kernels.RelaxedKernel` gradients also reach the kernel, through
     :math:`\sum_g w_g\, g v` with straight-through weights w.
@@ -68,8 +68,8 @@ class SymPE(Encoding):
         self.is_free = trivial == 1
         if not self.is_free:
             warnings.warn(
-                f"SymPE: {trivial} elements of {action.group!r} fix every v of shape {action.shape}, so no v is free and "
-                "some symmetries stay unbroken; let v live in a RegularAction",
+                f"SymPE: {trivial} elements of {action.group!r} fix every v of shape {action.shape}, so no v is free "
+                "and some symmetries stay unbroken; let v live in a RegularAction",
                 stacklevel=2,
             )
 
@@ -87,6 +87,7 @@ class SymPE(Encoding):
         if isinstance(self.kernel, RelaxedKernel):
             w = self.kernel.sample_weights(x, generator=generator)
             orbit = self.action(self.kernel.group.elements(device=x.device), self.v)
-            return torch.tensordot(w, orbit, dims=1)
+            mixed: Tensor = torch.tensordot(w, orbit, dims=1)
+            return mixed
         g = self.kernel.sample(x, generator=generator)
         return self.action(g, self.v)

@@ -27,7 +27,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from tqdm import tqdm
@@ -106,7 +106,7 @@ def stored_config_differs(stored: Mapping[str, Any], wanted: Mapping[str, Any]) 
 class RowConfig(Protocol):
     """What this module needs of an experiment's config: a dataclass with a name and a code version."""
 
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def name(self) -> str:
@@ -124,7 +124,7 @@ def prepare_run(config: RowConfig, out: Path) -> Path:
         ValueError: if it was made with another config; nothing is touched then.
     """
     run = out / "runs" / config.name
-    wanted = dataclasses.asdict(config)  # type: ignore[call-overload]
+    wanted = dataclasses.asdict(config)
     if (run / "config.json").exists():
         difference = stored_config_differs(read_json(run / "config.json"), wanted)
         if difference:
@@ -144,7 +144,7 @@ def finished_row(config: RowConfig, out: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     row: dict[str, Any] = read_json(path)
-    difference = stored_config_differs(row["config"], dataclasses.asdict(config))  # type: ignore[call-overload]
+    difference = stored_config_differs(row["config"], dataclasses.asdict(config))
     if difference:
         raise ValueError(f"out: {path} was made with another config ({difference}); choose another --out")
     return row
@@ -203,7 +203,7 @@ def run_rows(
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     else:
-        import submitit  # noqa: PLC0415  (a cluster is optional: submitit is slow to import)
+        import submitit  # slow to import, and only a cluster needs it
 
         executor = submitit.AutoExecutor(out / "jobs", cluster=cluster)
         executor.update_parameters(**cluster_options)
@@ -229,7 +229,7 @@ def _watch(futures: Sequence[Any], configs: Sequence[RowConfig], out: Path) -> N
                     try:
                         future.result()
                         tqdm.write(f"finished {name}")
-                    except Exception as error:  # noqa: BLE001  (the other rows go on; all failures are raised below)
+                    except Exception as error:  # the other rows go on, and all failures are raised below
                         failures.append(f"{name}: {error}")
                         tqdm.write(f"FAILED {name}: {error}")
             bar.n = sum(steps.values())

@@ -12,7 +12,9 @@ from sympe.groups import FiniteGroup
 
 
 class Kernel(abc.ABC):
-    r"""A random group element given x, :math:`g \sim \kappa(\cdot \mid x)`, equivariant: :math:`\kappa(hg \mid hx) = \kappa(g \mid x)`.
+    r"""A random group element given x, :math:`g \sim \kappa(\cdot \mid x)`.
+
+    It is equivariant: :math:`\kappa(hg \mid hx) = \kappa(g \mid x)`.
 
     ``x`` has one batch dimension, then the shape of one input. Nothing is stored on the kernel between calls.
     """

@@ -16,11 +16,13 @@ CHUNK = 2**22
 
 
 class HaarConjugated(Kernel):
-    r"""Haar conjugation of a deterministic map :math:`c: X \to G`: :math:`g = u^{-1} c(u x)` with :math:`u \sim \mathrm{Haar}(G)`.
+    r"""Haar conjugation of a deterministic map :math:`c: X \to G`.
+
+    .. math:: g = u^{-1} c(u x), \qquad u \sim \mathrm{Haar}(G) .
 
     The law of g is equivariant for *every* c, even one that breaks ties by position. If c canonicalizes,
-    :math:`c(x)^{-1}x = \gamma(x)`, then g is uniform on :math:`C(x)`: the inversion kernel. Without u it would not even be
-    equivariant.
+    :math:`c(x)^{-1}x = \gamma(x)`, then g is uniform on :math:`C(x)`: the inversion kernel. Without u it would not
+    even be equivariant.
 
     ``log_prob`` and ``entropy`` are exact: they try every u, at the price of |G| calls of ``canonicalizer`` an input.
 
@@ -65,7 +67,8 @@ class HaarConjugated(Kernel):
 
     def entropy(self, x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         """The exact entropy, in nats."""
-        return torch.special.entr(self._probabilities(x)).sum(1)
+        entropy: Tensor = torch.special.entr(self._probabilities(x)).sum(1)
+        return entropy
 
     def _conjugate(self, u: Tensor, x: Tensor) -> Tensor:
         c = self.canonicalizer(self.action(u, x))
@@ -73,6 +76,9 @@ class HaarConjugated(Kernel):
             raise ValueError(
                 f"canonicalizer: expected int64 elements of shape {tuple(u.shape)}, got {c.dtype} {tuple(c.shape)}"
             )
+        outside = c[(c < 0) | (c >= self.group.order)]
+        if len(outside) > 0:
+            raise ValueError(f"canonicalizer: expected elements in range({self.group.order}), got {int(outside[0])}")
         return self.group.compose(self.group.inverse(u), c)
 
     def _probabilities(self, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from sympe.kernels.base import Kernel
 
 
 class HaarKernel(Kernel):
-    r"""The Haar distribution, :math:`\kappa(g \mid x) = 1 / |G|`, with the most entropy of all kernels, :math:`\log |G|`.
+    r"""The Haar distribution, :math:`\kappa(g \mid x) = 1 / |G|`, with the most entropy of all: :math:`\log |G|`.
 
     Arguments:
         group: the group.

@@ -13,17 +13,18 @@ from sympe.kernels.search import Plan, Support, rank_entries, search_enumerating
 
 
 class OrbitKernel(Kernel):
-    r"""The inversion kernel: uniform on :math:`C(x) = \{g : g^{-1}x = \gamma(x)\}`, exact for any finite group and action.
+    r"""The inversion kernel, exact for any finite group and action: uniform on :math:`\{g : g^{-1}x = \gamma(x)\}`.
 
     .. math:: \kappa(g \mid x) = \frac{1}{|G_x|} \ \text{ for } g \in C(x) = G_x\, c(x), \qquad
               \gamma(x) = \min_{h \in G} h x \ \text{ (lexicographic)}.
 
-    Its entropy is :math:`\log |G_x|`, the least that any equivariant kernel can have. For an action that permutes entries the
-    orbit is never written down (see :mod:`sympe.kernels.search`); for one that mixes them it is, in chunks.
+    Its entropy is :math:`\log |G_x|`, the least that any equivariant kernel can have. For an action that permutes
+    entries the orbit is never written down (see :mod:`sympe.kernels.search`); for one that mixes them it is, in chunks.
 
     Floats are compared through integer ranks: within the entries that the group can exchange, the sorted values start
     a new rank where neighbours differ by more than ``tolerance``. Everything after is exact, so C(x) is a
-    coset of the stabilizer of the ranked x, whatever the noise. Chains of values closer than ``tolerance`` share a rank.
+    coset of the stabilizer of the ranked x, whatever the noise. Chains of values closer than ``tolerance`` share a
+    rank.
 
     Arguments:
         action: the action on x.

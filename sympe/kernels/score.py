@@ -11,11 +11,11 @@ from sympe.kernels.base import RelaxedKernel, uniform
 
 
 class ScoreKernel(nn.Module, RelaxedKernel):
-    r"""A learned kernel from an equivariant network's scores, :math:`\kappa(g \mid x) \propto \exp(s_\varphi(x)[g] / \tau)`.
+    r"""A learned kernel from a network's scores, :math:`\kappa(g \mid x) \propto \exp(s_\varphi(x)[g] / \tau)`.
 
-    Equivariant whenever the scores are functions on the group that move with x, :math:`s(hx)[hg] = s(x)[g]`, as a network
-    into the regular representation gives them. Samples are drawn by Gumbel-max; at :math:`\tau = 0` uniformly over the
-    ties of the largest score. Gradients reach :math:`\varphi` through :meth:`sample_weights`.
+    Equivariant whenever the scores are functions on the group that move with x, :math:`s(hx)[hg] = s(x)[g]`, as a
+    network into the regular representation gives them. Samples are drawn by Gumbel-max; at :math:`\tau = 0` uniformly
+    over the ties of the largest score. Gradients reach :math:`\varphi` through :meth:`sample_weights`.
 
     Arguments:
         network: maps (batch, ...) to scores of shape (batch, *group.layout).
@@ -62,15 +62,15 @@ class ScoreKernel(nn.Module, RelaxedKernel):
         """The score of every element.
 
         Raises:
-            ValueError: if the network gives another number of scores than the group has elements, or NaN.
+            ValueError: if the network gives another number of scores than the group has elements, or NaN or infinity.
         """
         scores: Tensor = self.network(x).flatten(1)
         if scores.shape != (len(x), self.group.order):
             raise ValueError(
                 f"network: expected {self.group.order} scores for each of {len(x)} inputs, got {tuple(scores.shape)}"
             )
-        if bool(scores.isnan().any()):
-            raise ValueError("network: expected finite scores, got NaN")
+        if not bool(scores.isfinite().all()):
+            raise ValueError("network: expected finite scores, got NaN or infinity")
         return scores
 
     def log_probs(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch order"]:
@@ -87,7 +87,7 @@ class ScoreKernel(nn.Module, RelaxedKernel):
     def sample_weights(
         self, x: Float[Tensor, "batch ..."], *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch order"]:
-        r"""One-hot samples whose gradient is that of the probabilities (at temperature 0, of those at temperature 1)."""
+        """One-hot samples with the gradient of the probabilities (at temperature 0, of those at temperature 1)."""
         scores = self.scores(x)
         g = _gumbel_max(self._log_probs(scores.detach()), generator)
         soft = (scores / (self.temperature or 1.0)).softmax(1)

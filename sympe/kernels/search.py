@@ -4,7 +4,8 @@ The canonical form :math:`\gamma(x)` is the lexicographic minimum of the orbit, 
 :math:`C(x) = \{g : g^{-1} x = \gamma(x)\}`. For an action that permutes entries, the numbers
 :math:`(g^{-1}x)[e]` are read in a fixed order of the entries e and never written down for all of G:
 
-1. *Refinement.* Keep the elements whose first entries are smallest, then those whose next ones are, and so on. A generic
+1. *Refinement.* Keep the elements whose first entries are smallest, then those whose next ones are, and so on. A
+generic
    input is down to a handful after one entry.
 2. *Doubling.* A symmetric input keeps :math:`|G_x|` elements to the end, and reading all their entries would cost
    :math:`|G_x| \cdot |x|`. For such inputs, rank *all* elements: let :math:`\varphi_k[g]` rank the block of entries
@@ -84,7 +85,7 @@ class Plan:
         """Find the orbits of the entries and few doublings that reach every entry."""
         group = action.group
         component = torch.full((action.size,), -1)
-        first = []
+        first: list[int] = []
         for entry in range(action.size):
             if component[entry] < 0:
                 component[action.source(group.elements(), torch.tensor(entry))] = len(first)

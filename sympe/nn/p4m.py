@@ -132,8 +132,8 @@ class GroupConv(nn.Module):
 class P4MNet(nn.Module):
     r"""A residual group-convolutional network from fields on a torus to one scalar field (or regular feature).
 
-    Lifting, then residual blocks ``x + conv(sin(x))``, then a read-out: the sine, the mean over the eight point elements,
-    which is a scalar field, and a linear map over channels.
+    Lifting, then residual blocks ``x + conv(sin(x))``, then a read-out: the sine, the mean over the eight point
+    elements, which is a scalar field, and a linear map over channels.
 
     The activation is the sine because the input is a positional code. Networks of rectifiers prefer functions
     that are smooth in their inputs and almost constant over the lattice; sines of inputs of a few units
@@ -166,7 +166,7 @@ class P4MNet(nn.Module):
         if channels < 1 or blocks < 1:
             raise ValueError(f"channels, blocks: expected at least 1, got {channels}, {blocks}")
         self.out = out
-        self.lift = LiftingConv(field, channels)
+        self.lift: nn.Module = LiftingConv(field, channels)
         self.convs = nn.ModuleList(GroupConv(channels, channels) for _ in range(blocks))
         self.read = nn.Linear(channels, 1)
 
@@ -178,7 +178,8 @@ class P4MNet(nn.Module):
         y = y.sin()
         if self.out == "scalar":
             y = y.mean(2, keepdim=True)
-        return torch.einsum("bcpxy,c->bpxy", y, self.read.weight[0]) + self.read.bias
+        out: Tensor = torch.einsum("bcpxy,c->bpxy", y, self.read.weight[0]) + self.read.bias
+        return out
 
 
 def _check_kernel_size(kernel_size: int) -> None:
@@ -194,4 +195,5 @@ def _correlate(x: Tensor, filters: Tensor) -> Tensor:
 
 def _regular(y: Tensor, bias: Tensor) -> Tensor:
     """Split the channel dimension into features and point elements and add one bias a feature."""
-    return y.unflatten(1, (-1, POINTS)) + bias.view(-1, 1, 1, 1)
+    features: Tensor = y.unflatten(1, (-1, POINTS))
+    return features + bias.view(-1, 1, 1, 1)

@@ -5,8 +5,9 @@ read,
 
 .. math:: y[g] = \sum_{l} w_l(g) \sum_h \psi_l[g^{-1} h]\, \phi[h] ,
 
-so translations (through the site) and rotations (through the point element) can both be broken. It is equivariant exactly
-where every :math:`w_l` is constant. The model is deterministic: it gives one and the same pattern for a symmetric input.
+so translations (through the site) and rotations (through the point element) can both be broken. It is equivariant
+exactly where every :math:`w_l` is constant. The model is deterministic: it gives one and the same pattern for a
+symmetric input.
 
 References: Wang, Walters, Yu, "Approximately equivariant networks for imperfectly symmetric dynamics", ICML 2022; Wang et
 al., "Discovering symmetry breaking in physical systems with relaxed group convolution", ICML 2024.

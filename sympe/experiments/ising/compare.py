@@ -42,8 +42,8 @@ def preset_configs(
 
     - ``smoke``: wide, L = 4, a tiny network and 20 steps: does everything run?
     - ``demo``: wide, L = 10, none, noise, haar and sympe, one seed.
-    - ``full``: all encodings on paper and wide at L = 10 with three seeds; none, noise and sympe on wide at L = 16 with one;
-      all encodings on supercell and glass at L = 10 with one.
+    - ``full``: all encodings on paper and wide at L = 10 with three seeds; none, noise and sympe on wide at L = 16
+      with one; all encodings on supercell and glass at L = 10 with one.
 
     Raises:
         ValueError: if ``preset`` or an encoding is unknown, or ``encodings`` is empty or ``seeds`` below 1.
@@ -58,7 +58,7 @@ def preset_configs(
     if preset == "smoke":
         base = dataclasses.replace(base, steps=20, batch=8, channels=4, blocks=1)
     short = ("none", "noise", "haar", "sympe")
-    plan: list[tuple[str, int, Sequence[str], int]] = {
+    plans: dict[str, list[tuple[str, int, Sequence[str], int]]] = {
         "smoke": [("wide", 4, ENCODINGS, 1)],
         "demo": [("wide", 10, short, 1)],
         "full": [
@@ -68,7 +68,8 @@ def preset_configs(
             ("supercell", 10, ENCODINGS, 1),
             ("glass", 10, ENCODINGS, 1),
         ],
-    }[preset]
+    }
+    plan = plans[preset]
     if variant is not None or size is not None:
         chosen, default_size, chosen_encodings, chosen_seeds = plan[0]
         plan = [(variant or chosen, size or default_size, chosen_encodings, chosen_seeds)]
@@ -136,11 +137,16 @@ def compare(
 ) -> dict[str, Any]:
     """Train what is missing, then write ``summary.json``, ``table.md`` and the figures to ``out``.
 
-    Rows that are there for the same config and code version are kept; an interrupted row goes on from its last checkpoint.
+    Rows that are there for the same config and code version are kept; an interrupted row goes on from its last
+    checkpoint.
 
     Arguments:
-        preset: see :func:`preset_configs`, as for ``encodings``, ``seeds``, ``variant`` and ``size``.
+        preset: see :func:`preset_configs`.
         out: the folder of the comparison.
+        encodings: see :func:`preset_configs`.
+        seeds: see :func:`preset_configs`.
+        variant: see :func:`preset_configs`.
+        size: see :func:`preset_configs`.
         jobs: rows trained at once on this machine.
         cluster: a submitit executor's name, to train the rows as its jobs instead.
         cluster_options: its parameters.
@@ -197,8 +203,9 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
         lines += [
             f"## {variant}, L = {size}",
             "",
-            f"{count} test Hamiltonians, mean stabilizer entropy log|G_x| = {entropy:.2f} nats; one draw each, spins rounded. "
-            "Gap: energy per spin above the exact ground energy. Exact: gap below 1e-4. Mean over seeds (least to greatest).",
+            f"{count} test Hamiltonians, mean stabilizer entropy log|G_x| = {entropy:.2f} nats; one draw each, spins "
+            "rounded. Gap: energy per spin above the exact ground energy. Exact: gap below 1e-4. Mean over seeds (least to "
+            "greatest).",
             "",
         ]
         phases = [p for p in PHASES if any(p in row["per_phase"] for row in some)]
@@ -217,9 +224,8 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             own = [row for row in some if row["encoding"] == encoding]
             cells = [encoding, str(len(own)), _spread(own, "energy_gap"), _spread(own, "exact_fraction")]
             for phase in phases:
-                cells.append(
-                    f"{np.mean([row['per_phase'][phase]['energy_gap'] for row in own if phase in row['per_phase']]):.4f}"
-                )
+                gaps = [row["per_phase"][phase]["energy_gap"] for row in own]
+                cells += [f"{np.mean(gaps):.4f}"]
             cells += [
                 f"{own[0]['parameters']:,}",
                 f"{np.mean([row['train_seconds'] for row in own]):.0f}",

@@ -71,7 +71,7 @@ def validation_set(variant: str, count: int, size: int) -> Fields:
 
 
 class TrainingStream(Dataset[tuple[int, Tensor]]):
-    """Batches of fresh Hamiltonians; step i of a seed is always the same batch, so that a run can go on where it stopped.
+    """Batches of fresh Hamiltonians; step i of a seed is always the same batch, so that runs can be resumed.
 
     Arguments:
         variant: the distribution.

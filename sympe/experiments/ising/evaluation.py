@@ -55,7 +55,8 @@ def evaluate(model: IsingModel, config: IsingConfig, *, cache: Path | None = Non
     metrics = _summary(gap)
     metrics["per_phase"] = {}
     if config.is_uniform:
-        phase = closed_form(*couplings(fields).unbind(1))[1]
+        jx, jy, h = couplings(fields).unbind(1)
+        phase = closed_form(jx, jy, h)[1]
         for index, name in enumerate(PHASES):
             if (phase == index).any():
                 metrics["per_phase"][name] = _summary(gap[phase == index])
@@ -68,20 +69,21 @@ def show(model: IsingModel, config: IsingConfig) -> dict[str, npt.NDArray[Any]]:
     """What the figures need: sampled spins of a few Hamiltonians, and the gap over the (Jy, h) plane."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     if config.is_uniform:
-        shown = uniform_fields(*SHOWN.unbind(1), config.size)
+        jx, jy, h = SHOWN.unbind(1)
+        shown = uniform_fields(jx, jy, h, config.size)
     else:
         shown = evaluation_set(config.variant, config.evaluation, config.size)[:4]
     spins = draw_spins(model, shown.repeat_interleave(DRAWS_SHOWN, 0), generator=seeded(config.seed, DRAWS, 1))
     arrays["spins"] = spins.view(len(shown), DRAWS_SHOWN, config.size, config.size).to(torch.int8).numpy()
     if config.is_uniform:
-        for jx in (1.0, -1.0) if config.variant == "wide" else (1.0,):
-            jy, h = (t.flatten() for t in torch.meshgrid(MAP_JY, MAP_H, indexing="ij"))
-            plane = torch.stack([torch.full_like(jy, jx), jy, h], 1)
-            fields = uniform_fields(*plane.unbind(1), config.size)
+        jy, h = (t.flatten() for t in torch.meshgrid(MAP_JY, MAP_H, indexing="ij"))
+        for sign in (1.0, -1.0) if config.variant == "wide" else (1.0,):
+            jx = torch.full_like(jy, sign)
+            fields = uniform_fields(jx, jy, h, config.size)
             spins = draw_spins(model, fields, generator=seeded(config.seed, DRAWS, 2))
-            ground = closed_form(*plane.unbind(1))[0] if config.size % 2 == 0 else ground_energies(fields)
+            ground = ground_energies(fields)
             gap = energy_per_spin(fields.double(), spins.double()) - ground
-            arrays[f"map_{jx:+.0f}"] = gap.view(len(MAP_JY), len(MAP_H)).float().numpy()
+            arrays[f"map_{sign:+.0f}"] = gap.view(len(MAP_JY), len(MAP_H)).float().numpy()
     return arrays
 
 

@@ -10,15 +10,15 @@ import matplotlib as mpl
 
 mpl.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402  (after the choice of backend)
-import numpy as np  # noqa: E402
-from matplotlib.axes import Axes  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from sympe.experiments import runs  # noqa: E402
-from sympe.experiments.ising.config import ENCODINGS  # noqa: E402
-from sympe.experiments.ising.evaluation import DRAWS_SHOWN, MAP_H, MAP_JY, SHOWN  # noqa: E402
-from sympe.experiments.ising.hamiltonian import PHASES  # noqa: E402
+from sympe.experiments import runs
+from sympe.experiments.ising.config import ENCODINGS, IsingConfig
+from sympe.experiments.ising.evaluation import DRAWS_SHOWN, MAP_H, MAP_JY, SHOWN
+from sympe.experiments.ising.hamiltonian import PHASES
 
 Rows = Sequence[Mapping[str, Any]]
 COLORS = dict(zip(ENCODINGS, ("0.5", "tab:orange", "tab:purple", "tab:brown", "tab:blue", "tab:green"), strict=True))
@@ -30,9 +30,9 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
     paths = []
     for variant, size in sorted({(row["variant"], row["size"]) for row in rows}):
         some = [row for row in rows if (row["variant"], row["size"]) == (variant, size)]
-        arrays = {row["config"]["seed"]: {} for row in some}  # type: dict[int, dict[str, Any]]
+        arrays: dict[int, dict[str, Any]] = {row["seed"]: {} for row in some}
         for row in some:
-            name = f"{variant}-L{size}-{row['encoding']}-seed{row['seed']}"
+            name = IsingConfig(**row["config"]).name
             arrays[row["seed"]][row["encoding"]] = dict(np.load(out / "rows" / f"{name}.npz"))
         first = arrays[min(arrays)]
         title = f"{variant}, L = {size}"
@@ -90,7 +90,7 @@ def patterns(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
     count = min(DRAWS_SHOWN, 3)
     blocks = len(arrays[names[0]]["spins"])
     figure = plt.figure(figsize=(1.5 + 2.75 * len(names), 0.7 + 1.05 * blocks), layout="constrained")
-    subfigures = np.atleast_1d(figure.subfigures(1, len(names), wspace=0.03))
+    subfigures = figure.subfigures(1, len(names), wspace=0.03, squeeze=False)[0]
     for column, (name, part) in enumerate(zip(names, subfigures, strict=True)):
         axes = part.subplots(blocks, count, squeeze=False)
         part.suptitle(name)

@@ -36,8 +36,9 @@ class IsingTask(lightning.LightningModule):
     def __init__(self, config: IsingConfig) -> None:
         super().__init__()
         self.config = config
-        torch.manual_seed(config.seed)
-        self.model = IsingModel(config)
+        with torch.random.fork_rng(devices=[]):  # the initial weights come from the seed, and nothing else does
+            torch.manual_seed(config.seed)
+            self.model = IsingModel(config)
         self.train_seconds = 0.0
         self.encoding_seconds = 0.0
         self._time_encoding()

@@ -53,14 +53,14 @@ def test_supercell_repeats_every_two_sites_and_glass_does_not():
 
 
 def test_stream_gives_the_same_batch_for_the_same_step():
-    whole = TrainingStream("wide", 4, seed=1, batch=3, steps=range(0, 6))
+    whole = TrainingStream("wide", 4, seed=1, batch=3, steps=range(6))
     rest = TrainingStream("wide", 4, seed=1, batch=3, steps=range(4, 6))
     assert len(rest) == 2
     for (step, fields), (resumed_step, resumed) in zip(list(whole)[4:], rest, strict=True):
         assert step == resumed_step
         assert torch.equal(fields, resumed)
-    other_rank = TrainingStream("wide", 4, seed=1, batch=3, steps=range(0, 6), rank=1)
-    other_seed = TrainingStream("wide", 4, seed=2, batch=3, steps=range(0, 6))
+    other_rank = TrainingStream("wide", 4, seed=1, batch=3, steps=range(6), rank=1)
+    other_seed = TrainingStream("wide", 4, seed=2, batch=3, steps=range(6))
     assert not torch.equal(whole[0][1], other_rank[0][1])
     assert not torch.equal(whole[0][1], other_seed[0][1])
     assert not torch.equal(whole[0][1], whole[1][1])
@@ -76,7 +76,7 @@ def test_stream_gives_the_same_batch_for_the_same_step():
 )
 def test_bad_input(arguments, message):
     variant, count, size = arguments
-    with pytest.raises(ValueError, match="size|variant|count") as error:
+    with pytest.raises(ValueError, match=r"size|variant|count") as error:
         sample_hamiltonians(variant, count, size, generator=seeded(0))
     assert str(error.value) == message
 
