@@ -9,8 +9,8 @@ so translations (through the site) and rotations (through the point element) can
 exactly where every :math:`w_l` is constant. The model is deterministic: it gives one and the same pattern for a
 symmetric input.
 
-References: Wang, Walters, Yu, "Approximately equivariant networks for imperfectly symmetric dynamics", ICML 2022; Wang et
-al., "Discovering symmetry breaking in physical systems with relaxed group convolution", ICML 2024.
+References: Wang, Walters, Yu, "Approximately equivariant networks for imperfectly symmetric dynamics", ICML 2022; Wang
+et al., "Discovering symmetry breaking in physical systems with relaxed group convolution", ICML 2024.
 """
 
 from __future__ import annotations

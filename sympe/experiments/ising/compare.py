@@ -199,13 +199,12 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
     for variant, size in groups:
         some = [row for row in rows if (row["variant"], row["size"]) == (variant, size)]
         entropy = np.mean([row["stabilizer_entropy"] for row in some])
-        count = sum(phase["count"] for phase in some[0]["per_phase"].values()) or "64"
         lines += [
             f"## {variant}, L = {size}",
             "",
-            f"{count} test Hamiltonians, mean stabilizer entropy log|G_x| = {entropy:.2f} nats; one draw each, spins "
-            "rounded. Gap: energy per spin above the exact ground energy. Exact: gap below 1e-4. Mean over seeds (least to "
-            "greatest).",
+            f"{some[0]['count']} test Hamiltonians, mean stabilizer entropy log|G_x| = {entropy:.2f} nats; one draw "
+            "each, spins rounded. Gap: energy per spin above the exact ground energy. Exact: gap below 1e-4. Mean over "
+            "seeds (least to greatest).",
             "",
         ]
         phases = [p for p in PHASES if any(p in row["per_phase"] for row in some)]

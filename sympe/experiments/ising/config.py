@@ -74,6 +74,8 @@ class IsingConfig:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if not 0 < self.warmup < 1:
             raise ValueError(f"warmup: expected a share between 0 and 1, got {self.warmup}")
+        if self.variant == "supercell" and self.size % 2:
+            raise ValueError(f"size: a 2 x 2 supercell needs an even lattice, got {self.size}")
         if self.seed < 0:
             raise ValueError(f"seed: expected at least 0, got {self.seed}")
 

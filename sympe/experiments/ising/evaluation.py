@@ -8,13 +8,13 @@ from typing import Any
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from sympe.experiments.ising.config import IsingConfig
 from sympe.experiments.ising.data import DRAWS, evaluation_set, seeded
 from sympe.experiments.ising.ground import ground_energies
 from sympe.experiments.ising.hamiltonian import PHASES, closed_form, energy_per_spin, round_spins, uniform_fields
-from sympe.experiments.ising.model import IsingModel, hamiltonian_action
+from sympe.experiments.ising.model import hamiltonian_action
 from sympe.groups import P4M
 from sympe.kernels import OrbitKernel
 
@@ -30,17 +30,17 @@ SHOWN = torch.tensor([[1.0, 1.5, 0.5], [1.0, -1.5, 0.5], [-1.5, 1.0, 0.5], [-1.0
 
 @torch.no_grad()
 def draw_spins(
-    model: IsingModel, fields: Float[Tensor, "batch 3 L L"], *, generator: torch.Generator, batch: int = 128
+    model: nn.Module, fields: Float[Tensor, "batch 3 L L"], *, generator: torch.Generator, batch: int = 128
 ) -> Float[Tensor, "batch L L"]:
     """One sample of rounded spins for each Hamiltonian."""
     return torch.cat([round_spins(model(part, generator=generator)) for part in fields.split(batch)])
 
 
-def evaluate(model: IsingModel, config: IsingConfig, *, cache: Path | None = None) -> dict[str, Any]:
+def evaluate(model: nn.Module, config: IsingConfig, *, cache: Path | None = None) -> dict[str, Any]:
     """The metrics of a model on its evaluation set: one draw a Hamiltonian, spins rounded.
 
     Arguments:
-        model: the trained model.
+        model: the trained model, called as :class:`~sympe.experiments.ising.model.IsingModel`.
         config: its row.
         cache: where exact ground energies are kept.
 
@@ -65,7 +65,7 @@ def evaluate(model: IsingModel, config: IsingConfig, *, cache: Path | None = Non
     return metrics
 
 
-def show(model: IsingModel, config: IsingConfig) -> dict[str, npt.NDArray[Any]]:
+def show(model: nn.Module, config: IsingConfig) -> dict[str, npt.NDArray[Any]]:
     """What the figures need: sampled spins of a few Hamiltonians, and the gap over the (Jy, h) plane."""
     arrays: dict[str, npt.NDArray[Any]] = {}
     if config.is_uniform:

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class IsingTask(lightning.LightningModule):
         self.encoding_seconds = 0.0
         self._time_encoding()
 
-    def training_step(self, batch: tuple[int, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
         """The mean energy per spin of one draw for each Hamiltonian."""
         step, fields = batch
         generator = seeded(self.config.seed, ENCODING, step, self.global_rank)

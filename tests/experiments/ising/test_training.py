@@ -1,0 +1,91 @@
+"""Training learns, resumes exactly, and is timed."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from sympe.experiments import runs
+from sympe.experiments.ising.config import IsingConfig
+from sympe.experiments.ising.training import BLOCK, IsingTask, load, train
+
+TINY = IsingConfig(size=4, steps=2 * BLOCK, batch=8, channels=4, blocks=1, seed=3)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole")
+    run = runs.prepare_run(TINY, out)
+    return run, train(TINY, run, accelerator="cpu")
+
+
+class _Stopped(Exception):
+    pass
+
+
+def stop_in_second_block(monkeypatch, error):
+    """Let the 60th step fail: after one checkpoint, in the middle of the second block."""
+    original = IsingTask.training_step
+
+    def step(self, batch, batch_idx):
+        if batch[0] == BLOCK + 10:
+            raise error
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(IsingTask, "training_step", step)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(uninterrupted, tmp_path, monkeypatch):
+    run = runs.prepare_run(TINY, tmp_path)
+    with monkeypatch.context() as patch:
+        stop_in_second_block(patch, _Stopped())
+        with pytest.raises(_Stopped):
+            train(TINY, run, accelerator="cpu")
+    assert (run / "last.ckpt").exists()
+    assert runs.read_curve(run)[-1][0] == BLOCK
+    resumed = train(TINY, run, accelerator="cpu")
+    whole = uninterrupted[1].state_dict()
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, whole[name]), name
+    assert runs.read_curve(run) == runs.read_curve(uninterrupted[0])
+
+
+def test_another_seed_ends_elsewhere(uninterrupted, tmp_path):
+    """The broken twin of the test above: it can tell runs apart."""
+    other = dataclasses.replace(TINY, seed=4)
+    task = train(other, runs.prepare_run(other, tmp_path), accelerator="cpu")
+    assert not torch.equal(task.model.model.encoding.v, uninterrupted[1].model.model.encoding.v)
+
+
+def test_training_lowers_the_energy_and_keeps_time(uninterrupted):
+    run, task = uninterrupted
+    (first_step, first), (last_step, last) = runs.read_curve(run)
+    assert (first_step, last_step) == (BLOCK, 2 * BLOCK)
+    assert last < first
+    assert 0 < task.encoding_seconds < task.train_seconds
+    assert runs.read_json(run / "progress.json")["step"] == 2 * BLOCK
+
+
+def test_load_gives_the_trained_weights_and_times(uninterrupted):
+    run, task = uninterrupted
+    loaded = load(run)
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), task.parameters(), strict=True))
+    assert loaded.train_seconds == pytest.approx(task.train_seconds)
+    assert loaded.config == TINY
+
+
+def test_load_names_what_is_missing_or_does_not_fit(uninterrupted, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"run: expected a run directory with config\.json"):
+        load(tmp_path)
+    run = runs.prepare_run(dataclasses.replace(TINY, channels=5), tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"last\.ckpt"):
+        load(run)
+    (run / "last.ckpt").write_bytes((uninterrupted[0] / "last.ckpt").read_bytes())
+    with pytest.raises(ValueError, match="does not fit its config"):
+        load(run)
+
+
+def test_building_a_task_leaves_the_global_generator_alone():
+    before = torch.get_rng_state()
+    IsingTask(TINY)
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,101 @@
+"""Files are whole or not there, configs are not mixed, and a failing row does not take the others with it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from sympe.experiments import runs
+
+
+@dataclass(frozen=True)
+class Config:
+    name: str = "row"
+    steps: int = 3
+    rate: float = 0.5
+
+
+def succeed(config: Config, out: Path, threads: int) -> None:
+    runs.write_progress(runs.prepare_run(config, out), config.steps, 1.0)
+    runs.write_json(out / "rows" / f"{config.name}.json", {"config": config.__dict__, "threads": threads})
+
+
+def fail_on_bad(config: Config, out: Path, threads: int) -> None:
+    if config.name == "bad":
+        raise ValueError("it went wrong")
+    succeed(config, out, threads)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "file.json"
+    runs.write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), runs.written_aside(path) as aside:
+        aside.write_text("half of")
+        raise RuntimeError
+    assert runs.read_json(path) == {"a": 1}
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_broken_json_is_named(tmp_path):
+    (tmp_path / "row.json").write_text("{")
+    with pytest.raises(ValueError, match=r"row\.json: expected JSON"):
+        runs.read_json(tmp_path / "row.json")
+
+
+def test_a_run_of_another_config_is_refused_and_untouched(tmp_path):
+    run = runs.prepare_run(Config(), tmp_path)
+    assert runs.prepare_run(Config(), tmp_path) == run
+    before = (run / "config.json").read_text()
+    with pytest.raises(ValueError, match=r"out: .* another config \(rate is 0.5 there and 0.1 here\); choose another"):
+        runs.prepare_run(Config(rate=0.1), tmp_path)
+    assert (run / "config.json").read_text() == before
+
+
+def test_a_row_of_another_config_is_refused(tmp_path):
+    assert runs.finished_row(Config(), tmp_path) is None
+    succeed(Config(), tmp_path, 1)
+    row = runs.finished_row(Config(), tmp_path)
+    assert row is not None
+    assert row["threads"] == 1
+    with pytest.raises(ValueError, match="steps is 3 there and 4 here"):
+        runs.finished_row(Config(steps=4), tmp_path)
+
+
+def test_a_curve_that_went_on_keeps_the_last_value_of_a_step(tmp_path):
+    for step, value in [(50, 1.0), (100, 0.5), (100, 0.25), (150, 0.125)]:
+        runs.append_curve(tmp_path, step, value)
+    assert runs.read_curve(tmp_path) == [(50, 1.0), (100, 0.25), (150, 0.125)]
+
+
+def test_hash_tells_values_shapes_and_types_apart():
+    x = torch.arange(6.0)
+    assert runs.data_hash(x) == runs.data_hash(x.clone())
+    others = [x + 1, x.view(2, 3), x.double(), x[:5]]
+    assert len({runs.data_hash(y) for y in [x, *others]}) == 5
+
+
+def test_environment_is_json_and_names_versions():
+    environment = json.loads(json.dumps(runs.environment()))
+    assert environment["torch"] == torch.__version__
+    assert {"sympe", "python", "commit", "cores", "gpu"} <= environment.keys()
+
+
+@pytest.mark.slow
+def test_rows_run_in_processes_and_a_failure_is_told_at_the_end(tmp_path, capsys):
+    configs = [Config("good"), Config("bad"), Config("fine")]
+    with pytest.raises(RuntimeError, match="bad: it went wrong"):
+        runs.run_rows(fail_on_bad, configs, tmp_path, jobs=2, cluster=None, cluster_options={})
+    assert sorted(path.stem for path in (tmp_path / "rows").iterdir()) == ["fine", "good"]
+
+
+@pytest.mark.slow
+def test_rows_run_through_submitit(tmp_path):
+    runs.run_rows(succeed, [Config("job")], tmp_path, jobs=1, cluster="local", cluster_options={"timeout_min": 2})
+    assert runs.finished_row(Config("job"), tmp_path) is not None
+
+
+def test_no_rows_is_no_work(tmp_path):
+    runs.run_rows(succeed, [], tmp_path, jobs=2, cluster=None, cluster_options={})
+    assert list(tmp_path.iterdir()) == []
