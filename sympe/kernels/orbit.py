@@ -66,7 +66,7 @@ class OrbitKernel(Kernel):
         """C(x) as two parallel lists: the row of the batch, ascending, and an element of that row's coset.
 
         Raises:
-            ValueError: if ``x`` has another shape than (batch, *action.shape) or holds NaN or infinity.
+            ValueError: if ``x`` has another shape than ``(batch, *action.shape)`` or holds NaN or infinity.
         """
         self.action.check(x)
         if x.ndim != len(self.action.shape) + 1:

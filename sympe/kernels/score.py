@@ -18,7 +18,7 @@ class ScoreKernel(nn.Module, RelaxedKernel):
     over the ties of the largest score. Gradients reach :math:`\varphi` through :meth:`sample_weights`.
 
     Arguments:
-        network: maps (batch, ...) to scores of shape (batch, *group.layout).
+        network: maps (batch, ...) to scores of shape ``(batch, *group.layout)``.
         group: the group.
         temperature: :math:`\tau`, at least 0.
         tolerance: at temperature 0, scores tie where sorted neighbours, from the largest on, differ by at most this.

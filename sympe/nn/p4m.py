@@ -82,7 +82,7 @@ class LiftingConv(nn.Module):
     def forward(self, x: Float[Tensor, "batch rows L L"]) -> Float[Tensor, "batch channels 8 L L"]:
         """Correlate ``x`` with every filter in its eight orientations."""
         size = self.kernel_size
-        if x.ndim != 4 or x.shape[1] != self.in_rows:
+        if x.ndim != 4 or x.shape[1] != self.in_rows or x.shape[2] != x.shape[3]:
             raise ValueError(f"x: expected shape (batch, {self.in_rows}, L, L), got {tuple(x.shape)}")
         filters = F.pad(self.weight, (0, 1))[:, self.table].reshape(-1, self.in_rows, size, size)
         return _regular(_correlate(x, filters), self.bias)
@@ -121,7 +121,7 @@ class GroupConv(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch channels 8 L L"]) -> Float[Tensor, "batch out 8 L L"]:
         """Correlate on the group."""
-        if x.ndim != 5 or x.shape[1] != self.in_channels or x.shape[2] != POINTS:
+        if x.ndim != 5 or tuple(x.shape[1:3]) != (self.in_channels, POINTS) or x.shape[3] != x.shape[4]:
             raise ValueError(f"x: expected shape (batch, {self.in_channels}, {POINTS}, L, L), got {tuple(x.shape)}")
         size = self.kernel_size
         filters = self.weight[:, :, self.table].transpose(1, 2)  # out, orientation, in, (8, size, size)
@@ -190,6 +190,11 @@ def _check_kernel_size(kernel_size: int) -> None:
 def _correlate(x: Tensor, filters: Tensor) -> Tensor:
     """Periodic cross-correlation, ``y[i] = sum_d filters[d] x[i + d]``."""
     radius = filters.shape[-1] // 2
+    if x.shape[-1] < radius:
+        raise ValueError(
+            f"x: expected L >= {radius} for kernel_size {filters.shape[-1]}, so that the window wraps at most once, "
+            f"got shape {tuple(x.shape)}"
+        )
     return F.conv2d(F.pad(x, (radius,) * 4, mode="circular"), filters)
 
 

@@ -54,6 +54,9 @@ class Relaxed(nn.Module):
 
     def forward(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch channels 8 L L"]:
         """Evaluate every layer and mix."""
+        if x.shape[-2:] != self.w.shape[-2:]:
+            size = self.w.shape[-1]
+            raise ValueError(f"x: expected a lattice of {size} x {size} sites, got shape {tuple(x.shape)}")
         return torch.stack([w * layer(x) for w, layer in zip(self.w, self.layers, strict=True)]).sum(0)
 
 

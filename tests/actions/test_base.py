@@ -65,6 +65,26 @@ def test_the_ising_energy_is_invariant(size: int) -> None:
         assert oracles.ising_energy(x[:2], x[2], s[0]) == pytest.approx(energy, abs=1e-9)
 
 
+def test_the_energy_tells_bonds_that_are_moved_from_the_wrong_end() -> None:
+    """Twin: channels swap and sites move, but r i - x̂ is taken for r i. A left action too, only not that of the bonds."""
+    group, size = P4M(3), 3
+    generator = torch.Generator().manual_seed(0)
+    bonds, spins = torch.randn(2, size, size, generator=generator), torch.randn(size, size, generator=generator)
+    field = torch.zeros(size, size)
+    wrong = 0
+    for g in group.elements():
+        moved = GridAction(group, 2)(g, bonds)
+        if int(group.unpack(g)[1]) % 2 == 1:
+            moved = moved.flip(0)
+        energies = (
+            oracles.ising_energy(b.tolist(), field.tolist(), s.tolist())
+            for b, s in ((bonds, spins), (moved, GridAction(group)(g, spins[None])[0]))
+        )
+        one, two = energies
+        wrong += abs(one - two) > 1e-3
+    assert wrong == 6 * 9  # right for translations, and with the reflection that swaps x̂ and ŷ
+
+
 @pytest.mark.parametrize("name", ["sites of P4M(3)", "Q8 on quaternions", "S_3 x D_3, a factor each", "plane and sign"])
 def test_batch_shapes_broadcast(name: str) -> None:
     action = ACTIONS[name]

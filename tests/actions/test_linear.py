@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sympe.actions import MatrixAction
-from sympe.groups import Cyclic, Dihedral, P4M
+from sympe.groups import P4M, Cyclic, Dihedral
 from tests import oracles
 from tests.catalogue import quaternion_matrices, rotations
 

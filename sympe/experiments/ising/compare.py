@@ -168,9 +168,9 @@ def compare(
             stacklevel=2,
         )
     missing = [config for config in configs if runs.finished_row(config, out) is None]
-    for config in missing:
-        runs.prepare_run(config, out)
     if train_missing:
+        for config in missing:
+            runs.prepare_run(config, out)
         try:
             runs.run_rows(train_row, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
         finally:

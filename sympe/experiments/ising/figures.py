@@ -89,9 +89,17 @@ def patterns(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
     uniform = any("map_+1" in a for a in arrays.values())
     count = min(DRAWS_SHOWN, 3)
     blocks = len(arrays[names[0]]["spins"])
-    figure = plt.figure(figsize=(1.5 + 2.75 * len(names), 0.7 + 1.05 * blocks), layout="constrained")
-    subfigures = figure.subfigures(1, len(names), wspace=0.03, squeeze=False)[0]
-    for column, (name, part) in enumerate(zip(names, subfigures, strict=True)):
+    figure = plt.figure(figsize=(1.6 + 2.75 * len(names), 0.7 + 1.05 * blocks), layout="constrained")
+    widths = [1.6, *[2.75] * len(names)]
+    labels, *subfigures = figure.subfigures(1, len(names) + 1, wspace=0.03, squeeze=False, width_ratios=widths)[0]
+    label_axes = labels.subplots(blocks, 1, squeeze=False)[:, 0]
+    labels.suptitle(" ")
+    for block, axis in enumerate(label_axes):
+        jx, jy, h = SHOWN[block].tolist()
+        label = f"{PHASES[block]}\nJx={jx:g} Jy={jy:g} h={h:g}" if uniform else f"Hamiltonian {block + 1}"
+        axis.text(1, 0.5, label, fontsize=8, ha="right", va="center", transform=axis.transAxes)
+        axis.axis("off")
+    for name, part in zip(names, subfigures, strict=True):
         axes = part.subplots(blocks, count, squeeze=False)
         part.suptitle(name)
         for block in range(blocks):
@@ -100,10 +108,6 @@ def patterns(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
                 axis.imshow(arrays[name]["spins"][block, draw], vmin=-1, vmax=1, cmap="gray_r", interpolation="nearest")
                 axis.set_xticks([])
                 axis.set_yticks([])
-            if column == 0:
-                jx, jy, h = SHOWN[block].tolist()
-                label = f"{PHASES[block]}\nJx={jx:g} Jy={jy:g} h={h:g}" if uniform else f"Hamiltonian {block + 1}"
-                axes[block, 0].set_ylabel(label, fontsize=7, rotation=0, ha="right", va="center")
     figure.suptitle(f"Sampled spins, {title} (black +1, white −1; a runs down, b runs right)")
     return figure
 
@@ -124,6 +128,6 @@ def curves(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) ->
 
 def _draw_boundaries(axis: Axes, jx: float) -> None:
     """The phase boundaries of the closed form."""
-    jy, h = np.meshgrid(np.linspace(-3, 3, 301), np.linspace(0, 2, 101))
+    jy, h = np.meshgrid(np.linspace(-3, 3, 301), np.linspace(0, 1.999, 101))
     energies = np.stack([-jx - jy - np.abs(h), -jx + jy, jx - jy, jx + jy + 0 * h])
     axis.contour(jy, h, energies.argmin(0), levels=[0.5, 1.5, 2.5], colors="0.3", linewidths=0.7)

@@ -1,0 +1,108 @@
+import io
+
+import pytest
+import torch
+from torch import nn
+
+from sympe import encodings
+from sympe.actions import GridAction, RegularAction
+from sympe.encodings import Encoded, Encoding, NoEncoding, NoiseEncoding, SymPE
+from sympe.groups import P4M
+from sympe.kernels import HaarKernel, OrbitKernel, ScoreKernel
+from sympe.nn import P4MNet
+from tests.catalogue import public_leaves
+
+GROUP = P4M(3)
+FIELD = GridAction(GROUP)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def scores() -> ScoreKernel:
+    return ScoreKernel(P4MNet(GridAction, channels=2, blocks=1, out="regular"), GROUP)
+
+
+def make() -> dict[str, Encoding]:
+    """One of each, freshly initialised."""
+    return {
+        "SymPE, orbit": SymPE(OrbitKernel(FIELD), GridAction(GROUP, 2)),
+        "SymPE, Haar": SymPE(HaarKernel(GROUP), GridAction(GROUP, 2)),
+        "SymPE, regular": SymPE(OrbitKernel(FIELD), RegularAction(GROUP, 2)),
+        "SymPE, learned": SymPE(scores(), GridAction(GROUP, 2)),
+        "noise": NoiseEncoding((2, 3, 3)),
+        "none": NoEncoding((2, 3, 3)),
+    }
+
+
+NAMES = list(make())
+
+
+def test_the_list_holds_every_public_encoding() -> None:
+    assert public_leaves(encodings, Encoding) == {type(encoding) for encoding in make().values()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("batch", [0, 1, 5])
+def test_features_have_the_shape_of_the_encoding(name: str, batch: int) -> None:
+    encoding = make()[name]
+    features = encoding(torch.zeros(batch, 1, 3, 3))
+    assert features.shape == (batch, *encoding.shape)
+    assert features.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_are_determined_by_the_generator_and_leave_the_global_one_alone(name: str) -> None:
+    encoding = make()[name]
+    x = torch.zeros(8, 1, 3, 3)
+    before = torch.get_rng_state()
+    one, two, three = (encoding(x, generator=seeded(seed)) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one, two)
+    assert torch.equal(one, three) == (name == "none")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_survives_a_round_trip(name: str) -> None:
+    one, two = make()[name], make()[name]
+    file = io.BytesIO()
+    torch.save(one.state_dict(), file)
+    file.seek(0)
+    two.load_state_dict(torch.load(file))
+    x = torch.randn(4, 1, 3, 3)
+    assert torch.equal(one(x, generator=seeded(0)), two(x, generator=seeded(0)))
+    assert len(one.state_dict()) == {"noise": 0, "none": 0, "SymPE, learned": 1 + 6}.get(name, 1)
+
+
+class Recorder(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "SymPE, regular"])
+def test_encoded_joins_the_features_to_the_input(name: str) -> None:
+    encoding = make()[name]
+    x = torch.randn(4, 1, 3, 3)
+    joined = Encoded(Recorder(), encoding)(x, generator=seeded(5))
+    assert joined.shape == (4, 3, 3, 3)
+    assert torch.equal(joined[:, :1], x)
+    assert torch.equal(joined[:, 1:], encoding(x, generator=seeded(5)))
+
+
+def test_encoded_without_generator_follows_the_global_seed() -> None:
+    model = Encoded(Recorder(), NoiseEncoding((2, 3, 3)))
+    x = torch.zeros(2, 1, 3, 3)
+    torch.manual_seed(0)
+    one = model(x)
+    torch.manual_seed(0)
+    assert torch.equal(model(x), one)
+    assert not torch.equal(model(x), one)
+
+
+def test_encoded_trains_network_and_encoding() -> None:
+    model = Encoded(P4MNet(lambda group: GridAction(group, 3), channels=2, blocks=1), make()["SymPE, learned"])
+    model(torch.randn(3, 1, 3, 3)).square().sum().backward()
+    assert all(p.grad is not None for p in model.parameters())
+    parts = {name.split(".")[0] for name, _ in model.named_parameters()}
+    assert parts == {"network", "encoding"}
