@@ -55,6 +55,7 @@ def inputs(size: int) -> dict[str, Tensor]:
     return {
         "generic (normal)": torch.randn(shape, generator=generator),
         "random spins": torch.randint(0, 2, shape, generator=generator) * 2.0 - 1,
+        "2 x 2 cells (normal)": torch.randn(64, 1, 2, 2, generator=generator).tile(1, 1, size // 2, size // 2),
         "stripes": stripes + torch.arange(64.0).view(-1, 1, 1, 1),
         "constant": torch.arange(64.0).view(-1, 1, 1, 1).expand(shape),
     }

@@ -178,9 +178,7 @@ def test_a_law_that_is_not_equivariant_is_told_apart() -> None:
 # ----- freedom -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("size", "make", "count"), [(1, GridAction, 8), (2, GridAction, 4), (1, BondAction, 4)]
-)
+@pytest.mark.parametrize(("size", "make", "count"), [(1, GridAction, 8), (2, GridAction, 4), (1, BondAction, 4)])
 def test_a_v_that_cannot_be_free_is_warned_of(size: int, make: type, count: int) -> None:
     group = P4M(size)
     with pytest.warns(UserWarning, match=f"SymPE: {count} elements of P4M.* fix every v of shape .* RegularAction"):

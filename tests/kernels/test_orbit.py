@@ -29,7 +29,10 @@ from tests.catalogue import (
 # Every group with its regular representation, and every action of the catalogue: (action, inputs).
 CASES: dict[str, Action] = ACTIONS | {f"{name} on itself": RegularAction(group) for name, group in GROUPS.items()}
 NAMES = [
-    pytest.param(name, marks=pytest.mark.slow) if action.group.order > 60 else name for name, action in CASES.items()
+    pytest.param(name, marks=pytest.mark.slow)
+    if action.group.order > (24 if name.endswith("on itself") else 60)
+    else name
+    for name, action in CASES.items()
 ]
 
 
@@ -81,8 +84,8 @@ def test_the_coset_is_the_stabilizer_times_any_of_its_elements(name: str) -> Non
     of_canonical = elements(kernel.stabilizer(kernel.canonical_form(x)))
     for coset, left, right in zip(elements(kernel.coset(x)), elements(kernel.stabilizer(x)), of_canonical, strict=True):
         for c in {min(coset), max(coset)}:
-            assert {int(group.compose(torch.tensor(h), torch.tensor(c))) for h in left} == coset  # C(x) = G_x c
-            assert {int(group.compose(torch.tensor(c), torch.tensor(h))) for h in right} == coset  # = c G_gamma(x)
+            assert set(group.compose(torch.tensor(sorted(left)), torch.tensor(c)).tolist()) == coset  # C(x) = G_x c
+            assert set(group.compose(torch.tensor(c), torch.tensor(sorted(right))).tolist()) == coset  # = c G_gamma(x)
 
 
 @pytest.mark.parametrize("name", NAMES)
