@@ -1,4 +1,4 @@
-"""One list of groups and one of actions, over which the laws are tested; `test_base` of each room asserts completeness."""
+"""The groups and the actions over which the laws are tested; `test_base` of each room asserts completeness."""
 
 from __future__ import annotations
 

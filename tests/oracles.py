@@ -35,7 +35,7 @@ def _apply(a: Sequence[int], v: Sequence[int]) -> tuple[int, int]:
 
 @lru_cache
 def p4m_elements(size: int) -> list[Affine]:
-    """The maps t_(p,q) r^k m^s of the plane in the documented order of the indices: s, k, p, q, the last one fastest."""
+    """The maps t_(p,q) r^k m^s of the plane in the documented order: s, k, p, q, the last one fastest."""
     elements = []
     for s, k, p, q in itertools.product(range(2), range(4), range(size), range(size)):
         matrix: tuple[int, int, int, int] = UNIT
@@ -184,7 +184,7 @@ def stabilizer(moved_back: Sequence[tuple[float, ...]]) -> set[int]:
 
 
 def join(partition: Sequence[int], image: Sequence[int]) -> tuple[int, ...]:
-    """The finest partition coarser than ``partition`` whose blocks ``image`` maps to themselves; labels by first entry."""
+    """The finest partition coarser than ``partition`` whose blocks ``image`` keeps; labels by first entry."""
     parent = list(range(len(partition)))
 
     def root(e: int) -> int:
@@ -204,8 +204,8 @@ def stabilizer_classes(images: np.ndarray) -> list[tuple[int, ...]]:
 
     H is the stabilizer of some field iff it is that of the field with one colour for every H-orbit, so stabilizers
     correspond to the partitions into orbits of subgroups. Those of <H, g> are the join of those of H with the cycles of
-    g, so that all are found by joining, from the partition into the orbits of the elements that move nothing. A conjugate
-    subgroup has the moved partition, so one partition for every orbit of G on partitions is one class.
+    g, so that all are found by joining, from the partition into the orbits of the elements that move nothing. A
+    conjugate subgroup has the moved partition, so one partition for every orbit of G on partitions is one class.
     """
 
     def canonical(partition: tuple[int, ...]) -> tuple[int, ...]:

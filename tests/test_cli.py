@@ -22,7 +22,23 @@ def test_compare_passes_its_arguments_on(monkeypatch, tmp_path, capsys):
         (out / "table.md").write_text("the table")
 
     monkeypatch.setattr(cli, "compare", compare)
-    words = "compare ising --preset smoke --encodings none sympe --seeds 2 --variant paper --size 6 --jobs 1".split()
+    words = [
+        "compare",
+        "ising",
+        "--preset",
+        "smoke",
+        "--encodings",
+        "none",
+        "sympe",
+        "--seeds",
+        "2",
+        "--variant",
+        "paper",
+        "--size",
+        "6",
+        "--jobs",
+        "1",
+    ]
     run(monkeypatch, *words, "--out", str(tmp_path), "--cluster", "slurm", "--cluster-options", "timeout_min", "5")
     assert seen == {
         "preset": "smoke",
@@ -71,7 +87,20 @@ def test_ctrl_c_says_that_the_command_can_go_on(monkeypatch, capsys, tmp_path):
 @pytest.mark.slow
 def test_train_then_evaluate_as_a_user_would(tmp_path):
     command = [sys.executable, "-W", "error::UserWarning:sympe", "-m", "sympe"]
-    options = "--size 4 --steps 20 --batch 8 --channels 4 --blocks 1 --accelerator cpu".split()
+    options = [
+        "--size",
+        "4",
+        "--steps",
+        "20",
+        "--batch",
+        "8",
+        "--channels",
+        "4",
+        "--blocks",
+        "1",
+        "--accelerator",
+        "cpu",
+    ]
     subprocess.run([*command, "train", "ising", *options, "--out", str(tmp_path)], check=True, capture_output=True)
     row = json.loads((tmp_path / "rows" / "wide-L4-sympe-seed0.json").read_text())
     done = subprocess.run(

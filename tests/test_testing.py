@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sympe import testing
-from sympe.actions import Action, BondAction, GridAction, MatrixAction, PermutationAction, RegularAction
+from sympe.actions import Action, BondAction, GridAction, MatrixAction, PermutationAction, RegularAction, TrivialAction
 from sympe.groups import P4M, Cyclic, Dihedral, FiniteGroup
 from sympe.kernels import HaarKernel, Kernel, OrbitKernel
 from sympe.testing import (
@@ -220,7 +220,7 @@ class SitesLeftBehind(Moved):
     def __call__(self, g: Tensor, x: Tensor) -> Tensor:
         group = self.group
         assert isinstance(group, P4M)
-        s, k, p, q = group.unpack(g)
+        _, k, p, q = group.unpack(g)
         translation = p * group.size + q
         moved = self.right(translation, x)
         swapped = (k % 2 == 1).view(*k.shape, 1, 1, 1)
@@ -228,7 +228,7 @@ class SitesLeftBehind(Moved):
 
 
 class ChannelsNotSwapped(Moved):
-    """The sites move and the directions of the bonds do not turn: a left action, but of something else than `source`."""
+    """The sites move and the directions of the bonds do not turn: a left action, but not what `source` says."""
 
     def __call__(self, g: Tensor, x: Tensor) -> Tensor:
         group = self.group
@@ -455,12 +455,12 @@ class RarelyBiased(Kernel):
         return self.right.entropy(x)
 
 
-def check_kernel(kernel: KernelLike) -> None:
-    """On a constant field, stripes, one site, and a generic field."""
+def check_kernel(kernel: KernelLike, max_elements: int = 20) -> None:
+    """On a constant field, stripes, one site, and a generic field; 20 of the 72 elements find every twin."""
     x = torch.zeros(4, 1, 3, 3)
     x[1, :, 1], x[2, :, 0, 2] = 1, 1
     x[3] = torch.arange(9).view(3, 3) * torch.tensor([1.0, 3.0, 2.0])
-    assert_equivariant_in_distribution(kernel, GridAction(P4M(3)), x)
+    assert_equivariant_in_distribution(kernel, GridAction(P4M(3)), x, max_elements=max_elements)
 
 
 def check_function(function: Callable[[Tensor], Tensor]) -> None:
@@ -561,7 +561,7 @@ def test_the_originals_of_the_twins_pass() -> None:
     assert_group_laws(TooEvenSample())
     assert_action_laws(Moved())
     check_function(torch.sin)
-    check_kernel(Twin())
+    check_kernel(Twin(), max_elements=72)
     check_kernel(HaarKernel(P4M(3)))
 
 
@@ -639,3 +639,75 @@ def test_a_small_bias_is_found_with_enough_draws() -> None:
     with pytest.raises(AssertionError, match="does not follow log_prob"):
         assert_equivariant_in_distribution(Coin(), swap, x, draws=4000)
     assert_equivariant_in_distribution(Coin(), swap, x, draws=100)  # too few to tell: the check is no oracle
+
+
+class _FirstTie(OrbitKernel):
+    """Right probabilities, but always the first element of the coset."""
+
+    def sample(self, x, *, generator=None):
+        return self.coset(x).int().argmax(1)
+
+
+@pytest.mark.parametrize("size", [8, 10])
+def test_sampling_is_tested_on_supports_larger_than_the_default_number_of_draws_can_fill(size: int) -> None:
+    group = P4M(size)
+    action = GridAction(group)
+    x = torch.zeros(1, 1, size, size)  # all of the group: 512 and 800 elements
+    assert_equivariant_in_distribution(OrbitKernel(action), action, x, max_elements=1)
+    with pytest.raises(AssertionError, match="does not follow"):
+        assert_equivariant_in_distribution(_FirstTie(action), action, x, max_elements=1)
+
+
+class _Rare:
+    """The place of the maximum with probability 1 - p, else the other; ``drawn`` is the share that is really drawn."""
+
+    def __init__(self, p: float, drawn: float) -> None:
+        self.group, self.p, self.drawn = Cyclic(2), p, drawn
+
+    def sample(self, x, *, generator=None):
+        other = (torch.rand(len(x), generator=generator) < self.drawn).long()
+        return (x.flatten(1).argmax(1) + other) % 2
+
+    def log_prob(self, g, x):
+        return torch.tensor([1 - self.p, self.p])[(g - x.flatten(1).argmax(1)) % 2].log()
+
+    def entropy(self, x):
+        return torch.special.entr(torch.tensor([1 - self.p, self.p])).sum().expand(len(x))
+
+
+def test_rare_elements_raise_no_false_alarm_and_too_many_of_them_do() -> None:
+    action, x = RegularAction(Cyclic(2)), torch.tensor([[[1.0, 0.0]]])
+    for seed in range(200):  # at p = 1e-5 two draws of 2,000 come once in 5,000 seeds; false alarms are below 1e-6
+        assert_equivariant_in_distribution(_Rare(1e-5, 1e-5), action, x, seed=seed)
+    with pytest.raises(AssertionError, match="rare draws where"):
+        assert_equivariant_in_distribution(_Rare(1e-5, 0.01), action, x)
+
+
+def test_large_groups_are_tested_on_elements_that_the_group_did_not_choose() -> None:
+    class Lazy(P4M):
+        def sample(self, shape=(), *, generator=None, device=None):
+            return torch.zeros(tuple(shape), dtype=torch.int64)
+
+    class Stuck(Lazy):
+        def inverse(self, g):
+            return g
+
+    class Few(P4M):
+        @property
+        def generators(self):
+            return (1,)
+
+    assert_group_laws(P4M(6))
+    for twin, message in ((Lazy(6), "sample"), (Stuck(6), "inverse"), (Few(6), "do not generate")):
+        with pytest.raises(AssertionError, match=message):
+            assert_group_laws(twin)
+
+
+def test_equivariance_needs_one_group() -> None:
+    with pytest.raises(AssertionError, match="actions of"):
+        assert_equivariant(
+            lambda x: x.sum((1, 2))[:, None],
+            RegularAction(Cyclic(8)),
+            TrivialAction(Dihedral(4), (1,)),
+            torch.randn(2, 1, 8, generator=torch.Generator().manual_seed(0)),
+        )

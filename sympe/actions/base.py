@@ -37,6 +37,11 @@ class Action(abc.ABC):
     def permutes_entries(self) -> bool:
         """Whether every element only rearranges the entries of x; then :meth:`source` says how."""
 
+    @property
+    def precision(self) -> float:
+        """How far off g (h x) may be from (g h) x in double precision, over the largest entry of x."""
+        return 0.0 if self.permutes_entries else torch.finfo(torch.float64).eps * self.size
+
     @abc.abstractmethod
     def source(self, g: Int64[Tensor, "*#batch"], entry: Int64[Tensor, "*#batch"]) -> Int64[Tensor, "*batch"]:
         r"""The flat entry of x that lands at flat entry ``entry`` of g x: ``(g x)[entry] = x[source]``.
@@ -79,8 +84,10 @@ class Action(abc.ABC):
                     keep.append((self.source(part[:, None], basis) == basis).all(1))
                 else:
                     moved = self(part[:, None], basis)
-                    keep.append(torch.isclose(moved, basis, rtol=0, atol=1e-6).flatten(1).all(1))
-            alive = alive[torch.cat(keep)]
+                    keep.append(torch.isclose(moved, basis, rtol=0, atol=1e-5).flatten(1).all(1))
+            kept = torch.cat(keep)
+            kept[0] = True  # the identity, by definition
+            alive = alive[kept]
         return alive
 
     @property
@@ -95,7 +102,7 @@ class Action(abc.ABC):
             if self.permutes_entries:
                 yield part
             else:
-                yield torch.eye(self.size)[part].reshape(-1, *self.shape)
+                yield torch.eye(self.size, dtype=torch.float64)[part].reshape(-1, *self.shape)
 
 
 class EntryAction(Action):

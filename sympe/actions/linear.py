@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from sympe.actions.base import Action
@@ -53,7 +53,12 @@ class MatrixAction(Action):
             if not torch.allclose(image, product, rtol=0, atol=tolerance):
                 raise ValueError(f"matrices: not a homomorphism, M_(g {s}) differs from M_g M_{s} for some g")
         self._group = group
-        self._matrices = matrices
+        self._matrices = matrices.clone()
+        exact = self._matrices.double()
+        errors = [
+            float((exact[group.compose(g, torch.tensor(s))] - exact @ exact[s]).abs().amax()) for s in group.generators
+        ]
+        self._error = max(errors, default=0.0) + torch.finfo(torch.float64).eps
 
     @property
     def group(self) -> FiniteGroup:
@@ -66,6 +71,11 @@ class MatrixAction(Action):
         return (self._matrices.shape[1],)
 
     @property
+    def precision(self) -> float:
+        """How far the matrices, as given, are from a homomorphism: single precision shows."""
+        return self._error * self.size
+
+    @property
     def permutes_entries(self) -> bool:
         """False: matrices mix entries in general."""
         return False
@@ -74,7 +84,13 @@ class MatrixAction(Action):
         """Raise: a matrix does not permute entries."""
         raise TypeError("MatrixAction does not permute entries, so it has no source")
 
-    def __call__(self, g: Int64[Tensor, "*#batch"], x: Float[Tensor, "*#batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """The product M_g x."""
+    def __call__(self, g: Int64[Tensor, "*#batch"], x: Shaped[Tensor, "*#batch dim"]) -> Float[Tensor, "*batch dim"]:
+        """The product M_g x.
+
+        Raises:
+            ValueError: if ``x`` has another size or does not hold floats.
+        """
         self.check(x)
+        if not x.is_floating_point():
+            raise ValueError(f"x: expected floats, for matrices mix entries, got {x.dtype}")
         return (self._matrices.to(x)[g.to(x.device)] @ x.unsqueeze(-1)).squeeze(-1)

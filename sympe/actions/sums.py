@@ -55,6 +55,11 @@ class DirectSum(Action):
         """Whether every part does."""
         return all(part.permutes_entries for part in self.parts)
 
+    @property
+    def precision(self) -> float:
+        """That of the least precise part."""
+        return max(part.precision for part in self.parts)
+
     def source(self, g: Int64[Tensor, "*#batch"], entry: Int64[Tensor, "*#batch"]) -> Int64[Tensor, "*batch"]:
         """The entry that lands at ``entry``, in the same part."""
         g, entry = torch.broadcast_tensors(g, entry)
@@ -120,6 +125,11 @@ class FactorAction(Action):
     def permutes_entries(self) -> bool:
         """Whether the factor's action does."""
         return self._action.permutes_entries
+
+    @property
+    def precision(self) -> float:
+        """That of the factor's action."""
+        return self._action.precision
 
     def source(self, g: Int64[Tensor, "*#batch"], entry: Int64[Tensor, "*#batch"]) -> Int64[Tensor, "*batch"]:
         """The factor's source."""

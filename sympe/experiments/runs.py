@@ -95,9 +95,9 @@ def data_hash(*tensors: torch.Tensor) -> str:
     return digest.hexdigest()[:12]
 
 
-def stored_config_differs(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Say in words where two configs differ; empty if they do not."""
-    keys = sorted(stored.keys() | wanted.keys())
+def config_differs(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Say in words where two configs differ, code version apart; empty if they do not."""
+    keys = sorted((stored.keys() | wanted.keys()) - {"code_version"})
     differing = [k for k in keys if stored.get(k) != wanted.get(k)]
     return ", ".join(f"{k} is {stored.get(k)!r} there and {wanted.get(k)!r} here" for k in differing)
 
@@ -116,26 +116,43 @@ class RowConfig(Protocol):
     def steps(self) -> int:
         """Training steps, for the progress bar."""
 
+    @property
+    def code_version(self) -> int:
+        """Which version of the experiment's code trains this."""
+
+
+def check_run(config: RowConfig, out: Path) -> dict[str, Any] | None:
+    """The config that the run directory of a row was made with, or None if there is no such directory.
+
+    Raises:
+        ValueError: if it was made with another config (of whatever code version); nothing is touched.
+    """
+    path = out / "runs" / config.name / "config.json"
+    if not path.exists():
+        return None
+    stored: dict[str, Any] = read_json(path)
+    _refuse_another(path.parent, stored, config)
+    return stored
+
 
 def prepare_run(config: RowConfig, out: Path) -> Path:
-    """Make the run directory of a row, or check that the one that is there has the same config.
+    """Make the run directory of a row, or go on in the one of the same config; one of older code is moved aside.
 
     Raises:
         ValueError: if it was made with another config; nothing is touched then.
     """
     run = out / "runs" / config.name
-    wanted = dataclasses.asdict(config)
-    if (run / "config.json").exists():
-        difference = stored_config_differs(read_json(run / "config.json"), wanted)
-        if difference:
-            raise ValueError(f"out: {run} was made with another config ({difference}); choose another --out")
-    else:
-        write_json(run / "config.json", wanted)
+    stored = check_run(config, out)
+    if stored is not None and stored.get("code_version") != config.code_version:
+        run.rename(run.with_name(f"{run.name}.code-{stored.get('code_version')}.{time.time_ns()}"))
+        stored = None
+    if stored is None:
+        write_json(run / "config.json", dataclasses.asdict(config))
     return run
 
 
 def finished_row(config: RowConfig, out: Path) -> dict[str, Any] | None:
-    """The row of this config if it is finished.
+    """The row of this config and code version if it is finished.
 
     Raises:
         ValueError: if a row of that name was made with another config.
@@ -144,10 +161,14 @@ def finished_row(config: RowConfig, out: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     row: dict[str, Any] = read_json(path)
-    difference = stored_config_differs(row["config"], dataclasses.asdict(config))
+    _refuse_another(path, row["config"], config)
+    return row if row["config"].get("code_version") == config.code_version else None
+
+
+def _refuse_another(path: Path, stored: Mapping[str, Any], config: RowConfig) -> None:
+    difference = config_differs(stored, dataclasses.asdict(config))
     if difference:
         raise ValueError(f"out: {path} was made with another config ({difference}); choose another --out")
-    return row
 
 
 def write_progress(run: Path, step: int, value: float) -> None:
@@ -156,9 +177,10 @@ def write_progress(run: Path, step: int, value: float) -> None:
 
 
 def append_curve(run: Path, step: int, value: float) -> None:
-    """Append one point of the training curve; points of a run that went on from an earlier step are superseded."""
-    with (run / "curve.csv").open("a", newline="") as file:
-        csv.writer(file).writerow([step, value])
+    """Add one point to the training curve; points of a run that went on from an earlier step are superseded."""
+    points = dict(read_curve(run)) if (run / "curve.csv").exists() else {}
+    points[step] = value
+    write_text(run / "curve.csv", "".join(f"{s},{v!r}\n" for s, v in sorted(points.items())))
 
 
 def read_curve(run: Path) -> list[tuple[int, float]]:

@@ -133,7 +133,7 @@ class TableGroup(FiniteGroup):
             raise ValueError(f"table: expected a square (order, order) tensor, got shape {tuple(table.shape)}")
         if table.is_floating_point() or table.dtype == torch.bool:
             raise ValueError(f"table: expected integers, got {table.dtype}")
-        table = table.to(torch.int64)
+        table = table.to(torch.int64).clone()
         every = torch.arange(table.shape[0], device=table.device)
         if not (torch.equal(table[0], every) and torch.equal(table[:, 0], every)):
             raise ValueError("table: expected element 0 to be the identity, but row or column 0 moves something")

@@ -24,7 +24,8 @@ class HaarConjugated(Kernel):
     :math:`c(x)^{-1}x = \gamma(x)`, then g is uniform on :math:`C(x)`: the inversion kernel. Without u it would not
     even be equivariant.
 
-    ``log_prob`` and ``entropy`` are exact: they try every u, at the price of :math:`|G|` calls of ``canonicalizer`` an input.
+    ``log_prob`` and ``entropy`` are exact: they try every u, at the price of :math:`|G|` calls of ``canonicalizer``
+    an input.
 
     Arguments:
         canonicalizer: maps ``(batch, *action.shape)`` to elements ``(batch,)``.

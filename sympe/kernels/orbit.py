@@ -80,7 +80,7 @@ class OrbitKernel(Kernel):
         if self._plan is None:
             return search_enumerating(self.action, x, self.tolerance)
         component = self._plan.component.to(x.device)
-        return search_permuting(self.action, self._plan, rank_entries(x.flatten(1), component, self.tolerance))
+        return search_permuting(self.action, self._plan, rank_entries(x.reshape(len(x), -1), component, self.tolerance))
 
     def coset(self, x: Shaped[Tensor, "batch ..."]) -> Bool[Tensor, "batch order"]:
         """The elements of C(x)."""
@@ -107,8 +107,14 @@ class OrbitKernel(Kernel):
         picked = (uniform(counts.shape, x, generator) * counts).to(torch.int64)
         return g[offsets + picked.minimum(counts - 1)]
 
-    def log_prob(self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
-        """``-log |G_x|`` on C(x), minus infinity elsewhere."""
+    def log_prob(self, g: Int64[Tensor, " draws"], x: Tensor) -> Float[Tensor, " draws"]:
+        """``-log |G_x|`` on C(x), minus infinity elsewhere.
+
+        Raises:
+            ValueError: if there is not one element for each input.
+        """
+        if g.shape != x.shape[:1]:
+            raise ValueError(f"g: expected one element for each of {len(x)} inputs, got shape {tuple(g.shape)}")
         rows, support = self.support(x)
         counts, _ = _offsets(rows, len(x))
         inside = torch.zeros(len(x), dtype=torch.bool, device=x.device)

@@ -100,11 +100,11 @@ class ScoreKernel(nn.Module, RelaxedKernel):
     def entropy(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         """The entropy in nats; differentiable at positive temperature."""
         log_p = self.log_probs(x)
-        return -(log_p.exp() * log_p.clamp(min=-1e30)).sum(1)
+        return -(log_p.exp() * log_p.clamp(min=torch.finfo(log_p.dtype).min)).sum(1)
 
     def _log_probs(self, scores: Tensor) -> Tensor:
         if self.temperature > 0:
-            return (scores / self.temperature).log_softmax(1)
+            return ((scores - scores.amax(1, keepdim=True)) / self.temperature).log_softmax(1)
         ordered = scores.sort(1, descending=True).values
         tied = torch.ones_like(ordered, dtype=torch.bool)
         tied[:, 1:] = (-ordered.diff(dim=1) <= self.tolerance).cumprod(1).bool()

@@ -187,14 +187,22 @@ def _dense_rank(keys: Tensor, bound: int) -> tuple[Tensor, int]:
 
 
 def search_enumerating(action: Action, x: Shaped[Tensor, "batch ..."], tolerance: float) -> Support:
-    """The coset C(x) of every row by writing down its orbit, for an action that mixes entries.
+    """The coset C(x) of every row by writing down its orbit, in double precision, for an action that mixes entries.
 
     Raises:
+        ValueError: if the action rounds more coarsely than ``tolerance`` at the size of x.
         ValueError: if the values of an orbit cluster so loosely that the minimum is not reached on a coset.
     """
     group = action.group
     inverses = group.inverse(group.elements(device=x.device))
-    per_chunk = max(1, CHUNK // (group.order * action.size))
+    x = x.double()
+    rounding = action.precision * float(x.abs().amax())
+    if rounding > tolerance:
+        raise ValueError(
+            f"tolerance: expected at least the rounding error of the action on x, {rounding:.3g}, got {tolerance}; "
+            "give the matrices in double precision or choose a larger tolerance"
+        )
+    per_chunk = max(1, CHUNK // (group.order * max(action.size, group.order)))
     rows_parts, g_parts = [], []
     for start in range(0, len(x), per_chunk):
         orbit = action(inverses, x[start : start + per_chunk].unsqueeze(1)).flatten(2)

@@ -57,7 +57,7 @@ class LiftingConv(nn.Module):
         kernel_size: side of the window, odd.
 
     Raises:
-        ValueError: if ``kernel_size`` is even or below 1.
+        ValueError: if ``kernel_size`` is even, below 1, or too small for the field.
 
     Example:
         >>> import torch
@@ -73,6 +73,8 @@ class LiftingConv(nn.Module):
         _check_kernel_size(kernel_size)
         table = window_table(field, kernel_size)
         entries = table.shape[1]
+        if bool((table == entries).all()):
+            raise ValueError(f"kernel_size: a window of {kernel_size} holds no entry of this field in all orientations")
         self.kernel_size = kernel_size
         self.in_rows = entries // kernel_size**2
         self.register_buffer("table", table, persistent=False)

@@ -66,7 +66,7 @@ def test_the_ising_energy_is_invariant(size: int) -> None:
 
 
 def test_the_energy_tells_bonds_that_are_moved_from_the_wrong_end() -> None:
-    """Twin: channels swap and sites move, but r i - x̂ is taken for r i. A left action too, only not that of the bonds."""
+    """Twin: channels swap and sites move, but r i - x̂ is taken for r i: a left action too, not that of the bonds."""
     group, size = P4M(3), 3
     generator = torch.Generator().manual_seed(0)
     bonds, spins = torch.randn(2, size, size, generator=generator), torch.randn(size, size, generator=generator)

@@ -15,6 +15,7 @@ class Config:
     name: str = "row"
     steps: int = 3
     rate: float = 0.5
+    code_version: int = 1
 
 
 def succeed(config: Config, out: Path, threads: int) -> None:
@@ -31,9 +32,14 @@ def fail_on_bad(config: Config, out: Path, threads: int) -> None:
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "file.json"
     runs.write_json(path, {"a": 1})
-    with pytest.raises(RuntimeError), runs.written_aside(path) as aside:
-        aside.write_text("half of")
-        raise RuntimeError
+
+    def fail_half_way():
+        with runs.written_aside(path) as aside:
+            aside.write_text("half of")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert runs.read_json(path) == {"a": 1}
     assert list(path.parent.iterdir()) == [path]
 
@@ -99,3 +105,16 @@ def test_rows_run_through_submitit(tmp_path):
 def test_no_rows_is_no_work(tmp_path):
     runs.run_rows(succeed, [], tmp_path, jobs=2, cluster=None, cluster_options={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_of_older_code_is_trained_again_and_its_run_moved_aside(tmp_path):
+    succeed(Config(code_version=0), tmp_path, 1)
+    assert runs.finished_row(Config(code_version=0), tmp_path) is not None
+    assert runs.finished_row(Config(), tmp_path) is None
+    run = runs.prepare_run(Config(), tmp_path)
+    assert runs.read_json(run / "config.json")["code_version"] == 1
+    (aside,) = [path for path in run.parent.iterdir() if path != run]
+    assert aside.name.startswith("row.code-0.")
+    assert (aside / "progress.json").exists()
+    with pytest.raises(ValueError, match=r"rate is 0\.5 there and 0\.1 here"):
+        runs.check_run(Config(rate=0.1, code_version=2), tmp_path)

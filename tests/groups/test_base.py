@@ -11,7 +11,10 @@ def test_the_catalogue_holds_every_public_group() -> None:
     assert public_leaves(groups, Group) == {type(group) for group in GROUPS.values()}
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if group.order > 150 else name for name, group in GROUPS.items()],
+)
 def test_group_laws(name: str) -> None:
     assert_group_laws(GROUPS[name])
 

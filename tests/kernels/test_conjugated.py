@@ -59,6 +59,7 @@ def test_with_a_canonicalizer_it_is_the_inversion_kernel(name: str) -> None:
     torch.testing.assert_close(kernel.entropy(x), orbit.entropy(x))
 
 
+@pytest.mark.usefixtures("unchecked")  # for speed
 @pytest.mark.parametrize("map_", [first_of_coset, constant, by_position])
 @pytest.mark.parametrize("name", [name for name, action in CASES.items() if action.group.order <= 32])
 def test_with_any_map_at_all_it_is_equivariant(name: str, map_: Callable[..., Callable[..., torch.Tensor]]) -> None:

@@ -180,3 +180,14 @@ def test_scores_that_are_not_finite_are_an_error(value: float) -> None:
     kernel = ScoreKernel(Table([0.0, value]), Cyclic(2))
     with pytest.raises(ValueError, match="network: expected finite scores, got NaN or infinity"):
         kernel.sample(torch.zeros(4, 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_entropy_of_other_precisions(dtype: torch.dtype) -> None:
+    kernel = ScoreKernel(torch.nn.Identity(), Cyclic(4))
+    assert float(kernel.entropy(torch.zeros(1, 4, dtype=dtype)).exp()) == pytest.approx(4, rel=0.02)
+
+
+def test_a_tiny_temperature_is_the_argmax() -> None:
+    kernel = ScoreKernel(torch.nn.Identity(), Cyclic(3), temperature=1e-38)
+    assert kernel.sample(torch.tensor([[0.0, 100.0, 50.0]])).tolist() == [1]

@@ -79,6 +79,16 @@ def test_a_plan_of_an_action_that_moves_nothing_reads_in_order() -> None:
     assert plan.steps == ()
 
 
+def test_a_plan_moves_between_devices() -> None:
+    plan = Plan.of(ising(2))
+    assert plan.to(torch.device("cpu")) is plan
+    moved = plan.to(torch.device("meta"))
+    assert moved.steps == plan.steps
+    for name in ("component", "first", "reading", "first_source", "after"):
+        assert getattr(moved, name).device.type == "meta"
+        assert getattr(moved, name).shape == getattr(plan, name).shape
+
+
 def test_ranks_cluster_sorted_values_apart_for_every_component() -> None:
     x = torch.tensor([[3.0, 1.0, 1.05, 3.0, 1.0, 1.11]])
     component = torch.tensor([0, 0, 0, 1, 1, 1])
@@ -86,6 +96,10 @@ def test_ranks_cluster_sorted_values_apart_for_every_component() -> None:
     assert rank_entries(x, component, 0.1).tolist() == [[1, 0, 0, 4, 2, 3]]
     # in one component the chain 1, 1, 1.05, 1.11 ties
     assert rank_entries(x, torch.zeros(6, dtype=torch.int64), 0.1).tolist() == [[1, 0, 0, 1, 0, 0]]
+
+
+def test_equal_values_of_different_components_do_not_share_a_rank() -> None:
+    assert rank_entries(torch.ones(1, 4), torch.tensor([0, 1, 0, 1]), 1e-6).tolist() == [[0, 1, 0, 1]]
 
 
 def test_ranks_move_with_the_entries() -> None:

@@ -57,6 +57,10 @@ def fits(size: int, kernel_size: int) -> bool:
 def test_lifting_is_equivariant(name: str, size: int, kernel_size: int) -> None:
     group = P4M(size)
     action = FIELDS[name](group)
+    if name == "bonds" and kernel_size == 1:
+        with pytest.raises(ValueError, match="kernel_size: a window of 1 holds no entry of this field"):
+            LiftingConv(FIELDS[name], 3, kernel_size)
+        return
     lift = shake(LiftingConv(FIELDS[name], 3, kernel_size))
     assert_equivariant(lift, action, RegularAction(group, 3), inputs(action), max_elements=ELEMENTS)
 
@@ -259,9 +263,9 @@ def test_a_wrong_input_of_a_group_convolution_is_an_error(shape: tuple[int, ...]
 
 
 def test_a_window_that_wraps_twice_is_an_error() -> None:
-    with pytest.raises(ValueError, match="x: expected L >= 2 for kernel_size 5, .* got shape"):
+    with pytest.raises(ValueError, match=r"x: expected L >= 2 for kernel_size 5, .* got shape"):
         LiftingConv(GridAction, 1, 5)(torch.zeros(1, 1, 1, 1))
-    with pytest.raises(ValueError, match="x: expected L >= 2 for kernel_size 5, .* got shape"):
+    with pytest.raises(ValueError, match=r"x: expected L >= 2 for kernel_size 5, .* got shape"):
         GroupConv(1, 1, 5)(torch.zeros(1, 1, 8, 1, 1))
 
 

@@ -46,12 +46,15 @@ def preset_configs(
       with one; all encodings on supercell and glass at L = 10 with one.
 
     Raises:
-        ValueError: if ``preset`` or an encoding is unknown, or ``encodings`` is empty or ``seeds`` below 1.
+        ValueError: if ``preset`` or an encoding is unknown, or ``encodings`` is empty or names one twice, or
+            ``seeds`` below 1.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset: expected one of {', '.join(PRESETS)}; got {preset!r}")
     if encodings is not None and not encodings:
         raise ValueError("encodings: expected at least one, got none")
+    if encodings is not None and len(set(encodings)) < len(encodings):
+        raise ValueError(f"encodings: expected each at most once, got {', '.join(encodings)}")
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds: expected at least 1, got {seeds}")
     base = IsingConfig()
@@ -170,7 +173,7 @@ def compare(
     missing = [config for config in configs if runs.finished_row(config, out) is None]
     if train_missing:
         for config in missing:
-            runs.prepare_run(config, out)
+            runs.check_run(config, out)
         try:
             runs.run_rows(train_row, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
         finally:

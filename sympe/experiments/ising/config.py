@@ -14,7 +14,7 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 CODE_VERSION = 1
-"""Raise this when a change alters what a config trains, and all rows are trained again."""
+"""Raise this when a change alters what a config trains: rows of another version are trained again."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class IsingConfig:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if not 0 < self.warmup < 1:
             raise ValueError(f"warmup: expected a share between 0 and 1, got {self.warmup}")
+        if self.warmup * self.steps <= 1:
+            raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.variant == "supercell" and self.size % 2:
             raise ValueError(f"size: a 2 x 2 supercell needs an even lattice, got {self.size}")
         if self.seed < 0:

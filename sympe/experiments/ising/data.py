@@ -18,7 +18,7 @@ TRAINING, ENCODING, EVALUATION, DRAWS, VALIDATION = range(5)
 
 
 def seeded(*key: int) -> torch.Generator:
-    """A generator whose seed mixes all of ``key``, so that streams, seeds and steps do not overlap."""
+    """A generator whose seed mixes all of ``key``; two keys share numbers only by a chance collision of 32 bits."""
     state = np.random.SeedSequence(key).generate_state(2, np.uint32)
     return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
 

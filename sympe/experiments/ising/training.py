@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import pickle
 import time
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sympe.experiments import runs
-from sympe.experiments.ising.config import IsingConfig
+from sympe.experiments.ising.config import CODE_VERSION, IsingConfig
 from sympe.experiments.ising.data import ENCODING, TrainingStream, seeded
 from sympe.experiments.ising.hamiltonian import energy_per_spin
 from sympe.experiments.ising.model import IsingModel
@@ -73,7 +73,7 @@ class IsingTask(lightning.LightningModule):
             config.variant,
             config.size,
             seed=config.seed,
-            batch=max(1, config.batch // self.trainer.world_size),
+            batch=config.batch // self.trainer.world_size,
             steps=range(start, min(start + BLOCK, config.steps)),
             rank=self.global_rank,
         )
@@ -164,7 +164,12 @@ def train(
 
     Returns:
         The trained module, on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: if the batch does not divide among the devices.
     """
+    if config.batch % (devices * num_nodes):
+        raise ValueError(f"devices: a batch of {config.batch} does not divide among {devices} x {num_nodes} devices")
     if threads is not None:
         torch.set_num_threads(threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -208,14 +213,23 @@ def load(run: Path) -> IsingTask:
 
     Raises:
         FileNotFoundError: if ``run`` is no run directory or has no checkpoint yet.
-        ValueError: if the checkpoint does not fit the config.
+        ValueError: if it is of another code version, or the checkpoint is damaged or does not fit the config.
     """
     for name in ("config.json", "last.ckpt"):
         if not (run / name).exists():
             raise FileNotFoundError(f"run: expected a run directory with {name}, got {run}")
-    config = IsingConfig(**json.loads((run / "config.json").read_text()))
+    stored = runs.read_json(run / "config.json")
+    known = {field.name for field in fields(IsingConfig)}
+    if set(stored) != known or stored["code_version"] != CODE_VERSION:
+        raise ValueError(
+            f"run: {run} was made by code version {stored.get('code_version')}, this is {CODE_VERSION}; train it again"
+        )
+    config = IsingConfig(**stored)
     task = IsingTask(config)
-    checkpoint = torch.load(run / "last.ckpt", map_location="cpu", weights_only=False)
+    try:
+        checkpoint = torch.load(run / "last.ckpt", map_location="cpu", weights_only=False)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"run: {run / 'last.ckpt'} is damaged: {error}") from error
     try:
         task.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

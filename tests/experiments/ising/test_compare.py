@@ -26,6 +26,7 @@ def test_presets():
     [
         ({"preset": "huge"}, "preset: expected one of smoke, demo, full; got 'huge'"),
         ({"preset": "smoke", "encodings": ["magic"]}, "encoding: expected one of none, noise"),
+        ({"preset": "smoke", "encodings": ["none", "none"]}, "encodings: expected each at most once, got none, none"),
         ({"preset": "smoke", "encodings": []}, "encodings: expected at least one, got none"),
         ({"preset": "smoke", "variant": "snow"}, "variant: expected one of paper, wide"),
         ({"preset": "smoke", "seeds": 0}, "seeds: expected at least 1, got 0"),
@@ -70,7 +71,7 @@ def test_rows_have_the_promised_keys_and_lie_beside_what_makes_them(finished):
 
 
 def test_the_report_names_missing_rows_and_finished_rows_are_not_trained_again(finished, monkeypatch):
-    out, rows = finished
+    out, _ = finished
     asked = []
     monkeypatch.setattr(runs, "run_rows", lambda train, configs, *_, **__: asked.extend(c.encoding for c in configs))
     summary = compare("smoke", out)

@@ -93,6 +93,7 @@ def test_bad_input(arguments, message):
         ("steps", 0, "steps: expected at least 1, got 0"),
         ("learning_rate", -1.0, "learning_rate: expected a positive number, got -1.0"),
         ("warmup", 1.0, "warmup: expected a share between 0 and 1, got 1.0"),
+        ("warmup", 0.0005, "warmup: expected more than one step, got 0.0005 of 1500"),
         ("seed", -1, "seed: expected at least 0, got -1"),
     ],
 )

@@ -19,7 +19,7 @@ def uninterrupted(tmp_path_factory):
     return run, train(TINY, run, accelerator="cpu")
 
 
-class _Stopped(Exception):
+class _StoppedError(Exception):
     pass
 
 
@@ -38,8 +38,8 @@ def stop_in_second_block(monkeypatch, error):
 def test_an_interrupted_run_ends_with_the_same_weights(uninterrupted, tmp_path, monkeypatch):
     run = runs.prepare_run(TINY, tmp_path)
     with monkeypatch.context() as patch:
-        stop_in_second_block(patch, _Stopped())
-        with pytest.raises(_Stopped):
+        stop_in_second_block(patch, _StoppedError())
+        with pytest.raises(_StoppedError):
             train(TINY, run, accelerator="cpu")
     assert (run / "last.ckpt").exists()
     assert runs.read_curve(run)[-1][0] == BLOCK
@@ -89,3 +89,19 @@ def test_building_a_task_leaves_the_global_generator_alone():
     before = torch.get_rng_state()
     IsingTask(TINY)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_load_refuses_other_code_and_damaged_checkpoints(uninterrupted, tmp_path):
+    run = runs.prepare_run(dataclasses.replace(TINY, code_version=0), tmp_path)
+    (run / "last.ckpt").write_bytes((uninterrupted[0] / "last.ckpt").read_bytes())
+    with pytest.raises(ValueError, match="made by code version 0"):
+        load(run)
+    run = runs.prepare_run(TINY, tmp_path)
+    (run / "last.ckpt").write_bytes((uninterrupted[0] / "last.ckpt").read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is damaged"):
+        load(run)
+
+
+def test_a_batch_that_does_not_divide_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="a batch of 8 does not divide among 3 x 1 devices"):
+        train(TINY, tmp_path, devices=3)
