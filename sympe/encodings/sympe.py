@@ -48,6 +48,8 @@ class SymPE(Encoding):
         (torch.Size([2, 4, 6, 6]), True)
     """
 
+    _orbit_source: Tensor | None
+
     def __init__(
         self,
         kernel: Kernel,
@@ -64,6 +66,10 @@ class SymPE(Encoding):
         self.kernel = kernel
         self.action = action
         self.v = nn.Parameter(scale * torch.randn(action.shape, generator=generator))
+        source = None  # where g v takes its entries from, for every g: only a relaxed kernel needs all of them
+        if isinstance(kernel, RelaxedKernel) and action.permutes_entries:
+            source = action.source(action.group.elements()[:, None], torch.arange(action.size))
+        self.register_buffer("_orbit_source", source, persistent=False)
         trivial = len(action.trivial_elements())
         self.is_free = trivial == 1
         if not self.is_free:
@@ -86,8 +92,15 @@ class SymPE(Encoding):
         """Draw g for every x and move v by it."""
         if isinstance(self.kernel, RelaxedKernel):
             w = self.kernel.sample_weights(x, generator=generator)
-            orbit = self.action(self.kernel.group.elements(device=x.device), self.v)
-            mixed: Tensor = torch.tensordot(w, orbit, dims=1)
+            mixed: Tensor = torch.tensordot(w, self._orbit(), dims=1)
             return mixed
         g = self.kernel.sample(x, generator=generator)
         return self.action(g, self.v)
+
+    def _orbit(self) -> Float[Tensor, "order ..."]:
+        """All g v, in the order of the elements."""
+        if self._orbit_source is None:
+            return self.action(self.action.group.elements(device=self.v.device), self.v)
+        moved = self.v.flatten().expand(self._orbit_source.shape).gather(1, self._orbit_source)
+        orbit: Tensor = moved.unflatten(1, self.shape)
+        return orbit

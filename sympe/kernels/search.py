@@ -124,7 +124,7 @@ def search_permuting(action: Action, plan: Plan, ranks: Int64[Tensor, "batch ent
 
 def _search_chunk(action: Action, plan: Plan, ranks: Tensor) -> Support:
     group, (batch, size), device = action.group, ranks.shape, ranks.device
-    keys = ranks[:, plan.first_source[0]]
+    keys = ranks.index_select(1, plan.first_source[0])
     alive = keys == keys.amin(1, keepdim=True)
     # reading an entry computes where it comes from, about eight times the work of ranking an element once
     dense_cost = group.order * (len(plan.steps) + len(plan.first)) // 2
@@ -137,11 +137,6 @@ def _search_chunk(action: Action, plan: Plan, ranks: Tensor) -> Support:
         counts = rows.bincount(minlength=batch)
         if int(counts.amax()) <= 1:
             break
-        heavy = counts * (size - position) > dense_cost
-        if heavy.any():
-            dense |= heavy
-            light = ~heavy[rows]
-            rows, g = rows[light], g[light]
         block = plan.reading[position : position + width]
         open_ = (counts > 1)[rows]
         open_rows, open_g = rows[open_], g[open_]
@@ -164,11 +159,11 @@ def _search_chunk(action: Action, plan: Plan, ranks: Tensor) -> Support:
 
 
 def _search_by_doubling(plan: Plan, ranks: Tensor) -> Support:
-    phi, bound = _dense_rank(ranks[:, plan.first_source[0]], ranks.shape[1])
+    phi, bound = _dense_rank(ranks.index_select(1, plan.first_source[0]), ranks.shape[1])
     for source in plan.first_source[1:]:
-        phi, bound = _dense_rank(phi * ranks.shape[1] + ranks[:, source], bound * ranks.shape[1])
+        phi, bound = _dense_rank(phi * ranks.shape[1] + ranks.index_select(1, source), bound * ranks.shape[1])
     for after in plan.after:
-        phi, bound = _dense_rank(phi * bound + phi[:, after], bound * bound)
+        phi, bound = _dense_rank(phi * bound + phi.index_select(1, after), bound * bound)
     rows, elements = (phi == 0).nonzero().unbind(1)
     return rows, elements
 

@@ -52,6 +52,19 @@ def test_the_regular_representation_is_faithful(name: str) -> None:
     assert RegularAction(GROUPS[name]).is_faithful
 
 
+@pytest.mark.parametrize("name", ACTIONS)
+def test_precision_bounds_the_error_of_the_homomorphism(name: str) -> None:
+    action = ACTIONS[name]
+    group = action.group
+    x = torch.randn(action.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    g = group.elements()
+    for h in group.generators:
+        error = action(torch.tensor(h), action(g, x)) - action(group.compose(torch.tensor(h), g), x)
+        assert float(error.abs().max()) <= 3 * action.precision * float(x.abs().max())  # two products, one by a word
+    if action.permutes_entries:
+        assert action.precision == 0
+
+
 @pytest.mark.parametrize("size", range(1, 7))
 def test_the_ising_energy_is_invariant(size: int) -> None:
     group = P4M(size)

@@ -56,6 +56,13 @@ def test_matrices_of_a_wrong_shape_or_dtype_are_an_error(matrices: torch.Tensor,
         MatrixAction(Cyclic(3), matrices)
 
 
+def test_the_matrices_are_the_actions_own() -> None:
+    matrices = torch.tensor([1.0, -1.0]).view(2, 1, 1)
+    action = MatrixAction(Cyclic(2), matrices)
+    matrices.zero_()
+    assert action(torch.tensor(1), torch.tensor([3.0])).tolist() == [-3.0]
+
+
 def test_the_identity_must_be_the_identity_matrix() -> None:
     with pytest.raises(ValueError, match="matrices: expected the identity matrix for the identity element 0"):
         MatrixAction(Cyclic(2), torch.zeros(2, 1, 1))

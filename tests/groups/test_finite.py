@@ -45,6 +45,13 @@ def test_a_table_is_taken_as_it_is() -> None:
     assert np.array_equal(cayley(FiniteGroup.from_table(torch.from_numpy(table).to(torch.int32))), table)
 
 
+def test_the_table_is_the_groups_own() -> None:
+    table = torch.tensor([[0, 1], [1, 0]])
+    group = FiniteGroup.from_table(table)
+    table.zero_()
+    assert int(group.compose(torch.tensor(0), torch.tensor(1))) == 1
+
+
 def test_generated_matrices_multiply_as_the_group_composes() -> None:
     matrices = generate_matrices(QUATERNION_MATRICES)
     group = FiniteGroup.from_matrices(QUATERNION_MATRICES)

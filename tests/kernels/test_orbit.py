@@ -371,6 +371,13 @@ def test_sample_is_determined_by_its_generator_and_leaves_the_global_one_alone()
     assert torch.equal(three, kernel.sample(x))
 
 
+def test_the_layout_of_the_input_in_memory_does_not_matter() -> None:
+    kernel = OrbitKernel(GridAction(P4M(3), 2))
+    x = symmetric_inputs(kernel.action)
+    assert torch.equal(kernel.coset(x.to(memory_format=torch.channels_last)), kernel.coset(x))
+    assert torch.equal(kernel.coset(x.mT), kernel.coset(x.mT.contiguous()))
+
+
 def test_rows_are_independent_of_their_batch() -> None:
     action = GridAction(P4M(3))
     kernel, x = OrbitKernel(action), symmetric_inputs(action)

@@ -142,6 +142,14 @@ def test_entropy_has_finite_gradients_where_scores_are_far_apart() -> None:
     assert bool(gradient.isfinite().all())
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-30, 1e-38])
+def test_a_temperature_near_zero_is_the_limit(temperature: float) -> None:
+    kernel = ScoreKernel(Table([3.0, 1.0, 3.0]), Cyclic(3), temperature=temperature)
+    x = torch.zeros(1, 1)
+    torch.testing.assert_close(kernel.log_probs(x)[0].exp(), torch.tensor([0.5, 0.0, 0.5]))
+    torch.testing.assert_close(kernel.entropy(x), torch.tensor([math.log(2)]))
+
+
 def test_sample_has_no_gradient() -> None:
     kernel = ScoreKernel(network(), P4M(2))
     assert not kernel.sample(torch.zeros(1, 1, 2, 2)).requires_grad

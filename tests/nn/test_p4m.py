@@ -269,6 +269,10 @@ def test_a_window_that_wraps_twice_is_an_error() -> None:
         GroupConv(1, 1, 5)(torch.zeros(1, 1, 8, 1, 1))
 
 
+def test_a_window_without_bonds_serves_the_other_fields() -> None:
+    assert LiftingConv(ising, 1, 1)(torch.zeros(1, 3, 2, 2)).shape == (1, 1, 8, 2, 2)
+
+
 def test_an_unknown_output_is_an_error() -> None:
     with pytest.raises(ValueError, match='out: expected "scalar" or "regular", got \'vector\''):
         P4MNet(GridAction, channels=1, blocks=1, out="vector")

@@ -89,6 +89,8 @@ def patterns(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
     uniform = any("map_+1" in a for a in arrays.values())
     count = min(DRAWS_SHOWN, 3)
     blocks = len(arrays[names[0]]["spins"])
+    if uniform and not any("map_-1" in a for a in arrays.values()):
+        blocks -= 1  # the paper's couplings have no checkerboard
     figure = plt.figure(figsize=(1.6 + 2.75 * len(names), 0.7 + 1.05 * blocks), layout="constrained")
     widths = [1.6, *[2.75] * len(names)]
     labels, *subfigures = figure.subfigures(1, len(names) + 1, wspace=0.03, squeeze=False, width_ratios=widths)[0]
