@@ -1,12 +1,16 @@
 """The command: arguments reach the library, and errors of the user end with one line."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from sympe import cli
+from sympe.experiments.ising.training import load
 
 
 def run(monkeypatch, *words):
@@ -110,3 +114,35 @@ def test_train_then_evaluate_as_a_user_would(tmp_path):
         text=True,
     )
     assert json.loads(done.stdout)["energy_gap"] == pytest.approx(row["energy_gap"])
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "sympe", "compare", "ising", "--preset", "demo", "--size", "4", "--out", str(out)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    checkpoints = []
+    for _ in range(600):
+        checkpoints = list(out.glob("runs/*/last.ckpt"))
+        if checkpoints:
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers alike
+    _, errors = process.communicate(timeout=20)
+    assert checkpoints
+    assert process.returncode == 130
+    assert "the same command goes on from here" in errors
+    assert _ends(process.pid, seconds=10)
+    assert load(checkpoints[0].parent).config.size == 4
+
+
+def _ends(group: int, *, seconds: float) -> bool:
+    """Whether no process of the group is left within that time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False

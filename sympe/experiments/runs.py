@@ -19,6 +19,7 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import subprocess
 import tempfile
 import time
@@ -217,12 +218,16 @@ def run_rows(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     if cluster is None:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context) as pool:
+        with ProcessPoolExecutor(
+            min(jobs, len(configs)), mp_context=context, initializer=_leave_interrupts_to_the_parent
+        ) as pool:
             futures = [pool.submit(train, config, out, threads) for config in configs]
             try:
                 _watch(futures, configs, out)
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
+                for worker in multiprocessing.active_children():
+                    worker.kill()  # Lightning catches SIGTERM; what is written is whole, so nothing is lost
                 raise
     else:
         import submitit  # slow to import, and only a cluster needs it
@@ -230,6 +235,11 @@ def run_rows(
         executor = submitit.AutoExecutor(out / "jobs", cluster=cluster)
         executor.update_parameters(**cluster_options)
         _watch([executor.submit(train, config, out, threads) for config in configs], configs, out)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ctrl-C reaches every process of the terminal; a worker would end its row and begin the next one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _watch(futures: Sequence[Any], configs: Sequence[RowConfig], out: Path) -> None:
