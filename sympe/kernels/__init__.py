@@ -1,7 +1,7 @@
 """Equivariant kernels: how to draw a random group element from an input, with exact probabilities where they exist.
 
 A kernel takes ``x`` to a random element g with ``P(hg | hx) = P(g | x)``. The best one is the *inversion kernel*,
-uniform on the elements that bring x to canonical form; METHOD: paper, Section 3.
+uniform on the elements that bring x to canonical form (paper, Section 3).
 """
 
 from sympe.kernels.base import Kernel, RelaxedKernel

@@ -1,4 +1,4 @@
-"""SymPE: its features are g v with the kernel's law, and the theorems of METHOD, sections 1, 3 and 4."""
+"""SymPE: its features are g v with the kernel's law, and the theorems of docs/method.md."""
 
 import math
 import warnings
@@ -283,7 +283,7 @@ def test_a_bad_scale_is_an_error(scale: float) -> None:
 
 
 def test_permutations_of_nodes_follow_the_convention_of_canonical_nodes() -> None:
-    """METHOD, section 7: canonical node r of gamma(x) is node g[r] of x, the encoding of node g[r] is row r of v."""
+    """docs/conventions.md: canonical node r of gamma(x) is node g[r] of x, the encoding of node g[r] is row r of v."""
     action = PermutationAction.generate([[1, 2, 0], [1, 0, 2]])
     kernel = OrbitKernel(action)
     x = torch.tensor([[[5.0, 1.0, 3.0]]])

@@ -310,7 +310,7 @@ def test_near_ties_of_an_enumerated_orbit_that_are_no_coset_are_an_error() -> No
 
 
 def test_factors_on_the_same_data_need_a_joint_kernel() -> None:
-    """METHOD, section 7: a 2 x 2 identity has trivial row and column stabilizers and a joint one of order 2."""
+    """Factors on the same data: a 2 x 2 identity has trivial row and column stabilizers and a joint one of order 2."""
     joint, group = rows_and_columns(2, 2)
     x = torch.eye(2).view(1, 1, 4)
     kernel = OrbitKernel(joint)

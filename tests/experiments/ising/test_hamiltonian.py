@@ -140,7 +140,7 @@ def test_round_spins_takes_zero_up_and_keeps_nan() -> None:
     assert round_spins(values.double()).dtype == torch.float64
 
 
-# 13,125 Hamiltonians of either sign, as in METHOD.md.
+# 13,125 Hamiltonians of either sign.
 GRID = coupling_grid(torch.linspace(-3, 3, 25), torch.linspace(-3, 3, 25), torch.linspace(-5, 5, 21))
 
 
