@@ -11,10 +11,8 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sympe.experiments import runs
-from sympe.experiments.ising.compare import compare, evaluate_run, record_row
+from sympe.experiments.ising.compare import compare, evaluate_run, train_row
 from sympe.experiments.ising.config import Encoding, IsingConfig, Preset, Variant
-from sympe.experiments.ising.training import train
 
 
 @dataclass
@@ -77,19 +75,17 @@ class TrainIsing:
 
     def __call__(self) -> None:
         """Train, evaluate and print the row."""
-        run = runs.prepare_run(self.config, self.out)
-        task = train(
+        row = train_row(
             self.config,
-            run,
+            self.out,
+            None,
             accelerator=self.accelerator,
             devices=self.devices,
             num_nodes=self.num_nodes,
             progress_bar=True,
         )
-        if task.global_rank == 0:
-            row = record_row(self.config, self.out, task)
+        if row is not None:
             print(json.dumps(row, indent=1))
-            print(run)
 
 
 @dataclass

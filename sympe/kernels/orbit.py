@@ -79,8 +79,8 @@ class OrbitKernel(Kernel):
         x = x.detach().to(torch.uint8) if x.dtype == torch.bool else x.detach()
         if self._plan is None:
             return search_enumerating(self.action, x, self.tolerance)
-        component = self._plan.component.to(x.device)
-        return search_permuting(self.action, self._plan, rank_entries(x.reshape(len(x), -1), component, self.tolerance))
+        plan = self._plan.to(x.device)
+        return search_permuting(self.action, plan, rank_entries(x.reshape(len(x), -1), plan.component, self.tolerance))
 
     def coset(self, x: Shaped[Tensor, "batch ..."]) -> Bool[Tensor, "batch order"]:
         """The elements of C(x)."""

@@ -110,7 +110,6 @@ class Plan:
 def search_permuting(action: Action, plan: Plan, ranks: Int64[Tensor, "batch entries"]) -> Support:
     """The coset C(x) of every row, for an action that permutes entries and x given by its integer ranks."""
     group, device = action.group, ranks.device
-    plan = plan.to(device)
     per_chunk = max(1, CHUNK // group.order)
     parts: list[Support] = []
     for start in range(0, len(ranks), per_chunk):

@@ -84,11 +84,14 @@ def preset_configs(
     ]
 
 
-def train_row(config: IsingConfig, out: Path, threads: int, **devices: Any) -> dict[str, Any]:
-    """Train, evaluate and record one row; goes on from the last checkpoint."""
-    run = runs.prepare_run(config, out)
-    task = train(config, run, threads=threads, **devices)
-    return record_row(config, out, task)
+def train_row(config: IsingConfig, out: Path, threads: int | None, **options: Any) -> dict[str, Any] | None:
+    """Train, evaluate and record one row; goes on from the last checkpoint.
+
+    ``options`` are those of :func:`~sympe.experiments.ising.training.train`. On several devices only the first
+    records the row; the others return None.
+    """
+    task = train(config, runs.prepare_run(config, out), threads=threads, **options)
+    return record_row(config, out, task) if task.global_rank == 0 else None
 
 
 def record_row(config: IsingConfig, out: Path, task: Any) -> dict[str, Any]:
@@ -170,23 +173,21 @@ def compare(
             "their ground energies are searched instead of taken from the closed form",
             stacklevel=2,
         )
-    missing = [config for config in configs if runs.finished_row(config, out) is None]
-    if train_missing:
-        for config in missing:
-            runs.check_run(config, out)
-        try:
-            runs.run_rows(train_row, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
-        finally:
-            summary = report(preset, configs, out)
-    else:
+    missing = [config for config in configs if train_missing and runs.finished_row(config, out) is None]
+    for config in missing:
+        runs.check_run(config, out)
+    try:
+        runs.run_rows(train_row, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
+    finally:
         summary = report(preset, configs, out)
     return summary
 
 
 def report(preset: str, configs: Sequence[IsingConfig], out: Path) -> dict[str, Any]:
     """Write summary, table and figures from the rows that are there; missing rows are named as missing."""
-    rows = [row for config in configs if (row := runs.finished_row(config, out)) is not None]
-    missing = [config.name for config in configs if runs.finished_row(config, out) is None]
+    found = {config.name: runs.finished_row(config, out) for config in configs}
+    rows = [row for row in found.values() if row is not None]
+    missing = [name for name, row in found.items() if row is None]
     summary = {"task": "ising", "preset": preset, "rows": rows, "missing": missing, "environment": runs.environment()}
     runs.write_json(out / "summary.json", summary)
     runs.write_text(out / "table.md", table(rows, missing))
