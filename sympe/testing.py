@@ -1,8 +1,10 @@
 r"""Public checks of the laws: groups, actions, equivariance, and equivariance in distribution.
 
-Each check raises an ``AssertionError`` that says which law fails for which elements, and returns ``None`` otherwise. On
-finite groups the checks are exact up to ``max_elements`` elements; larger groups are tested on that many seeded random
-ones. A kernel is anything with ``group``, ``sample``, ``log_prob`` and ``entropy`` (:class:`KernelLike`).
+Each check raises an ``AssertionError`` that says which law fails for which elements, and returns ``None`` otherwise.
+The checks are exact up to ``max_elements`` elements; larger groups are tested on that many seeded random ones. Where
+elements are counted, they are told apart by their row in ``group.elements()``, so a group of tensors
+(:class:`~sympe.groups.Permutations`) has to be small enough to list them. A kernel is anything with ``group``,
+``sample``, ``log_prob`` and ``entropy`` (:class:`KernelLike`).
 
 A kernel is *equivariant in distribution* if :math:`\kappa(hg \mid hx) = \kappa(g \mid x)` for all g, h. That is
 checked by enumeration through ``log_prob``; ``sample`` is then held against :math:`\exp(\texttt{log\_prob})` by a
@@ -19,8 +21,8 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from sympe.actions import Action
-from sympe.groups import FiniteGroup
+from sympe.actions import Action, FiniteAction
+from sympe.groups import FiniteGroup, Group
 
 __all__ = [
     "KernelLike",
@@ -36,7 +38,7 @@ class KernelLike(Protocol):
     """What :func:`assert_equivariant_in_distribution` needs of a kernel."""
 
     @property
-    def group(self) -> FiniteGroup:
+    def group(self) -> Group:
         """The group that g belongs to."""
 
     def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
@@ -49,8 +51,8 @@ class KernelLike(Protocol):
         """The entropy of g given ``x``."""
 
 
-def assert_group_laws(group: FiniteGroup, *, max_elements: int = 200, seed: int = 0, false_alarm: float = 1e-6) -> None:
-    """Check that ``group`` is a group, that its generators generate it, and that ``sample`` is uniform.
+def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, false_alarm: float = 1e-6) -> None:
+    """Check that ``group`` is a group, that its generators (if it has any) generate it, and that ``sample`` is uniform.
 
     Up to ``max_elements`` elements, closure, identity, inverses and associativity are checked for all of them, else for
     ``max_elements`` seeded random ones (all triples of the first 50 of them).
@@ -64,10 +66,13 @@ def assert_group_laws(group: FiniteGroup, *, max_elements: int = 200, seed: int 
     """
     g = _some_elements(group, max_elements, seed)
     e = group.identity()
-    _require(torch.equal(group.elements(), torch.arange(group.order)), "elements() are not 0 .. order - 1")
-    _require(math.prod(group.layout) == group.order, f"layout {group.layout} does not hold {group.order} elements")
-    products = group.compose(g[:, None], g)
-    _require(bool(((products >= 0) & (products < group.order)).all()), "a product is not an element")
+    listed = _index(group, group.elements())
+    if isinstance(group, FiniteGroup):
+        _require(torch.equal(listed, torch.arange(group.order)), "elements() are not 0 .. order - 1")
+        _require(math.prod(group.layout) == group.order, f"layout {group.layout} does not hold {group.order} elements")
+    else:
+        _require(torch.equal(listed, torch.arange(group.order)), f"elements() are not {group.order} different ones")
+    _require(bool((_index(group, group.compose(g[:, None], g)) >= 0).all()), "a product is not an element")
     _require(torch.equal(group.compose(g, e), g) and torch.equal(group.compose(e, g), g), "e is not neutral")
     inverse = group.inverse(g)
     for left, right in ((g, inverse), (inverse, g)):
@@ -76,16 +81,18 @@ def assert_group_laws(group: FiniteGroup, *, max_elements: int = 200, seed: int 
     for a in some:
         one = group.compose(group.compose(some[:, None], a), some)
         two = group.compose(some[:, None], group.compose(a, some))
-        _require(torch.equal(one, two), f"not associative: (g {int(a)}) h differs from g ({int(a)} h)")
-    _require(_generated(group) == group.order, f"the generators {group.generators} do not generate the group")
+        _require(torch.equal(one, two), f"not associative: (g {a.tolist()}) h differs from g ({a.tolist()} h)")
+    if isinstance(group, FiniteGroup):
+        _require(_generated(group) == group.order, f"the generators {group.generators} do not generate the group")
     draws = group.sample((max(2000, 10 * group.order),), generator=torch.Generator().manual_seed(seed))
-    counts = draws.bincount(minlength=group.order)
-    _require(len(counts) == group.order, "sample() leaves the group")
+    rows = _index(group, draws)
+    _require(bool((rows >= 0).all()), "sample() leaves the group")
+    counts = rows.bincount(minlength=group.order)
     _require_fit(counts, torch.full((group.order,), 1 / group.order), false_alarm, "sample() is not uniform")
 
 
 def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0, tolerance: float = 1e-4) -> None:
-    """Check that ``action`` is a linear left action, differentiable in x, and that ``source`` tells the same.
+    """Check that ``action`` is a linear left action, differentiable in x, and that ``source``, if any, tells the same.
 
     Raises:
         AssertionError: at the first law that fails.
@@ -104,7 +111,7 @@ def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0
     _require(_close(action(group.identity(), x), x, tolerance), "the identity moves x")
     for h in g[:: max(1, len(g) // 50)]:
         one, two = action(g, action(h, x)), action(group.compose(g, h), x)
-        _require(_close(one, two, tolerance), f"g ({int(h)} x) differs from (g {int(h)}) x for some g")
+        _require(_close(one, two, tolerance), f"g ({h.tolist()} x) differs from (g {h.tolist()}) x for some g")
     _require(_close(action(g, 2 * x - 3 * y), 2 * gx - 3 * action(g, y), 10 * tolerance), "not linear in x")
     batch = torch.randn(len(g), *action.shape, generator=generator)
     one_by_one = torch.stack([action(a, b) for a, b in zip(g, batch, strict=True)])
@@ -118,7 +125,7 @@ def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0
         math.isclose(float((gradient * y).sum()), float((action(g[-1], y) * weight).sum()), rel_tol=0, abs_tol=1e-2),
         "the gradient in x is not the adjoint of the action",
     )
-    if action.permutes_entries:
+    if isinstance(action, FiniteAction) and action.permutes_entries:
         source = action.source(g[:, None], torch.arange(action.size))
         _require(torch.equal(gx.flatten(1), x.flatten()[source]), "source() and the action disagree")
 
@@ -154,7 +161,7 @@ def assert_equivariant(
         y = function(x)
         for g in _some_elements(action_in.group, max_elements, seed):
             error = float((function(action_in(g, x)) - action_out(g, y)).abs().max())
-            _require(error <= tolerance, f"f(g x) differs from g f(x) by {error:.3g} for g = {int(g)}")
+            _require(error <= tolerance, f"f(g x) differs from g f(x) by {error:.3g} for g = {g.tolist()}")
 
 
 def assert_equivariant_in_distribution(
@@ -200,35 +207,50 @@ def assert_equivariant_in_distribution(
         error = (kernel.entropy(x).to(entropy) - entropy).abs()
         _require(bool((error <= 10 * tolerance).all()), f"entropy() is off by {error.tolist()} nats")
         for h in _some_elements(group, max_elements, seed):
-            moved = _probabilities(kernel, action(h, x))[:, group.compose(h, every)]
+            moved = _probabilities(kernel, action(h, x))[:, _index(group, group.compose(h, every))]
             row, g = divmod(int((moved - p).abs().argmax()), group.order)
             _require(
                 abs(float(moved[row, g] - p[row, g])) <= tolerance,
                 f"x[{row}]: P(hg | hx) = {float(moved[row, g]):.6g} but P(g | x) = {float(p[row, g]):.6g} "
-                f"for h = {int(h)}, g = {g}",
+                f"for h = {h.tolist()}, g = {every[g].tolist()}",
             )
         for row, one in enumerate(x):
             enough = max(draws, 10 * int((p[row] > 1e-9).sum()))  # so that a uniform law fills every cell
             drawn = kernel.sample(one.expand(enough, *one.shape), generator=generator)
             _require(
-                drawn.shape == (enough,) and bool(((drawn >= 0) & (drawn < group.order)).all()),
+                drawn.shape == (enough, *group.element_shape) and bool((_index(group, drawn) >= 0).all()),
                 f"x[{row}]: sample() does not give one element a row",
             )
             message = f"x[{row}]: sample() does not follow log_prob()"
-            _require_fit(drawn.bincount(minlength=group.order), p[row], false_alarm, message)
+            _require_fit(_index(group, drawn).bincount(minlength=group.order), p[row], false_alarm, message)
 
 
 def _probabilities(kernel: KernelLike, x: Tensor) -> Float[Tensor, "batch order"]:
     every = kernel.group.elements()
     pairs = x.unsqueeze(1).expand(-1, len(every), *x.shape[1:]).flatten(0, 1)
-    return kernel.log_prob(every.repeat(len(x)), pairs).exp().view(len(x), len(every))
+    repeated = every.repeat(len(x), *(1 for _ in kernel.group.element_shape))
+    return kernel.log_prob(repeated, pairs).exp().view(len(x), len(every))
 
 
-def _some_elements(group: FiniteGroup, max_elements: int, seed: int) -> Int64[Tensor, " count"]:
+def _some_elements(group: Group, max_elements: int, seed: int) -> Int64[Tensor, "count ..."]:
     if group.order <= max_elements:
         return group.elements()
+    generator = torch.Generator().manual_seed(seed)
+    if not isinstance(group, FiniteGroup):  # there may be too many to list
+        return group.sample((max_elements,), generator=generator)
     # not from the group's own sample(), which may be what is wrong
-    return torch.randint(group.order, (max_elements,), generator=torch.Generator().manual_seed(seed))
+    return torch.randint(group.order, (max_elements,), generator=generator)
+
+
+def _index(group: Group, g: Int64[Tensor, "..."]) -> Int64[Tensor, "*batch"]:
+    """The row of every element in ``group.elements()``, -1 for what is not there."""
+    if isinstance(group, FiniteGroup):
+        return torch.where((g >= 0) & (g < group.order), g, -1)
+    every = group.elements()
+    _, labels = torch.cat([every, g.reshape(-1, *group.element_shape)]).unique(dim=0, return_inverse=True)
+    row = torch.full((len(labels),), -1)
+    row[labels[: len(every)]] = torch.arange(len(every))
+    return row[labels[len(every) :]].view(g.shape[: g.ndim - len(group.element_shape)])
 
 
 def _generated(group: FiniteGroup) -> int:

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
 from sympe import testing
-from sympe.actions import Action, BondAction, GridAction, MatrixAction, PermutationAction, RegularAction, TrivialAction
-from sympe.groups import P4M, Cyclic, Dihedral, FiniteGroup
+from sympe.actions import (
+    BondAction,
+    EdgeAction,
+    FiniteAction,
+    GridAction,
+    MatrixAction,
+    NodeAction,
+    PermutationAction,
+    RegularAction,
+    TrivialAction,
+)
+from sympe.groups import P4M, Cyclic, Dihedral, FiniteGroup, Permutations
 from sympe.kernels import HaarKernel, Kernel, OrbitKernel
 from sympe.testing import (
     KernelLike,
@@ -175,15 +186,104 @@ class TooEvenSample(Broken):
         return (torch.arange(math.prod(shape)) % self.order).view(tuple(shape))
 
 
+# ----- broken groups whose elements are tensors: S_4, or S_3 -------------------------------------------------------
+
+
+class WrongInversePermutation(Permutations):
+    def inverse(self, g: Tensor) -> Tensor:
+        return g  # right for products of disjoint swaps
+
+
+class NotClosedPermutations(Permutations):
+    def compose(self, g: Tensor, h: Tensor) -> Tensor:
+        return torch.minimum(*torch.broadcast_tensors(g, h))
+
+
+class NoIdentityPermutations(Permutations):
+    def compose(self, g: Tensor, h: Tensor) -> Tensor:
+        return super().compose(g, h).flip(-1)
+
+
+class NotAssociativePermutations(Permutations):
+    def compose(self, g: Tensor, h: Tensor) -> Tensor:
+        """Reversed where g sends 0 to 1 and h sends 1 to 2: neither the identity nor an inverse pair is touched."""
+        here = ((g[..., :1] == 1) & (h[..., 1:2] == 2)).expand(torch.broadcast_shapes(g.shape, h.shape))
+        return torch.where(here, super().compose(h, g), super().compose(g, h))
+
+
+class RepeatedElements(Permutations):
+    def elements(self, *, device: torch.device | str | None = None) -> Tensor:
+        every = super().elements()
+        return torch.cat([every[:-1], every[:1]])
+
+
+class OneElementTooFew(Permutations):
+    def elements(self, *, device: torch.device | str | None = None) -> Tensor:
+        return super().elements()[:-1]
+
+
+class CarelessShuffle(Permutations):
+    """Swaps every point with one among all, not among those left: n^n draws over n! elements, some more often."""
+
+    def sample(
+        self,
+        shape: Sequence[int] = (),
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        p = self.identity(shape)
+        for i in range(self.degree):
+            j = torch.randint(self.degree, (*shape, 1), generator=generator)
+            here = p[..., i : i + 1].clone()
+            p[..., i : i + 1] = p.gather(-1, j)
+            p.scatter_(-1, j, here)
+        return p
+
+
+class OnlyCycles(Permutations):
+    """Uniform on the powers of one cycle."""
+
+    def sample(
+        self,
+        shape: Sequence[int] = (),
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        shift = torch.randint(self.degree, (*shape, 1), generator=generator)
+        return (torch.arange(self.degree) + shift) % self.degree
+
+
+class NoPermutations(Permutations):
+    """Every image drawn on its own, so that two points may share one."""
+
+    def sample(
+        self,
+        shape: Sequence[int] = (),
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Tensor:
+        return torch.randint(self.degree, (*shape, self.degree), generator=generator)
+
+
+class WrongOrder(Permutations):
+    """Applies the left one first: a group too, that of right actions, so an action must tell."""
+
+    def compose(self, g: Tensor, h: Tensor) -> Tensor:
+        return super().compose(h, g)
+
+
 # ----- broken actions ----------------------------------------------------------------------------------------------
 
 
-class Moved(Action):
+class Moved(FiniteAction):
     """The action of P4M(3) on bonds, to be broken in one place."""
 
     permuting = True
 
-    def __init__(self, right: Action | None = None) -> None:
+    def __init__(self, right: FiniteAction | None = None) -> None:
         self.right = right or BondAction(P4M(3))
 
     @property
@@ -289,6 +389,30 @@ class WrongShape(Moved):
         return self.right(g, x).flatten(-2)
 
 
+class InverseOnNodes(NodeAction):
+    """(p x)[i] = x[p[i]]: g and g^-1 swapped."""
+
+    def __call__(self, g: Tensor, x: Tensor) -> Tensor:
+        return super().__call__(self.group.inverse(g), x)
+
+
+class InverseOnEdges(EdgeAction):
+    """(p E)[i, j] = E[p[i], p[j]]: g and g^-1 swapped."""
+
+    def __call__(self, g: Tensor, x: Tensor) -> Tensor:
+        return super().__call__(self.group.inverse(g), x)
+
+
+class InverseOnColumns(EdgeAction):
+    """Rows by g, columns by g^-1."""
+
+    def __call__(self, g: Tensor, x: Tensor) -> Tensor:
+        moved = super().__call__(g, x)
+        nodes = NodeAction(self.group, self.channels)
+        back = self.group.compose(self.group.inverse(g), self.group.inverse(g))
+        return nodes(back.unsqueeze(-2), moved)
+
+
 # ----- functions that are not equivariant --------------------------------------------------------------------------
 
 FIELD = GridAction(P4M(4))
@@ -314,6 +438,14 @@ def sorts_rows(x: Tensor) -> Tensor:
 
 def gives_nan(x: Tensor) -> Tensor:
     return x.log()
+
+
+def adds_the_node_before(x: Tensor) -> Tensor:
+    return x + x.roll(1, -2)
+
+
+def takes_the_first_edge(x: Tensor) -> Tensor:
+    return x.flip(-2, -3) * 2  # commutes with the reversal of all nodes only
 
 
 def zero_pads(x: Tensor) -> Tensor:
@@ -455,6 +587,68 @@ class RarelyBiased(Kernel):
         return self.right.entropy(x)
 
 
+class TwinOnNodes(Kernel):
+    """Uniform over the orders of the nodes that sort x, by enumeration of S_3, to be broken in one place."""
+
+    def __init__(self, group: Permutations | None = None) -> None:
+        self.right = group or Permutations(3)
+
+    @property
+    def group(self) -> Permutations:
+        return self.right
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        g = self.group.elements()
+        ordered = NodeAction(self.group)(self.group.inverse(g), x.unsqueeze(1)).squeeze(-1)  # g^-1 x
+        support = (ordered.diff(dim=-1) >= 0).all(-1).float()
+        return support / support.sum(1, keepdim=True)
+
+    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return self.group.elements()[torch.multinomial(self.probabilities(x), 1, generator=generator).squeeze(1)]
+
+    def log_prob(self, g: Tensor, x: Tensor) -> Tensor:
+        row = (g.unsqueeze(1) == self.group.elements()).all(-1).int().argmax(1, keepdim=True)
+        return self.probabilities(x).gather(1, row).squeeze(1).log()
+
+    def entropy(self, x: Tensor) -> Tensor:
+        return torch.special.entr(self.probabilities(x)).sum(1)
+
+
+class InverseOrder(TwinOnNodes):
+    def probabilities(self, x: Tensor) -> Tensor:
+        inverse = self.group.inverse(self.group.elements())
+        row = (inverse.unsqueeze(1) == self.group.elements()).all(-1).int().argmax(1)
+        return super().probabilities(x)[:, row]
+
+
+class StableSort(TwinOnNodes):
+    """Ties by position, with the log_prob of the draw."""
+
+    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return x.squeeze(-1).argsort(dim=-1, stable=True)
+
+
+class UnsortedDraw(TwinOnNodes):
+    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return self.group.sample((len(x),), generator=generator)
+
+
+class NoPermutationDrawn(TwinOnNodes):
+    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return super().sample(x, generator=generator).clamp(max=1)
+
+
+class IndexDrawn(TwinOnNodes):
+    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return super().sample(x, generator=generator)[:, 0]
+
+
+def check_kernel_on_nodes(kernel: KernelLike) -> None:
+    """On three equal nodes, two equal ones, and three different ones."""
+    x = torch.tensor([[1.0, 1.0, 1.0], [2.0, 1.0, 2.0], [3.0, 1.0, 2.0]]).unsqueeze(-1)
+    assert_equivariant_in_distribution(kernel, NodeAction(Permutations(3)), x)
+
+
 def check_kernel(kernel: KernelLike, max_elements: int = 20) -> None:
     """On a constant field, stripes, one site, and a generic field; 20 of the 72 elements find every twin."""
     x = torch.zeros(4, 1, 3, 3)
@@ -465,6 +659,18 @@ def check_kernel(kernel: KernelLike, max_elements: int = 20) -> None:
 
 def check_function(function: Callable[[Tensor], Tensor]) -> None:
     assert_equivariant(function, FIELD, FIELD, FIELDS)
+
+
+def check_nodes(function: Callable[[Tensor], Tensor]) -> None:
+    nodes = NodeAction(Permutations(4), 2)
+    x = torch.randn(3, *nodes.shape, generator=torch.Generator().manual_seed(0))
+    assert_equivariant(function, nodes, nodes, x)
+
+
+def check_edges(function: Callable[[Tensor], Tensor]) -> None:
+    edges = EdgeAction(Permutations(4), 2)
+    x = torch.randn(3, *edges.shape, generator=torch.Generator().manual_seed(0))
+    assert_equivariant(function, edges, edges, x)
 
 
 TWINS: list[tuple[Callable[..., None], Callable[[], None], str]] = [
@@ -529,6 +735,47 @@ TWINS: list[tuple[Callable[..., None], Callable[[], None], str]] = [
     (assert_equivariant_in_distribution, lambda: check_kernel(OneDrawForAll()), "does not give one element a row"),
     (assert_equivariant_in_distribution, lambda: check_kernel(SameDrawForAll()), r"does not follow log_prob\(\): chi"),
     (assert_equivariant_in_distribution, lambda: check_kernel(RarelyBiased()), r"x\[2\]: P\(hg \| hx\) = "),
+    (assert_group_laws, lambda: assert_group_laws(WrongInversePermutation(4)), "an inverse does not cancel"),
+    (assert_group_laws, lambda: assert_group_laws(WrongInversePermutation(6)), "an inverse does not cancel"),
+    (assert_group_laws, lambda: assert_group_laws(NotClosedPermutations(4)), "a product is not an element"),
+    (assert_group_laws, lambda: assert_group_laws(NoIdentityPermutations(4)), "e is not neutral"),
+    (assert_group_laws, lambda: assert_group_laws(NotAssociativePermutations(4)), r"not associative: \(g \[.*\]\) h"),
+    (assert_group_laws, lambda: assert_group_laws(RepeatedElements(4)), r"elements\(\) are not 24 different ones"),
+    (assert_group_laws, lambda: assert_group_laws(OneElementTooFew(4)), r"elements\(\) are not 24 different ones"),
+    (assert_group_laws, lambda: assert_group_laws(CarelessShuffle(4)), r"sample\(\) is not uniform: chi-square"),
+    (assert_group_laws, lambda: assert_group_laws(OnlyCycles(4)), r"sample\(\) is not uniform"),
+    (assert_group_laws, lambda: assert_group_laws(NoPermutations(4)), r"sample\(\) leaves the group"),
+    *(
+        (assert_action_laws, partial(assert_action_laws, action), r"\] x\) differs from \(g \[.*\]\) x for some g")
+        for action in (
+            NodeAction(WrongOrder(3)),
+            EdgeAction(WrongOrder(4)),
+            InverseOnNodes(Permutations(3), 2),
+            InverseOnNodes(Permutations(30)),
+            InverseOnEdges(Permutations(3), 2),
+            InverseOnColumns(Permutations(4)),
+            NodeAction(WrongInversePermutation(3)),
+        )
+    ),
+    (assert_equivariant, lambda: check_nodes(adds_the_node_before), r"f\(g x\) differs .* for g = \[\d, "),
+    (assert_equivariant, lambda: check_edges(takes_the_first_edge), r"f\(g x\) differs .* for g = \[\d, "),
+    *(
+        (assert_equivariant_in_distribution, partial(check_kernel_on_nodes, kernel), message)
+        for kernel, message in (
+            (InverseOrder(), r"x\[\d\]: P\(hg \| hx\) = .* for h = \[.*\], g = \["),
+            (StableSort(), r"x\[0\]: sample\(\) does not follow log_prob"),
+            (UnsortedDraw(), r"x\[1\]: .* it drew an element of probability 0"),
+            (NoPermutationDrawn(), "does not give one element a row"),
+            (IndexDrawn(), "does not give one element a row"),
+        )
+    ),
+    (
+        assert_equivariant_in_distribution,
+        lambda: assert_equivariant_in_distribution(
+            TwinOnNodes(WrongOrder(3)), NodeAction(WrongOrder(3)), torch.tensor([[[2.0], [1.0], [3.0]]])
+        ),
+        r"P\(hg \| hx\) = ",
+    ),
     (
         assert_equivariant_in_distribution,
         lambda: assert_equivariant_in_distribution(
@@ -563,12 +810,41 @@ def test_the_originals_of_the_twins_pass() -> None:
     check_function(torch.sin)
     check_kernel(Twin(), max_elements=72)
     check_kernel(HaarKernel(P4M(3)))
+    for degree in (1, 2, 3, 4):
+        assert_group_laws(Permutations(degree))
+        assert_group_laws(WrongOrder(degree))  # a group; its actions fail, see above
+    check_nodes(lambda x: x + x.mean(-2, keepdim=True))
+    check_edges(lambda x: torch.einsum("bikc,bkjc->bijc", x, x) + x.transpose(-2, -3))
+    check_kernel_on_nodes(TwinOnNodes())
+    check_kernel_on_nodes(HaarKernel(Permutations(3)))
 
 
 def test_large_groups_are_tested_on_random_elements() -> None:
     assert_group_laws(P4M(50))
     assert_action_laws(GridAction(P4M(16)), max_elements=40)
     assert_equivariant(torch.sin, GridAction(P4M(16)), GridAction(P4M(16)), torch.randn(1, 1, 16, 16), max_elements=20)
+
+
+def test_actions_of_permutations_too_many_to_list_are_tested_on_random_ones() -> None:
+    nodes, edges = NodeAction(Permutations(30)), EdgeAction(Permutations(30))
+    assert_action_laws(nodes, max_elements=20)
+    assert_action_laws(edges, max_elements=20)
+    x = torch.randn(2, *edges.shape, generator=torch.Generator().manual_seed(0))
+    assert_equivariant(lambda x: x.sum(-2), edges, nodes, x, max_elements=20)
+    with pytest.raises(AssertionError, match=r"f\(g x\) differs"):
+        assert_equivariant(lambda x: x.cumsum(-2)[..., 0, :], edges, nodes, x, max_elements=20)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda group: assert_group_laws(group),
+        lambda group: assert_equivariant_in_distribution(HaarKernel(group), NodeAction(group), torch.zeros(1, 20, 1)),
+    ],
+)
+def test_counting_checks_need_a_group_that_can_be_listed(check: Callable[[Permutations], None]) -> None:
+    with pytest.raises(ValueError, match="degree: expected at most 8 to list all elements, got 20"):
+        check(Permutations(20))
 
 
 def test_an_action_between_different_spaces_is_checked_on_the_output() -> None:

@@ -3,7 +3,8 @@
 Every action is a left action, ``action(g, action(h, x)) == action(compose(g, h), x)``.
 """
 
-from sympe.actions.base import Action
+from sympe.actions.base import Action, FiniteAction
+from sympe.actions.graphs import EdgeAction, NodeAction
 from sympe.actions.image import ImageAction
 from sympe.actions.lattice import BondAction, GridAction
 from sympe.actions.linear import MatrixAction
@@ -14,10 +15,13 @@ __all__ = [
     "Action",
     "BondAction",
     "DirectSum",
+    "EdgeAction",
     "FactorAction",
+    "FiniteAction",
     "GridAction",
     "ImageAction",
     "MatrixAction",
+    "NodeAction",
     "PermutationAction",
     "RegularAction",
     "TrivialAction",

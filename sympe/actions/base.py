@@ -1,4 +1,4 @@
-"""The interface :class:`Action`, and the one implementation of those that permute entries."""
+"""The interfaces :class:`Action` and :class:`FiniteAction`, and the one implementation that permutes entries."""
 
 from __future__ import annotations
 
@@ -10,27 +10,61 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from sympe.groups import FiniteGroup
+from sympe.groups import FiniteGroup, Group
 
 CHUNK = 2**22
 
 
 class Action(abc.ABC):
-    r"""A linear left action of a finite group on tensors of one shape.
+    r"""A linear left action of a group on tensors of one shape.
 
-    ``action(g, x)`` takes ``g`` of shape ``*batch`` and ``x`` of shape ``*batch`` + ``shape``, broadcasts the batch
-    shapes and is differentiable in ``x``.
+    ``action(g, x)`` takes ``g`` of shape ``*batch`` + ``group.element_shape`` and ``x`` of shape ``*batch`` +
+    ``shape``, broadcasts the batch shapes and is differentiable in ``x``.
     """
 
     @property
     @abc.abstractmethod
-    def group(self) -> FiniteGroup:
+    def group(self) -> Group:
         """The group that acts."""
 
     @property
     @abc.abstractmethod
     def shape(self) -> tuple[int, ...]:
         """The shape of one x, without batch."""
+
+    @property
+    @abc.abstractmethod
+    def is_faithful(self) -> bool:
+        """Whether only the identity fixes every x."""
+
+    @abc.abstractmethod
+    def __call__(self, g: Int64[Tensor, "..."], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """Move ``x`` by ``g``.
+
+        Raises:
+            ValueError: if the trailing dimensions of ``x`` are not :attr:`shape`.
+        """
+
+    @property
+    def size(self) -> int:
+        """The number of entries of one x."""
+        return math.prod(self.shape)
+
+    def check(self, x: Tensor, name: str = "x") -> None:
+        """Raise a ``ValueError`` that names the argument unless ``x`` has shape ``*batch`` + :attr:`shape`."""
+        if x.ndim < len(self.shape) or tuple(x.shape[x.ndim - len(self.shape) :]) != self.shape:
+            raise ValueError(
+                f"{name}: expected shape (*batch, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
+            )
+
+
+class FiniteAction(Action):
+    """An action of a :class:`~sympe.groups.FiniteGroup`: its elements are indices, all can be listed and searched."""
+
+    @property
+    @abc.abstractmethod
+    def group(self) -> FiniteGroup:
+        """The group that acts."""
 
     @property
     @abc.abstractmethod
@@ -49,26 +83,6 @@ class Action(abc.ABC):
         Raises:
             TypeError: if the action does not permute entries.
         """
-
-    @abc.abstractmethod
-    def __call__(self, g: Int64[Tensor, "*#batch"], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-        """Move ``x`` by ``g``.
-
-        Raises:
-            ValueError: if the trailing dimensions of ``x`` are not :attr:`shape`.
-        """
-
-    @property
-    def size(self) -> int:
-        """The number of entries of one x."""
-        return math.prod(self.shape)
-
-    def check(self, x: Tensor, name: str = "x") -> None:
-        """Raise a ``ValueError`` that names the argument unless ``x`` has shape ``*batch`` + :attr:`shape`."""
-        if x.ndim < len(self.shape) or tuple(x.shape[x.ndim - len(self.shape) :]) != self.shape:
-            raise ValueError(
-                f"{name}: expected shape (*batch, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
-            )
 
     def trivial_elements(self) -> Int64[Tensor, " count"]:
         """The elements that fix every x (the kernel of the homomorphism), identity first.
@@ -105,8 +119,8 @@ class Action(abc.ABC):
                 yield torch.eye(self.size, dtype=torch.float64)[part].reshape(-1, *self.shape)
 
 
-class EntryAction(Action):
-    """An action that permutes entries; a leaf gives :meth:`source` and this class moves the data by it."""
+class EntryAction(FiniteAction):
+    """A finite action that permutes entries; a leaf gives :meth:`source` and this class moves the data by it."""
 
     @property
     def permutes_entries(self) -> bool:

@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from sympe.actions.base import Action
+from sympe.actions.base import FiniteAction
 from sympe.groups import FiniteGroup
 
 
-class MatrixAction(Action):
+class MatrixAction(FiniteAction):
     r"""A finite group on vectors by a matrix representation, :math:`g x = M_g x`, shape ``(dim,)``.
 
     Arguments:

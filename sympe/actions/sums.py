@@ -1,4 +1,4 @@
-"""Actions built from actions: direct sums, and the factors of a product group."""
+"""Actions of finite groups built from such actions: direct sums, and the factors of a product group."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from sympe.actions.base import Action
+from sympe.actions.base import FiniteAction
 from sympe.groups import FiniteGroup, Product
 
 
-class DirectSum(Action):
+class DirectSum(FiniteAction):
     r"""Several data of one group side by side, joined along the first dimension of their shapes.
 
     Arguments:
@@ -27,7 +27,7 @@ class DirectSum(Action):
         (3, 10, 10)
     """
 
-    def __init__(self, *parts: Action) -> None:
+    def __init__(self, *parts: FiniteAction) -> None:
         if not parts:
             raise ValueError("parts: expected at least one action, got none")
         if any(part.group != parts[0].group for part in parts):
@@ -81,7 +81,7 @@ class DirectSum(Action):
         return torch.cat(moved, dim=-len(self.shape))
 
 
-class FactorAction(Action):
+class FactorAction(FiniteAction):
     r"""A product group through one of its factors: :math:`(g_1, \dots, g_m) x = g_i x`.
 
     Arguments:
@@ -102,7 +102,7 @@ class FactorAction(Action):
         tensor([[2, 3, 1]])
     """
 
-    def __init__(self, group: Product, factor: int, action: Action) -> None:
+    def __init__(self, group: Product, factor: int, action: FiniteAction) -> None:
         if not 0 <= factor < len(group.factors):
             raise ValueError(f"factor: expected 0 to {len(group.factors) - 1}, got {factor}")
         if action.group != group.factors[factor]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sympe.actions import Action
+from sympe.actions import Action, FiniteAction
 from sympe.encodings.base import Encoding
 from sympe.kernels import Kernel, RelaxedKernel
 
@@ -67,15 +68,17 @@ class SymPE(Encoding):
         self.action = action
         self.v = nn.Parameter(scale * torch.randn(action.shape, generator=generator))
         source = None  # where g v takes its entries from, for every g: only a relaxed kernel needs all of them
-        if isinstance(kernel, RelaxedKernel) and action.permutes_entries:
+        if isinstance(kernel, RelaxedKernel) and isinstance(action, FiniteAction) and action.permutes_entries:
             source = action.source(action.group.elements()[:, None], torch.arange(action.size))
         self.register_buffer("_orbit_source", source, persistent=False)
-        trivial = len(action.trivial_elements())
-        self.is_free = trivial == 1
+        self.is_free = action.is_faithful
         if not self.is_free:
+            count, advice = "some", ""
+            if isinstance(action, FiniteAction):
+                count, advice = str(len(action.trivial_elements())), "; let v live in a RegularAction"
             warnings.warn(
-                f"SymPE: {trivial} elements of {action.group!r} fix every v of shape {action.shape}, so no v is free "
-                "and some symmetries stay unbroken; let v live in a RegularAction",
+                f"SymPE: {count} elements of {action.group!r} fix every v of shape {action.shape}, so no v is free "
+                f"and some symmetries stay unbroken{advice}",
                 stacklevel=2,
             )
 
@@ -88,7 +91,7 @@ class SymPE(Encoding):
         """The shape of v."""
         return self.action.shape
 
-    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Draw g for every x and move v by it."""
         if isinstance(self.kernel, RelaxedKernel):
             w = self.kernel.sample_weights(x, generator=generator)

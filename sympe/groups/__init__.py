@@ -1,13 +1,15 @@
 """Groups on batched element tensors: identity, compose, inverse and Haar samples.
 
-A group element is a plain tensor. For a finite group it is an ``int64`` index in ``range(order)``, so a batch of
-elements is an index tensor of any shape. ``compose(g, h)`` applies ``h`` first.
+A group element is a plain tensor. In a :class:`FiniteGroup` it is an ``int64`` index in ``range(order)``, so a batch of
+elements is an index tensor of any shape; in :class:`Permutations` it is an index tensor of shape ``(degree,)``.
+``compose(g, h)`` applies ``h`` first.
 """
 
 from sympe.groups.base import Group
 from sympe.groups.dihedral import Cyclic, Dihedral
 from sympe.groups.finite import FiniteGroup, TableGroup, generate_matrices, generate_permutations
 from sympe.groups.p4m import P4M
+from sympe.groups.permutations import Permutations
 from sympe.groups.product import Product
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "Dihedral",
     "FiniteGroup",
     "Group",
+    "Permutations",
     "Product",
     "TableGroup",
     "generate_matrices",

@@ -20,9 +20,22 @@ class Group(abc.ABC):
     def element_shape(self) -> tuple[int, ...]:
         """The shape of one element."""
 
+    @property
+    @abc.abstractmethod
+    def order(self) -> int:
+        """The number of elements; the groups here are finite."""
+
     @abc.abstractmethod
     def identity(self, shape: Sequence[int] = (), *, device: torch.device | str | None = None) -> Tensor:
         """The neutral element, repeated to batch shape ``shape``."""
+
+    @abc.abstractmethod
+    def elements(self, *, device: torch.device | str | None = None) -> Tensor:
+        """All elements, of batch shape ``(order,)``.
+
+        Raises:
+            ValueError: if they are too many to be listed.
+        """
 
     @abc.abstractmethod
     def compose(self, g: Tensor, h: Tensor) -> Tensor:

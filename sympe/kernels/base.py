@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.groups import FiniteGroup
+from sympe.groups import FiniteGroup, Group
 
 
 class Kernel(abc.ABC):
@@ -16,29 +17,36 @@ class Kernel(abc.ABC):
 
     It is equivariant: :math:`\kappa(hg \mid hx) = \kappa(g \mid x)`.
 
-    ``x`` has one batch dimension, then the shape of one input. Nothing is stored on the kernel between calls.
+    ``x`` has one batch dimension, then the shape of one input; a kernel may take batches that are not tensors, with
+    ``len(x)`` and ``x.device``. Elements have the shape ``(batch, *group.element_shape)``. Nothing is stored on the
+    kernel between calls.
     """
+
+    @property
+    @abc.abstractmethod
+    def group(self) -> Group:
+        """The group that g belongs to."""
+
+    @abc.abstractmethod
+    def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
+        """Draw one element for every x of the batch."""
+
+    @abc.abstractmethod
+    def log_prob(self, g: Int64[Tensor, "batch ..."], x: Any) -> Float[Tensor, " batch"]:
+        """The log-probability of ``g`` given ``x``, in nats; minus infinity off the support."""
+
+    @abc.abstractmethod
+    def entropy(self, x: Any) -> Float[Tensor, " batch"]:
+        """The entropy of g given ``x``, in nats."""
+
+
+class RelaxedKernel(Kernel):
+    """A trained kernel on a finite group: its samples also come as weights on the group that pass gradients to it."""
 
     @property
     @abc.abstractmethod
     def group(self) -> FiniteGroup:
         """The group that g belongs to."""
-
-    @abc.abstractmethod
-    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Int64[Tensor, " batch"]:
-        """Draw one element for every x of the batch."""
-
-    @abc.abstractmethod
-    def log_prob(self, g: Int64[Tensor, " batch"], x: Tensor) -> Float[Tensor, " batch"]:
-        """The log-probability of ``g`` given ``x``, in nats; minus infinity off the support."""
-
-    @abc.abstractmethod
-    def entropy(self, x: Tensor) -> Float[Tensor, " batch"]:
-        """The entropy of g given ``x``, in nats."""
-
-
-class RelaxedKernel(Kernel):
-    """A kernel that is trained: its samples also come as weights on the group that pass gradients to it."""
 
     @abc.abstractmethod
     def sample_weights(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch order"]:

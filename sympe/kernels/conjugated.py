@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-from sympe.actions import Action
+from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
 from sympe.kernels.base import Kernel
 
@@ -41,7 +41,7 @@ class HaarConjugated(Kernel):
         tensor([2.])
     """
 
-    def __init__(self, canonicalizer: Callable[[Tensor], Tensor], action: Action) -> None:
+    def __init__(self, canonicalizer: Callable[[Tensor], Tensor], action: FiniteAction) -> None:
         self.canonicalizer = canonicalizer
         self.action = action
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.groups import FiniteGroup
+from sympe.groups import Group
 from sympe.kernels.base import Kernel
 
 
@@ -16,31 +17,38 @@ class HaarKernel(Kernel):
     r"""The Haar distribution, :math:`\kappa(g \mid x) = 1 / |G|`, with the most entropy of all: :math:`\log |G|`.
 
     Arguments:
-        group: the group.
+        group: the group. Of ``x`` only ``len(x)`` and ``x.device`` are asked.
 
     Example:
         >>> import torch
         >>> from sympe.groups import P4M
         >>> HaarKernel(P4M(4)).sample(torch.zeros(5, 1, 4, 4)).shape
         torch.Size([5])
+
+        Permutations of the nodes of five graphs:
+
+        >>> from sympe.groups import Permutations
+        >>> HaarKernel(Permutations(9)).sample(torch.zeros(5, 9, 1)).shape
+        torch.Size([5, 9])
     """
 
-    def __init__(self, group: FiniteGroup) -> None:
+    def __init__(self, group: Group) -> None:
         self._group = group
+        self._entropy = math.log(group.order)
 
     @property
-    def group(self) -> FiniteGroup:
+    def group(self) -> Group:
         """The group."""
         return self._group
 
-    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Int64[Tensor, " batch"]:
+    def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
         """Draw a uniform element for every x."""
-        return self.group.sample(x.shape[:1], generator=generator, device=x.device)
+        return self.group.sample((len(x),), generator=generator, device=x.device)
 
-    def log_prob(self, g: Int64[Tensor, " batch"], x: Tensor) -> Float[Tensor, " batch"]:
+    def log_prob(self, g: Int64[Tensor, "batch ..."], x: Any) -> Float[Tensor, " batch"]:
         """``-log |G|`` everywhere."""
         return -self.entropy(x)
 
-    def entropy(self, x: Tensor) -> Float[Tensor, " batch"]:
+    def entropy(self, x: Any) -> Float[Tensor, " batch"]:
         """``log |G|`` everywhere."""
-        return torch.full(x.shape[:1], math.log(self.group.order), device=x.device)
+        return torch.full((len(x),), self._entropy, device=x.device)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
-from sympe.actions import Action
+from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
 from sympe.kernels.base import Kernel, uniform
 from sympe.kernels.search import Plan, Support, rank_entries, search_enumerating, search_permuting
@@ -47,7 +47,7 @@ class OrbitKernel(Kernel):
         tensor([128.,   8.])
     """
 
-    def __init__(self, action: Action, *, tolerance: float = 1e-6) -> None:
+    def __init__(self, action: FiniteAction, *, tolerance: float = 1e-6) -> None:
         if not 0 <= tolerance < float("inf"):
             raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance}")
         self.action = action

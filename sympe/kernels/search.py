@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from sympe.actions import Action
+from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
 
 CHUNK = 2**21
@@ -81,7 +81,7 @@ class Plan:
         return Plan(self.component.to(device), self.first.to(device), self.steps, *moved)
 
     @staticmethod
-    def of(action: Action) -> Plan:
+    def of(action: FiniteAction) -> Plan:
         """Find the orbits of the entries and few doublings that reach every entry."""
         group = action.group
         component = torch.full((action.size,), -1)
@@ -107,7 +107,7 @@ class Plan:
         return Plan(component, entries, tuple(steps), reading, first_source, after)
 
 
-def search_permuting(action: Action, plan: Plan, ranks: Int64[Tensor, "batch entries"]) -> Support:
+def search_permuting(action: FiniteAction, plan: Plan, ranks: Int64[Tensor, "batch entries"]) -> Support:
     """The coset C(x) of every row, for an action that permutes entries and x given by its integer ranks."""
     group, device = action.group, ranks.device
     per_chunk = max(1, CHUNK // group.order)
@@ -121,7 +121,7 @@ def search_permuting(action: Action, plan: Plan, ranks: Int64[Tensor, "batch ent
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
-def _search_chunk(action: Action, plan: Plan, ranks: Tensor) -> Support:
+def _search_chunk(action: FiniteAction, plan: Plan, ranks: Tensor) -> Support:
     group, (batch, size), device = action.group, ranks.shape, ranks.device
     keys = ranks.index_select(1, plan.first_source[0])
     alive = keys == keys.amin(1, keepdim=True)
@@ -180,7 +180,7 @@ def _dense_rank(keys: Tensor, bound: int) -> tuple[Tensor, int]:
     return ranks, int(ranks.amax()) + 1
 
 
-def search_enumerating(action: Action, x: Shaped[Tensor, "batch ..."], tolerance: float) -> Support:
+def search_enumerating(action: FiniteAction, x: Shaped[Tensor, "batch ..."], tolerance: float) -> Support:
     """The coset C(x) of every row by writing down its orbit, in double precision, for an action that mixes entries.
 
     Raises:

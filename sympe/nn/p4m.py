@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from sympe.actions import Action, RegularAction
+from sympe.actions import FiniteAction, RegularAction
 from sympe.groups import P4M
 
 POINTS = 8
-Field = Callable[[P4M], Action]
+Field = Callable[[P4M], FiniteAction]
 
 
 def window_table(field: Field, kernel_size: int) -> Int64[Tensor, "8 entries"]:

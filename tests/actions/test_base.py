@@ -4,20 +4,25 @@ import pytest
 import torch
 
 from sympe import actions
-from sympe.actions import Action, BondAction, GridAction, PermutationAction, RegularAction
+from sympe.actions import Action, BondAction, FiniteAction, GridAction, PermutationAction, RegularAction
 from sympe.groups import P4M
 from sympe.testing import assert_action_laws
 from tests import oracles
-from tests.catalogue import ACTIONS, GROUPS, PERMUTING, ising, public_leaves
+from tests.catalogue import ACTIONS, EVERY_ACTION, GRAPH_ACTIONS, GROUPS, PERMUTING, ising, public_leaves
 
 
 def test_the_catalogue_holds_every_public_action() -> None:
-    assert public_leaves(actions, Action) == {type(action) for action in ACTIONS.values()}
+    assert public_leaves(actions, Action) == {type(action) for action in EVERY_ACTION.values()}
 
 
-@pytest.mark.parametrize("name", ACTIONS)
+def test_actions_of_indices_are_finite_and_those_of_tensors_are_not() -> None:
+    assert all(isinstance(action, FiniteAction) for action in ACTIONS.values())
+    assert not any(isinstance(action, FiniteAction) for action in GRAPH_ACTIONS.values())
+
+
+@pytest.mark.parametrize("name", EVERY_ACTION)
 def test_action_laws(name: str) -> None:
-    assert_action_laws(ACTIONS[name])
+    assert_action_laws(EVERY_ACTION[name])
 
 
 @pytest.mark.parametrize("name", PERMUTING)
@@ -37,6 +42,15 @@ def test_trivial_elements_are_those_that_fix_every_unit_vector(name: str) -> Non
     fixing = ((moved - basis).abs().flatten(1).amax(1) < 1e-5).nonzero().squeeze(1)
     assert torch.equal(action.trivial_elements(), fixing)
     assert action.is_faithful == (len(fixing) == 1)
+
+
+@pytest.mark.parametrize("name", GRAPH_ACTIONS)
+def test_graph_actions_are_faithful_by_enumeration(name: str) -> None:
+    action = GRAPH_ACTIONS[name]
+    basis = torch.eye(action.size).reshape(action.size, *action.shape)
+    moved = action(action.group.elements()[:, None], basis)
+    fixing = (moved == basis).flatten(1).all(1)
+    assert action.is_faithful == (int(fixing.sum()) == 1)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +112,11 @@ def test_the_energy_tells_bonds_that_are_moved_from_the_wrong_end() -> None:
     assert wrong == 6 * 9  # right for translations, and with the reflection that swaps x̂ and ŷ
 
 
-@pytest.mark.parametrize("name", ["sites of P4M(3)", "Q8 on quaternions", "S_3 x D_3, a factor each", "plane and sign"])
+@pytest.mark.parametrize(
+    "name", ["sites of P4M(3)", "Q8 on quaternions", "S_3 x D_3, a factor each", "plane and sign", *GRAPH_ACTIONS]
+)
 def test_batch_shapes_broadcast(name: str) -> None:
-    action = ACTIONS[name]
+    action = EVERY_ACTION[name]
     g = action.group.sample((4, 1), generator=torch.Generator().manual_seed(0))
     x = torch.randn(1, 3, *action.shape)
     y = action(g, x)
@@ -117,9 +133,9 @@ def test_permuting_actions_keep_the_dtype(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("name", EVERY_ACTION)
 def test_a_wrong_shape_is_an_error_that_names_x(name: str) -> None:
-    action = ACTIONS[name]
+    action = EVERY_ACTION[name]
     g = action.group.identity()
     for shape in [(*action.shape[:-1], action.shape[-1] + 1), (2, *action.shape[:-1], action.shape[-1] + 3), ()]:
         with pytest.raises(ValueError, match=r"x: expected shape \(\*batch, .*\), got \(") as error:

@@ -6,9 +6,19 @@ import warnings
 import pytest
 import torch
 
-from sympe.actions import Action, BondAction, DirectSum, GridAction, PermutationAction, RegularAction, TrivialAction
+from sympe.actions import (
+    Action,
+    BondAction,
+    DirectSum,
+    EdgeAction,
+    GridAction,
+    NodeAction,
+    PermutationAction,
+    RegularAction,
+    TrivialAction,
+)
 from sympe.encodings import Encoded, NoEncoding, SymPE
-from sympe.groups import P4M, Cyclic, FiniteGroup
+from sympe.groups import P4M, Cyclic, Group, Permutations
 from sympe.kernels import HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
 from sympe.nn import P4MNet
 from tests.catalogue import symmetric_inputs
@@ -17,12 +27,12 @@ from tests.catalogue import symmetric_inputs
 class Forced(Kernel):
     """A kernel that gives the elements it is told."""
 
-    def __init__(self, group: FiniteGroup, g: torch.Tensor) -> None:
+    def __init__(self, group: Group, g: torch.Tensor) -> None:
         self._group = group
         self.g = g
 
     @property
-    def group(self) -> FiniteGroup:
+    def group(self) -> Group:
         return self._group
 
     def sample(self, x: torch.Tensor, *, generator: torch.Generator | None = None) -> torch.Tensor:
@@ -296,6 +306,48 @@ def test_permutations_of_nodes_follow_the_convention_of_canonical_nodes() -> Non
     features = plain(x)[0, 0]
     for r in range(3):
         assert features[p[r]] == plain.v[0, r]
+
+
+@pytest.mark.parametrize("make", [NodeAction, EdgeAction])
+def test_on_graphs_the_encoding_of_node_g_r_is_row_r_of_v(make: type[NodeAction] | type[EdgeAction]) -> None:
+    group = Permutations(4)
+    every = group.elements()
+    encoding = SymPE(Forced(group, every), make(group, 2))
+    features = encoding(torch.zeros(len(every), 4, 1))
+    assert encoding.is_free
+    assert features.shape == (24, *encoding.shape)
+    assert len(features.flatten(1).unique(dim=0)) == 24  # g v determines g
+    for g, feature in zip(every, features, strict=True):
+        row = feature[g][:, g] if make is EdgeAction else feature[g]
+        assert torch.equal(row, encoding.v)
+
+
+def test_a_draw_of_the_haar_kernel_moves_v_on_graphs() -> None:
+    group = Permutations(7)
+    encoding, x = SymPE(HaarKernel(group), NodeAction(group, 3)), torch.zeros(5, 7, 1)
+    features = encoding(x, generator=seeded(0))
+    g = HaarKernel(group).sample(x, generator=seeded(0))
+    assert torch.equal(features, encoding.action(g, encoding.v))
+    (gradient,) = torch.autograd.grad(
+        (features * (c := torch.randn(features.shape, generator=seeded(1)))).sum(), encoding.v
+    )
+    torch.testing.assert_close(gradient, encoding.action(group.inverse(g), c).sum(0))
+
+
+def test_an_unfaithful_action_of_permutations_is_told_without_a_count() -> None:
+    class Signs(Action):
+        """The sign of a permutation, on one number: faithful for two points only."""
+
+        group = Permutations(3)
+        shape = (1,)
+        is_faithful = False
+
+        def __call__(self, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+            return torch.linalg.det(torch.eye(3)[g]).unsqueeze(-1) * x
+
+    with pytest.warns(UserWarning, match=r"SymPE: some elements of Permutations\(degree=3\) fix every v .* unbroken$"):
+        encoding = SymPE(HaarKernel(Permutations(3)), Signs())
+    assert not encoding.is_free
 
 
 def permutations(action: PermutationAction) -> torch.Tensor:

@@ -4,19 +4,30 @@ import torch
 from sympe import groups
 from sympe.groups import Cyclic, FiniteGroup, Group
 from sympe.testing import assert_group_laws
-from tests.catalogue import GROUPS, public_leaves
+from tests.catalogue import GROUPS, PERMUTATIONS, public_leaves
+
+EVERY_GROUP: dict[str, Group] = {**GROUPS, **PERMUTATIONS}
 
 
 def test_the_catalogue_holds_every_public_group() -> None:
-    assert public_leaves(groups, Group) == {type(group) for group in GROUPS.values()}
+    assert public_leaves(groups, Group) == {type(group) for group in EVERY_GROUP.values()}
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow) if group.order > 150 else name for name, group in GROUPS.items()],
+    [pytest.param(name, marks=pytest.mark.slow) if group.order > 150 else name for name, group in EVERY_GROUP.items()],
 )
 def test_group_laws(name: str) -> None:
-    assert_group_laws(GROUPS[name])
+    assert_group_laws(EVERY_GROUP[name])
+
+
+@pytest.mark.parametrize("name", PERMUTATIONS)
+def test_the_identity_comes_first_and_elements_have_the_shape_of_one(name: str) -> None:
+    group = PERMUTATIONS[name]
+    assert not isinstance(group, FiniteGroup)
+    assert group.elements().shape == (group.order, *group.element_shape)
+    assert torch.equal(group.elements()[0], group.identity())
+    assert torch.equal(group.identity((2, 3)), group.identity().expand(2, 3, *group.element_shape))
 
 
 @pytest.mark.parametrize("name", GROUPS)
@@ -39,13 +50,13 @@ def test_compose_and_inverse_broadcast(name: str) -> None:
     assert group.inverse(g).shape == (4, 1, 2)
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", EVERY_GROUP)
 def test_sample_is_determined_by_its_generator_and_leaves_the_global_one_alone(name: str) -> None:
-    group = GROUPS[name]
+    group = EVERY_GROUP[name]
     before = torch.get_rng_state()
     one, two = (group.sample((3, 5), generator=torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(torch.get_rng_state(), before)
-    assert one.shape == (3, 5)
+    assert one.shape == (3, 5, *group.element_shape)
     assert one.dtype == torch.int64
     assert torch.equal(one, two)
 
@@ -57,12 +68,12 @@ def test_sample_without_generator_follows_the_global_seed() -> None:
     assert torch.equal(one, Cyclic(1000).sample((5,)))
 
 
-@pytest.mark.parametrize("name", GROUPS)
+@pytest.mark.parametrize("name", EVERY_GROUP)
 def test_equal_groups_are_equal_and_hash_alike(name: str) -> None:
-    group = GROUPS[name]
-    others = [other for key, other in GROUPS.items() if key != name]
+    group = EVERY_GROUP[name]
+    others = [other for key, other in EVERY_GROUP.items() if key != name]
     assert group == group
-    assert hash(group) == hash(GROUPS[name])
+    assert hash(group) == hash(EVERY_GROUP[name])
     for other in others:
         if group == other:  # only different presentations of one table may coincide
             assert group.order == other.order

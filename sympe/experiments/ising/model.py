@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sympe.actions import Action, BondAction, DirectSum, GridAction
+from sympe.actions import BondAction, DirectSum, FiniteAction, GridAction
 from sympe.encodings import Encoded, Encoding, NoEncoding, NoiseEncoding, SymPE
 from sympe.experiments.ising.config import IsingConfig
 from sympe.groups import P4M
@@ -39,7 +39,7 @@ class IsingModel(nn.Module):
         group = P4M(config.size)
         shape = (config.encoding_channels, config.size, config.size)
 
-        def field(window: P4M) -> Action:
+        def field(window: P4M) -> FiniteAction:
             return DirectSum(hamiltonian_action(window), GridAction(window, config.encoding_channels))
 
         network: nn.Module

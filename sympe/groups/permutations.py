@@ -1,0 +1,118 @@
+"""The symmetric group on index tensors, without a table."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from sympe.groups.base import Group
+
+MAX_LISTED_DEGREE = 8
+
+
+@dataclass(frozen=True)
+class Permutations(Group):
+    r"""The symmetric group :math:`S_n`; an element is an ``int64`` tensor ``p`` of shape ``(n,)`` that sends i to p[i].
+
+    .. math:: (g h)[i] = g[h[i]] .
+
+    Nothing of size :math:`n!` or :math:`n \times n` is ever made, but for :meth:`elements`. Subgroups given by
+    generators, and data that need an index for each element, are for
+    :meth:`FiniteGroup.from_permutations <sympe.groups.FiniteGroup.from_permutations>`.
+
+    Arguments:
+        degree: the number n of points, at least 1.
+
+    Raises:
+        ValueError: if ``degree < 1``.
+
+    Example:
+        >>> import torch
+        >>> group = Permutations(3)
+        >>> cycle, swap = torch.tensor([1, 2, 0]), torch.tensor([1, 0, 2])
+        >>> group.compose(cycle, swap)
+        tensor([2, 1, 0])
+        >>> group.inverse(cycle)
+        tensor([2, 0, 1])
+    """
+
+    degree: int
+
+    def __post_init__(self) -> None:
+        if self.degree < 1:
+            raise ValueError(f"degree: expected at least 1, got {self.degree}")
+
+    @property
+    def order(self) -> int:
+        """The number of elements, ``degree!``."""
+        return math.factorial(self.degree)
+
+    @property
+    def element_shape(self) -> tuple[int, ...]:
+        """``(degree,)``."""
+        return (self.degree,)
+
+    def identity(
+        self, shape: Sequence[int] = (), *, device: torch.device | str | None = None
+    ) -> Int64[Tensor, "*batch degree"]:
+        """The permutation that moves nothing, repeated to batch shape ``shape``."""
+        return torch.arange(self.degree, device=device).repeat(*shape, 1)
+
+    def elements(self, *, device: torch.device | str | None = None) -> Int64[Tensor, "order degree"]:
+        """All permutations in lexicographic order, the identity first.
+
+        Raises:
+            ValueError: if ``degree`` is above 8.
+        """
+        if self.degree > MAX_LISTED_DEGREE:
+            raise ValueError(f"degree: expected at most {MAX_LISTED_DEGREE} to list all elements, got {self.degree}")
+        return torch.tensor(list(itertools.permutations(range(self.degree))), device=device)
+
+    def compose(
+        self, g: Int64[Tensor, "*#batch degree"], h: Int64[Tensor, "*#batch degree"]
+    ) -> Int64[Tensor, "*batch degree"]:
+        """The product ``g h``, which applies ``h`` first."""
+        g, h = torch.broadcast_tensors(g, h)
+        return g.gather(-1, h)
+
+    def inverse(self, g: Int64[Tensor, "*batch degree"]) -> Int64[Tensor, "*batch degree"]:
+        """The inverse of ``g``."""
+        points = torch.arange(self.degree, device=g.device).expand_as(g)
+        return torch.empty_like(g, memory_format=torch.contiguous_format).scatter_(-1, g, points)
+
+    def sample(
+        self,
+        shape: Sequence[int] = (),
+        *,
+        generator: torch.Generator | None = None,
+        device: torch.device | str | None = None,
+    ) -> Int64[Tensor, "*batch degree"]:
+        """Draw independent uniform permutations of batch shape ``shape``.
+
+        They sort uniform numbers in double precision, of which two are equal with probability below
+        ``degree**2 / 2**54``.
+        """
+        source = device if generator is None else generator.device
+        keys = torch.rand((*shape, self.degree), dtype=torch.float64, generator=generator, device=source)
+        return keys.to(device=device).argsort(-1)
+
+    def check(self, g: Tensor, name: str = "g") -> None:
+        """Raise a ``ValueError`` that names the argument unless ``g`` holds permutations, ``(*batch, degree)`` int64.
+
+        It sorts ``g`` and waits for the result, so it is for the edges of an interface, not for inner loops.
+        """
+        if g.shape[-1:] != (self.degree,) or g.dtype != torch.int64:
+            raise ValueError(
+                f"{name}: expected int64 permutations of shape (*batch, {self.degree}), got {g.dtype} {tuple(g.shape)}"
+            )
+        right = (g.sort(-1).values == torch.arange(self.degree, device=g.device)).all(-1)
+        if not bool(right.all()):
+            wrong = g[~right][0].tolist() if g.ndim > 1 else g.tolist()
+            shown = wrong if self.degree <= 20 else f"{str(wrong[:20])[:-1]}, ...]"
+            raise ValueError(f"{name}: expected permutations of range({self.degree}), got {shown}")
