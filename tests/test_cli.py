@@ -128,7 +128,7 @@ def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
             break
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers alike
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=120)
     assert checkpoints
     assert process.returncode == 130
     assert "the same command goes on from here" in errors
