@@ -30,9 +30,8 @@ from torch import Tensor
 PADDING = 2**62
 """Colours of padding start here; those of nodes stay below."""
 
-_MIX = (-49064778989728563, -4265267296055464877)  # of SplitMix64, as signed numbers
-_GOLDEN = -7046029254386353131
-_NODE, _REVERSED, _CHOSEN = 0x2545F4914F6CDD1D, 0x5851F42D4C957F2D, 0x1405_7B7E_F767_814F
+_SPLITMIX = tuple(c - 2**64 for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))  # as signed numbers
+_REVERSED, _CHOSEN = 0x5851F42D4C957F2D, 0x14057B7EF767814F
 
 
 class Leaves(NamedTuple):
@@ -50,16 +49,22 @@ class Leaves(NamedTuple):
 
 
 def mix(x: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
-    """A pseudo-random bijection of 64-bit integers.
+    """A pseudo-random bijection of 64-bit integers: one step of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 
     Example:
         >>> len(mix(torch.arange(1000)).unique())
         1000
     """
-    x = x + _GOLDEN  # 0 would stay 0, and nodes of colour 0 would never be heard
-    x = (x ^ (x >> 30)) * _MIX[0]
-    x = (x ^ (x >> 27)) * _MIX[1]
-    return x ^ (x >> 31)
+    x = x + _SPLITMIX[0]  # 0 would stay 0, and nodes of colour 0 would never be heard
+    x = (x ^ _shift(x, 30)) * _SPLITMIX[1]
+    x = (x ^ _shift(x, 27)) * _SPLITMIX[2]
+    return x ^ _shift(x, 31)
+
+
+def _shift(x: Tensor, bits: int) -> Tensor:
+    """The logical right shift: with torch's own, which copies the sign, x and ~x would share a hash."""
+    shifted: Tensor = (x >> bits) & (2 ** (64 - bits) - 1)
+    return shifted
 
 
 def search_graphs(
@@ -88,10 +93,9 @@ def search_graphs(
     real = mask.T.contiguous()
     both = torch.where(real & real[:, None], pairs.permute(1, 2, 0), 0).contiguous()
     hashed = torch.where(both == 0, 0, mix(both))
-    weights = hashed + _REVERSED * hashed.transpose(0, 1)  # [j, i]: what i hears from j, in both directions
-    loops = hashed.diagonal().T
+    weights = hashed + _REVERSED * hashed.transpose(0, 1)  # [j, i]: what i hears from j, itself included
     padding = PADDING + torch.arange(n, device=nodes.device)[:, None]
-    start = mix(mix(nodes.T) + _NODE * loops) >> 2
+    start = mix(nodes.T) >> 2
     root = torch.arange(batch, device=nodes.device)
     too_many = torch.zeros(batch, dtype=torch.bool, device=nodes.device)
     colors = refine(weights, torch.where(real, start, padding))
