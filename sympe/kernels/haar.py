@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -34,7 +35,6 @@ class HaarKernel(Kernel):
 
     def __init__(self, group: Group) -> None:
         self._group = group
-        self._entropy = math.log(group.order)
 
     @property
     def group(self) -> Group:
@@ -52,3 +52,8 @@ class HaarKernel(Kernel):
     def entropy(self, x: Any) -> Float[Tensor, " batch"]:
         """``log |G|`` everywhere."""
         return torch.full((len(x),), self._entropy, device=x.device)
+
+    @cached_property
+    def _entropy(self) -> float:
+        """Seconds of arithmetic for a million nodes, which sampling does not need."""
+        return math.log(self.group.order)
