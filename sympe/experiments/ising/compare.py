@@ -111,7 +111,7 @@ def record_row(config: IsingConfig, out: Path, task: Any) -> dict[str, Any]:
         "variant": config.variant,
         "size": config.size,
         "steps": config.steps,
-        "loss": "energy per spin",
+        "loss": "energy per spin, cooled from the mean-field free energy",
         "data_hash": runs.data_hash(evaluation_set(config.variant, config.evaluation, config.size)),
         "config": dataclasses.asdict(config),
         "environment": runs.environment(),

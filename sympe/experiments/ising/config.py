@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise this when a change alters what a config trains: rows of another version are trained again."""
 
 
@@ -37,6 +38,8 @@ class IsingConfig:
         encoding_rate: the learning rate of v over that of the network.
         warmup: share of the steps before the peak.
         gradient_clip: largest norm of the gradient of all parameters together.
+        temperature: T of the training loss at the start, over the critical one; 0 trains on the energy alone.
+        cooling: share of the steps in which T falls to 0, linearly.
         code_version: see :data:`CODE_VERSION`.
 
     Raises:
@@ -55,9 +58,11 @@ class IsingConfig:
     encoding_scale: float = 3.0
     coupling_scale: float = 6.0
     learning_rate: float = 5e-3
-    encoding_rate: float = 1.0
+    encoding_rate: float = 5.0
     warmup: float = 0.3
     gradient_clip: float = 1.0
+    temperature: float = 1.5
+    cooling: float = 0.6
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
@@ -74,6 +79,10 @@ class IsingConfig:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
         if not 0 < self.warmup < 1:
             raise ValueError(f"warmup: expected a share between 0 and 1, got {self.warmup}")
+        if not 0 <= self.temperature < math.inf:
+            raise ValueError(f"temperature: expected a finite number of at least 0, got {self.temperature}")
+        if not 0 < self.cooling <= 1:
+            raise ValueError(f"cooling: expected a share above 0 and at most 1, got {self.cooling}")
         if self.warmup * self.steps <= 1:
             raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.variant == "supercell" and self.size % 2:
@@ -90,6 +99,15 @@ class IsingConfig:
     def is_uniform(self) -> bool:
         """Whether the couplings of the variant are constant in space."""
         return self.variant in ("paper", "wide")
+
+    def temperature_at(self, step: int) -> float:
+        """T of the training loss, over the critical temperature: 0 from the end of the cooling on.
+
+        Example:
+            >>> [IsingConfig(steps=1000).temperature_at(step) for step in (0, 300, 600, 999)]
+            [1.5, 0.75, 0.0, 0.0]
+        """
+        return self.temperature * max(0.0, 1 - step / (self.cooling * self.steps))
 
     @property
     def evaluation(self) -> int:

@@ -1,4 +1,4 @@
-r"""Ising Hamiltonians on the periodic L × L lattice: energies, constant couplings and their phases.
+r"""Ising Hamiltonians on the periodic L × L lattice: energies, free energies, constant couplings and their phases.
 
 Hamiltonians are a tensor ``fields`` of shape ``(batch, 3, L, L)``. Site (a, b) is ``tensor[..., a, b]``, x̂ is +1 in a
 and ŷ is +1 in b, modulo L: ``fields[:, 0]`` holds the bonds from i to i + x̂, ``fields[:, 1]`` those from i to i + ŷ and
@@ -63,6 +63,58 @@ def energy_per_spin(fields: Float[Tensor, "..."], spins: Float[Tensor, "..."]) -
     along_x, along_y, h = fields.unbind(1)
     x = along_x * spins.roll(-1, -2) + along_y * spins.roll(-1, -1) + h
     return -(spins * x).mean((-2, -1))
+
+
+def critical_temperature(fields: Float[Tensor, "..."]) -> Float[Tensor, " batch"]:
+    r"""The temperature at which mean-field order sets in: :math:`\frac{2}{L^2} \sum_i (|B^0_i| + |B^1_i|)`.
+
+    For constant couplings and no field that is exact: the couplings' largest eigenvalue is :math:`2 (|J_x| + |J_y|)`,
+    where the pattern of the phase fits on the lattice. Otherwise it is a scale of the temperature.
+
+    Arguments:
+        fields: the Hamiltonians, ``(batch, 3, L, L)``.
+
+    Raises:
+        ValueError: if the shape is another.
+
+    Example:
+        >>> critical_temperature(uniform_fields(torch.tensor([1.0]), torch.tensor([-0.5]), torch.tensor([0.25]), 4))
+        tensor([3.])
+    """
+    check_fields(fields)
+    return 2 * fields[:, :2].abs().sum(1).mean((-2, -1))
+
+
+def free_energy_per_spin(
+    fields: Float[Tensor, "..."], spins: Float[Tensor, "..."], temperature: float
+) -> Float[Tensor, " batch"]:
+    r"""The mean-field free energy :math:`E(s) - T\, c\, S(s)` per spin; differentiable in both.
+
+    S is the entropy per spin, in nats, of independent spins with the means s, and c is
+    :func:`critical_temperature`, so that order sets in at T = 1 for every Hamiltonian. Well above it the
+    minimum is disordered; below it the most unstable pattern grows first, and walls between its domains are wide.
+
+    Arguments:
+        fields: the Hamiltonians, ``(batch, 3, L, L)``.
+        spins: the means, ``(batch, L, L)``, in [-1, 1].
+        temperature: T, at least 0, in units of c.
+
+    Raises:
+        ValueError: if a shape is another, or the temperature is negative.
+
+    Example:
+        >>> fields = uniform_fields(torch.tensor([1.0]), torch.tensor([0.5]), torch.tensor([0.25]), 4)
+        >>> free_energy_per_spin(fields, torch.zeros(1, 4, 4), 0.5)  # -T c log 2, with c = 3
+        tensor([-1.0397])
+    """
+    if temperature < 0:
+        raise ValueError(f"temperature: expected at least 0, got {temperature}")
+    energy = energy_per_spin(fields, spins)
+    if temperature == 0:
+        return energy
+    up = (1 + spins.clamp(-1 + 1e-6, 1 - 1e-6)) / 2  # the slope of the entropy is infinite at the ends
+    entropy = -(up * up.log() + (1 - up) * (1 - up).log()).mean((-2, -1))
+    return energy - temperature * critical_temperature(fields) * entropy
 
 
 def uniform_fields(

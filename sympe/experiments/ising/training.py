@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from sympe.experiments import runs
 from sympe.experiments.ising.config import CODE_VERSION, IsingConfig
 from sympe.experiments.ising.data import ENCODING, TrainingStream, seeded
-from sympe.experiments.ising.hamiltonian import energy_per_spin
+from sympe.experiments.ising.hamiltonian import energy_per_spin, free_energy_per_spin
 from sympe.experiments.ising.model import IsingModel
 
 BLOCK = 50
@@ -28,7 +28,7 @@ BLOCK = 50
 
 
 class IsingTask(lightning.LightningModule):
-    """The energy per spin as the loss, Adam with a one-cycle schedule, and the time spent.
+    """The free energy per spin as the loss, cooled to the energy; Adam with a one-cycle schedule, and the time spent.
 
     Arguments:
         config: the row.
@@ -44,11 +44,13 @@ class IsingTask(lightning.LightningModule):
         self.encoding_seconds = 0.0
         self._time_encoding()
 
-    def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
-        """The mean energy per spin of one draw for each Hamiltonian."""
+    def training_step(self, batch: Sequence[Any], batch_idx: int) -> dict[str, Tensor]:
+        """The mean free energy per spin of one draw for each Hamiltonian, and its energy for the curve."""
         step, fields = batch
         generator = seeded(self.config.seed, ENCODING, step, self.global_rank)
-        return energy_per_spin(fields, self.model(fields, generator=generator)).mean()
+        spins = self.model(fields, generator=generator)
+        loss = free_energy_per_spin(fields, spins, self.config.temperature_at(step)).mean()
+        return {"loss": loss, "energy": energy_per_spin(fields, spins.detach()).mean()}
 
     def configure_optimizers(self) -> Any:
         """Adam; v has its own learning rate, and everything follows one cycle."""
@@ -126,7 +128,7 @@ class Progress(Callback):
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Report."""
-        self._energies.append(outputs["loss"].detach())
+        self._energies.append(outputs["energy"])
         if trainer.is_global_zero and time.perf_counter() - self._reported > 1:
             self._reported = time.perf_counter()
             runs.write_progress(self.run, trainer.global_step, float(self._energies[-1]))

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from sympe.experiments.ising.hamiltonian import (
     PHASES,
     check_fields,
     closed_form,
+    critical_temperature,
     energy_per_spin,
+    free_energy_per_spin,
     phase_patterns,
     round_spins,
     uniform_fields,
@@ -69,6 +72,57 @@ def test_energy_of_one_bond_and_of_one_field() -> None:
     fields = torch.zeros(1, 3, 4, 4)
     fields[0, 2, 1, 2] = 1
     assert energy_per_spin(fields, spins).item() == -1 / 16
+
+
+def slope(fields: Tensor, spins: Tensor, temperature: float) -> Tensor:
+    spins = spins.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(free_energy_per_spin(fields, spins, temperature).sum(), spins)
+    return gradient
+
+
+def test_free_energy_is_the_definition_by_sites() -> None:
+    fields, spins = glass(5, 3), glass(5, 3, seed=1)[:, 0]
+    for x, s, f in zip(fields, spins, free_energy_per_spin(fields, spins, 0.7), strict=True):
+        weights = [sum(abs(b) for b in x[channel].flatten().tolist()) / 9 for channel in (0, 1)]
+        up = [(1 + m) / 2 for m in s.flatten().tolist()]
+        entropy = -sum(p * math.log(p) + (1 - p) * math.log(1 - p) for p in up) / 9
+        expected = energy_by_sites(x, s) - 0.7 * 2 * sum(weights) * entropy
+        assert f.item() == pytest.approx(expected, abs=1e-12)
+    assert torch.equal(free_energy_per_spin(fields, spins, 0.0), energy_per_spin(fields, spins))
+
+
+def test_free_energy_is_stationary_where_mean_field_theory_says() -> None:
+    m = 1.0
+    for _ in range(200):
+        m = math.tanh(2 * m)  # m = tanh(m / T) at T = 1/2
+    for jx, jy, pattern in zip((1, 1, -1, -1), (2, -2, 2, -2), phase_patterns(4).double(), strict=True):
+        jx, jy = torch.tensor([jx], dtype=torch.double), torch.tensor([jy], dtype=torch.double)
+        fields = uniform_fields(jx, jy, torch.zeros(1, dtype=torch.double), 4)
+        torch.testing.assert_close(slope(fields, m * pattern[None], 0.5), torch.zeros(1, 4, 4).double())
+        assert slope(fields, 0.9 * m * pattern[None], 0.5).abs().min() > 0.01  # the broken twin: another mean
+
+
+def test_order_sets_in_at_the_critical_temperature() -> None:
+    for phase, pattern in enumerate(phase_patterns(4).double()):
+        signs = torch.tensor([[1, 1], [1, -1], [-1, 1], [-1, -1]])[phase].double()
+        fields = uniform_fields(signs[:1] * 0.3, signs[1:] * 0.8, torch.zeros(1, dtype=torch.double), 4)
+        assert critical_temperature(fields).item() == pytest.approx(2.2)
+        small = 0.01 * pattern[None]
+        assert (slope(fields, small, 1.01) * pattern).min() > 0  # falls back to disorder
+        assert (slope(fields, small, 0.99) * pattern).max() < 0  # grows
+
+
+def test_free_energy_is_finite_with_its_slope_for_saturated_spins() -> None:
+    fields, spins = glass(2, 4), torch.ones(2, 4, 4).double()
+    assert free_energy_per_spin(fields, spins, 1.0).isfinite().all()
+    assert slope(fields, spins, 1.0).isfinite().all()
+
+
+def test_a_negative_temperature_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"temperature: expected at least 0, got -0\.5"):
+        free_energy_per_spin(glass(1, 4), torch.zeros(1, 4, 4).double(), -0.5)
+    with pytest.raises(ValueError, match=r"fields: expected shape \(batch, 3, L, L\), got \(3, 4, 4\)"):
+        critical_temperature(glass(1, 4)[0])
 
 
 def test_energy_has_gradients_in_both_arguments() -> None:
