@@ -6,8 +6,18 @@ uniform on the elements that bring x to canonical form (paper, Section 3).
 
 from sympe.kernels.base import Kernel, RelaxedKernel
 from sympe.kernels.conjugated import HaarConjugated
+from sympe.kernels.graph import GraphHaarKernel, GraphKernel
 from sympe.kernels.haar import HaarKernel
 from sympe.kernels.orbit import OrbitKernel
 from sympe.kernels.score import ScoreKernel
 
-__all__ = ["HaarConjugated", "HaarKernel", "Kernel", "OrbitKernel", "RelaxedKernel", "ScoreKernel"]
+__all__ = [
+    "GraphHaarKernel",
+    "GraphKernel",
+    "HaarConjugated",
+    "HaarKernel",
+    "Kernel",
+    "OrbitKernel",
+    "RelaxedKernel",
+    "ScoreKernel",
+]

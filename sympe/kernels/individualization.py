@@ -27,10 +27,11 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
+from sympe.graphs.coloring import mix
+
 PADDING = 2**62
 """Colours of padding start here; those of nodes stay below."""
 
-_SPLITMIX = tuple(c - 2**64 for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))  # as signed numbers
 _REVERSED, _CHOSEN = 0x5851F42D4C957F2D, 0x14057B7EF767814F
 
 
@@ -46,25 +47,6 @@ class Leaves(NamedTuple):
     rows: Int64[Tensor, " leaves"]
     orders: Int64[Tensor, "leaves n"]
     too_many: Bool[Tensor, " batch"]
-
-
-def mix(x: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
-    """A pseudo-random bijection of 64-bit integers: one step of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-
-    Example:
-        >>> len(mix(torch.arange(1000)).unique())
-        1000
-    """
-    x = x + _SPLITMIX[0]  # 0 would stay 0, and nodes of colour 0 would never be heard
-    x = (x ^ _shift(x, 30)) * _SPLITMIX[1]
-    x = (x ^ _shift(x, 27)) * _SPLITMIX[2]
-    return x ^ _shift(x, 31)
-
-
-def _shift(x: Tensor, bits: int) -> Tensor:
-    """The logical right shift: with torch's own, which copies the sign, x and ~x would share a hash."""
-    shifted: Tensor = (x >> bits) & (2 ** (64 - bits) - 1)
-    return shifted
 
 
 def search_graphs(

@@ -1,0 +1,274 @@
+"""C(x) of any graphs: listed where they are small, else taken apart, with BLISS for what is left.
+
+Three ways, chosen by the isomorphism class alone:
+
+1. up to 64 nodes and 256 automorphisms or so: the whole coset is listed by a batched search;
+2. else the graph is refined and taken apart, and its components are searched in the same batched way;
+3. components that are too large or too symmetric for that are given to BLISS one by one.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
+from sympe.graphs.coloring import mix
+from sympe.kernels.base import uniform
+from sympe.kernels.bliss import BlissGraph
+from sympe.kernels.individualization import Leaves, search_graphs
+from sympe.kernels.refinement import cells_of, decompose
+
+SMALL = 64
+"""Graphs of up to this many nodes are searched in batches."""
+
+_LIMIT = 256
+"""Width of the search: cosets of more elements are not listed."""
+
+_CHUNK = 2**22
+"""Pairs of nodes that are searched at once."""
+
+
+def list_cosets(x: Graphs, among: Bool[Tensor, " batch"] | None = None) -> Leaves:
+    """The cosets of small graphs; ``too_many`` is set for those that are large, too symmetric, or not ``among``."""
+    sizes = x.sizes
+    if among is None and isinstance(x, DenseGraphs) and x.mask.shape[1] <= 16 and x.pairs.numel() <= _CHUNK:
+        return search_graphs(x.pairs, x.colors, x.mask, limit=_LIMIT)
+    left = sizes > SMALL if among is None else (sizes > SMALL) | ~among
+    rows = [torch.zeros(0, dtype=torch.int64, device=x.device)]
+    orders: list[Tensor] = []
+    width = (sizes + 7) // 8 * 8
+    widest = int(width[~left].max()) if bool((~left).any()) else 0
+    places = torch.arange(widest, device=x.device)
+    too_many = left.clone()
+    for n in width[~left].unique().tolist():  # by size, so that a small graph does not pay for a large one
+        for part in ((width == n) & ~left).nonzero().squeeze(1).split(max(1, _CHUNK // max(1, n * n))):
+            some = x.select(part).dense()
+            m = min(n, some.mask.shape[1])
+            leaves = search_graphs(some.pairs[:, :m, :m], some.colors[:, :m], some.mask[:, :m], limit=_LIMIT)
+            too_many[part] = leaves.too_many
+            rows.append(part[leaves.rows])
+            orders.append(torch.cat([leaves.orders, places[m:].expand(len(leaves.rows), -1)], 1))
+    row, by = torch.cat(rows).sort(stable=True)
+    return Leaves(row, torch.cat([places.expand(0, -1), *orders])[by], too_many)
+
+
+def choose(listed: Leaves, generator: torch.Generator | None) -> Int64[Tensor, "graphs nodes"]:
+    """A uniform element of the coset of every graph that is listed."""
+    count = torch.bincount(listed.rows, minlength=len(listed.too_many))
+    first = (count.cumsum(0) - count)[count > 0]
+    count = count[count > 0]
+    u = uniform(count.shape, listed.rows, generator)
+    return listed.orders[first + torch.minimum((u * count).long(), count - 1)]
+
+
+class Pieces:
+    """Graphs with their automorphisms, listed or by BLISS.
+
+    Arguments:
+        graphs: the graphs; connected and refined, or BLISS may be slow.
+        among: which may be listed.
+    """
+
+    def __init__(self, graphs: SparseGraphs, among: Bool[Tensor, " batch"]) -> None:
+        self.graphs = graphs
+        self.listed = list_cosets(graphs, among)
+        self.hard = self.listed.too_many.nonzero().squeeze(1).tolist()
+
+    def places(self, generator: torch.Generator | None) -> Int64[Tensor, " nodes"]:
+        """The canonical place of every node, for a uniform element of each coset."""
+        graphs = self.graphs
+        place = torch.empty_like(graphs.colors)
+        order = choose(self.listed, generator)
+        easy = (~self.listed.too_many).nonzero().squeeze(1)
+        spot = torch.arange(order.shape[1], device=order.device).expand_as(order)
+        real = spot < graphs.sizes[easy][:, None]
+        place[(graphs.starts[easy][:, None] + order)[real]] = spot[real]
+        for row in self.hard:
+            g = self._bliss(row).sample(generator).to(place.device)
+            place[graphs.starts[row] + g] = torch.arange(len(g), device=place.device)
+        return place
+
+    def log_orders(self) -> Float[Tensor, " batch"]:
+        """The logarithms of the orders of the automorphism groups."""
+        out = torch.bincount(self.listed.rows, minlength=len(self.graphs)).double().log()
+        for row in self.hard:
+            out[row] = math.log(self._bliss(row).automorphisms())
+        return out
+
+    def orbits(self) -> Int64[Tensor, " nodes"]:
+        """The least node of the orbit of each node, numbered over the batch."""
+        out = torch.arange(len(self.graphs.colors), device=self.graphs.device)
+        starts = self.graphs.starts
+        for row, moved in enumerate(self.generators()):
+            start, nodes = int(starts[row]), int(self.graphs.sizes[row])
+            if len(moved):
+                out[start : start + nodes] = start + least_of_orbits(moved)
+        return out
+
+    def generators(self) -> list[Int64[Tensor, "count nodes"]]:
+        """Generators of each automorphism group."""
+        found = []
+        count = torch.bincount(self.listed.rows, minlength=len(self.graphs)).tolist()
+        of = self.listed.orders.split(count)
+        for row, nodes in enumerate(self.graphs.sizes.tolist()):
+            if self.listed.too_many[row]:
+                found.append(self._bliss(row).generators().to(self.graphs.device))
+            else:
+                orders = of[row][:, :nodes]
+                first = orders[:1].expand(len(orders) - 1, -1)
+                found.append(torch.empty_like(first).scatter_(1, first, orders[1:]))
+        return found
+
+    def _bliss(self, row: int) -> BlissGraph:
+        return BlissGraph(self.graphs.select(torch.tensor([row], device=self.graphs.device)))
+
+
+class Decomposed:
+    """Graphs that are refined and taken apart (:mod:`sympe.kernels.refinement`), with their automorphisms.
+
+    Arguments:
+        x: graphs that were found too large or too symmetric to list.
+    """
+
+    def __init__(self, x: SparseGraphs) -> None:
+        self.x = x
+        self.found = decompose(x)
+        parts = self.found.components
+        # a component that is a whole graph of listable size was tried before
+        self.pieces = Pieces(parts, (parts.sizes < x.sizes[self.found.graph]) | (parts.sizes > SMALL))
+
+    def orders(self, generator: torch.Generator | None) -> Int64[Tensor, " nodes"]:
+        """The nodes of each graph in canonical order, numbered in their graph, for a uniform element of C(x).
+
+        First the free cells by colour, each shuffled; then the components by kind, those of one kind shuffled.
+        """
+        found, graph = self.found, self.x.graph
+        places = self.pieces.places(generator)
+        kinds = self._kinds(places)
+        rank = _argsort(kinds, uniform(kinds.shape, kinds, generator)).argsort()
+        major, minor = found.colors.clone(), torch.zeros_like(graph)
+        major[found.nodes] = rank[found.components.graph]
+        minor[found.nodes] = places
+        order = _argsort(graph, (~found.free).long(), major, minor, uniform(graph.shape, graph, generator))
+        return order - self.x.starts[graph]  # sorted by graph: nodes and places of a graph are the same range
+
+    def log_orders(self) -> Float[Tensor, " batch"]:
+        """The logarithms of the orders of the automorphism groups."""
+        found = self.found
+        out = torch.zeros(len(self.x), dtype=torch.float64, device=self.x.device)
+        out.index_add_(0, found.graph, self.pieces.log_orders())
+        _, size = cells_of(found.colors[found.free], self.x.graph[found.free])
+        first = size.cumsum(0) - size
+        of = self.x.graph[found.free][_argsort(self.x.graph[found.free], found.colors[found.free])][first]
+        out.index_add_(0, of, torch.lgamma(size + 1.0).double())
+        _, size, of = self._alike()
+        return out.index_add_(0, of, torch.lgamma(size.double() + 1))
+
+    def orbits(self) -> Int64[Tensor, " nodes"]:
+        """The least node of the orbit of each node, numbered over the batch."""
+        found = self.found
+        places = self.pieces.places(_fixed())
+        orbit = self.pieces.orbits()
+        # the orbit of a component by its least place: the same number in components of one kind
+        least = torch.full_like(places, len(places)).scatter_reduce(0, orbit, places, "amin")[orbit]
+        kind, _, _ = self._alike(places)
+        major, minor = found.colors.clone(), torch.full_like(self.x.graph, -1)
+        major[found.nodes] = kind[found.components.graph]
+        minor[found.nodes] = least
+        _, key = torch.stack([self.x.graph, major, minor]).unique(dim=1, return_inverse=True)
+        node = torch.arange(len(key), device=key.device)
+        return torch.full_like(key, len(key)).scatter_reduce(0, key, node, "amin")[key]
+
+    def generators(self) -> list[Int64[Tensor, "count nodes"]]:
+        """Generators of each automorphism group."""
+        found, x = self.found, self.x
+        places = self.pieces.places(_fixed())
+        kind, _, _ = self._alike(places)
+        inside = self.pieces.generators()
+        starts = found.components.starts
+        local = found.nodes - x.starts[x.graph[found.nodes]]
+        by_place = torch.empty_like(local)
+        by_place[starts[found.components.graph] + places] = local
+        spans = [(start, start + n) for start, n in zip(starts.tolist(), found.components.sizes.tolist(), strict=True)]
+        moves: list[list[Tensor]] = [[] for _ in range(len(x))]
+        identity = [torch.arange(n, device=x.device) for n in x.sizes.tolist()]
+        last: dict[int, int] = {}
+        for part, row in enumerate(found.graph.tolist()):
+            a, b = spans[part]
+            for g in inside[part]:
+                p = identity[row].clone()
+                p[local[a:b]] = local[a:b][g]
+                moves[row].append(p)
+            before = last.get(int(kind[part]))
+            if before is not None:  # exchange with the one before of its kind
+                one, other = by_place[a:b], by_place[slice(*spans[before])]
+                p = identity[row].clone()
+                p[one], p[other] = other, one
+                moves[row].append(p)
+            last[int(kind[part])] = part
+        cell, size = cells_of(found.colors, x.graph)
+        for number in ((size > 1).nonzero().squeeze(1)).tolist():
+            nodes = (cell == number).nonzero().squeeze(1)
+            if not bool(found.free[nodes[0]]):
+                continue
+            row = int(x.graph[nodes[0]])
+            nodes = nodes - x.starts[row]
+            swap, cycle = identity[row].clone(), identity[row].clone()
+            swap[nodes[:2]] = nodes[:2].flip(0)
+            cycle[nodes] = nodes.roll(1)
+            moves[row] += [swap, cycle] if len(nodes) > 2 else [swap]
+        return [
+            torch.stack(m) if m else torch.zeros((0, len(i)), dtype=torch.int64, device=x.device)
+            for m, i in zip(moves, identity, strict=True)
+        ]
+
+    def _kinds(self, places: Tensor) -> Tensor:
+        """A hash of the canonical form of each component: equal for isomorphic ones."""
+        parts = self.found.components
+        hashes = torch.zeros(len(parts), dtype=torch.int64, device=places.device)
+        hashes.index_add_(0, parts.graph, mix(mix(places) + parts.colors))
+        i, j = places[parts.arcs]
+        return hashes.index_add_(0, parts.graph[parts.arcs[0]], mix(mix(mix(i) + j) + parts.arc_colors))
+
+    def _alike(self, places: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """The class of isomorphic components in one graph that each belongs to; sizes and graphs of the classes."""
+        kinds = self._kinds(self.pieces.places(_fixed()) if places is None else places)
+        pairs, inverse, count = torch.stack([self.found.graph, kinds]).unique(
+            dim=1, return_inverse=True, return_counts=True
+        )
+        return inverse, count, pairs[0]
+
+
+def least_of_orbits(generators: Int64[Tensor, "count nodes"]) -> Int64[Tensor, " nodes"]:
+    """The least point of the orbit of each point under a group given by generators.
+
+    Example:
+        >>> least_of_orbits(torch.tensor([[1, 0, 2, 3], [0, 1, 3, 2]]))
+        tensor([0, 0, 2, 2])
+    """
+    label = torch.arange(generators.shape[1], device=generators.device)
+    while True:
+        new = label
+        for p in generators:
+            least = torch.minimum(new, new[p])
+            new = least.scatter_reduce(0, p, least, "amin")
+        if torch.equal(new, label):
+            return label
+        label = new
+
+
+def _fixed() -> torch.Generator:
+    """For where any element of the coset will do: the global generator is left alone."""
+    return torch.Generator().manual_seed(0)
+
+
+def _argsort(*keys: Tensor) -> Tensor:
+    """Sort by the first key, then the second, and so on."""
+    order = keys[-1].argsort(stable=True)
+    for key in reversed(keys[:-1]):
+        order = order[key[order].argsort(stable=True)]
+    return order

@@ -1,0 +1,240 @@
+r"""The inversion kernel of the symmetric group on graphs, and the uniform kernel that leaves padding alone.
+
+A permutation moves node i to p[i]. For an element g of :math:`C(x) = \{g : g^{-1} x = \gamma(x)\}`, node r of the
+canonical form is node g[r] of x, and row r of SymPE's v goes to node g[r].
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
+from sympe.groups import Permutations
+from sympe.kernels.base import Kernel, uniform
+from sympe.kernels.cosets import Decomposed, choose, list_cosets
+from sympe.kernels.individualization import Leaves
+from sympe.kernels.node_orders import NODE_ORDERS
+
+
+class GraphKernel(Kernel):
+    r"""The exact inversion kernel of :math:`S_n` on graphs: uniform on C(x), with entropy :math:`\log |G_x|`.
+
+    .. math:: \kappa(g \mid x) = \frac{1}{|G_x|} \quad \text{if } g^{-1} x = \gamma(x), \text{ else } 0 .
+
+    Graphs of up to 64 nodes with at most 256 automorphisms are searched in batches on any device
+    (:mod:`sympe.kernels.individualization`). The others are refined and taken apart on any device
+    (:mod:`sympe.kernels.cosets`); connected pieces that still tie are relabelled by a Haar permutation and
+    canonicalized by BLISS, one by one on the CPU. Which way a graph goes depends on its isomorphism class alone, and
+    nothing depends on the rest of the batch.
+
+    Arguments:
+        max_nodes: the degree of the group; smaller graphs are padded, and the padding stays where it is.
+        order: which canonical form: one of :data:`~sympe.kernels.node_orders.NODE_ORDERS`. All of them are exact, with
+            the same entropy; they differ in what place r of the canonical form tells about a node.
+
+    Raises:
+        ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes.
+        ImportError: on use, if a graph needs BLISS and igraph is missing.
+
+    References:
+        Lawrence et al. (arXiv 2503.21985), Section 4.
+
+    Example:
+        >>> import torch
+        >>> from sympe.graphs import DenseGraphs
+        >>> square = torch.tensor([[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
+        >>> kernel = GraphKernel(max_nodes=6)
+        >>> x = DenseGraphs.from_features(square[None])
+        >>> kernel.sample(x).shape, kernel.entropy(x).exp().round()
+        (torch.Size([1, 6]), tensor([8.]))
+    """
+
+    def __init__(self, max_nodes: int, *, order: str = "refined") -> None:
+        if order not in NODE_ORDERS:
+            raise ValueError(f"order: expected one of {', '.join(NODE_ORDERS)}; got {order!r}")
+        self._group = Permutations(max_nodes)
+        self.order = order
+
+    @property
+    def group(self) -> Permutations:
+        """The permutations of ``max_nodes`` nodes."""
+        return self._group
+
+    def sample(self, x: Graphs, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch max_nodes"]:
+        """Draw a uniform element of C(x) for every graph; the padding stays in place."""
+        g, listed, large = self._start(x)
+        g[~listed.too_many, : listed.orders.shape[1]] = choose(listed, generator)
+        if len(large):
+            apart = Decomposed(x.select(large).sparse())
+            g[large] = self._padded(apart, apart.orders(generator))
+        if self.order == "refined":
+            return g
+        form = x.relabel(self.group.inverse(g)).dense()
+        return self.group.compose(g, NODE_ORDERS[self.order](form, self.group.degree))
+
+    def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Float[Tensor, " batch"]:
+        """``-log |G_x|`` on C(x), minus infinity elsewhere.
+
+        Raises:
+            ValueError: if ``g`` does not hold permutations of ``max_nodes`` nodes.
+        """
+        check_sizes(x, self.group.degree)
+        self.group.check(g)
+        fixes = _fixes_padding(g, x)
+        g = torch.where(fixes[:, None], g, torch.arange(self.group.degree, device=g.device))
+        c = self.sample(x, generator=torch.Generator().manual_seed(0))  # any element of C(x) leads to the same form
+        same = equal_graphs(x.relabel(self.group.inverse(g)), x.relabel(self.group.inverse(c)))
+        return torch.where(fixes & same, -self.entropy(x), -torch.inf)
+
+    def entropy(self, x: Graphs) -> Float[Tensor, " batch"]:
+        """``log |G_x|``, in nats."""
+        _, listed, large = self._start(x)
+        entropy = torch.bincount(listed.rows, minlength=len(x)).double().log()
+        if len(large):
+            entropy[large] = Decomposed(x.select(large).sparse()).log_orders()
+        return entropy.to(torch.get_default_dtype())
+
+    def orbits(self, x: Graphs) -> Int64[Tensor, "batch max_nodes"]:
+        """The orbits of the nodes under G_x: the least node of each node's orbit; in the padding, itself.
+
+        Example:
+            >>> star = torch.tensor([[0, 1, 1], [1, 0, 0], [1, 0, 0]])
+            >>> GraphKernel(4).orbits(DenseGraphs.from_features(star[None]))
+            tensor([[0, 1, 1, 3]])
+        """
+        orbit, listed, large = self._start(x)
+        n = listed.orders.shape[1]
+        # node i takes the same places as the others of its orbit
+        spot = torch.arange(n, device=x.device).expand_as(listed.orders)
+        least = torch.full((len(x) * n,), n, dtype=torch.int64, device=x.device)
+        least = least.scatter_reduce(0, (listed.rows[:, None] * n + listed.orders).flatten(), spot.flatten(), "amin")
+        least = least.view(len(x), n)[~listed.too_many]
+        first = torch.full((len(least), n + 1), n, dtype=torch.int64, device=x.device)
+        first = first.scatter_reduce(1, least, torch.arange(n, device=x.device).expand_as(least), "amin")
+        orbit[~listed.too_many, :n] = first.gather(1, least)
+        if len(large):
+            apart = Decomposed(x.select(large).sparse())
+            orbit[large] = self._padded(apart, apart.orbits() - apart.x.starts[apart.x.graph])
+        return orbit
+
+    def generators(self, x: Graphs) -> list[Int64[Tensor, "count max_nodes"]]:
+        """Generators of G_x for each graph, more than needed; none where it is trivial.
+
+        Example:
+            >>> star = torch.tensor([[0, 1, 1], [1, 0, 0], [1, 0, 0]])
+            >>> GraphKernel(4).generators(DenseGraphs.from_features(star[None]))
+            [tensor([[0, 2, 1, 3]])]
+        """
+        _, listed, large = self._start(x)
+        found = [p[:0] for p in self.group.identity((len(x), 1), device=x.device)]
+        easy = (~listed.too_many).nonzero().squeeze(1).tolist()
+        count = torch.bincount(listed.rows, minlength=len(x)).tolist()
+        of = listed.orders.split(count)
+        moved = {
+            row: torch.empty_like(of[row][1:]).scatter_(1, of[row][:1].expand(count[row] - 1, -1), of[row][1:])
+            for row in easy
+        }
+        if len(large):
+            moved |= dict(zip(large.tolist(), Decomposed(x.select(large).sparse()).generators(), strict=True))
+        for row, p in moved.items():
+            found[row] = self.group.identity((len(p),), device=x.device)
+            found[row][:, : p.shape[1]] = p
+        return found
+
+    def _start(self, x: Graphs) -> tuple[Tensor, Leaves, Tensor]:
+        """Identities, the cosets that can be listed, and the numbers of the other graphs."""
+        check_sizes(x, self.group.degree)
+        listed = list_cosets(x)
+        return self.group.identity((len(x),), device=x.device), listed, listed.too_many.nonzero().squeeze(1)
+
+    def _padded(self, apart: Decomposed, values: Tensor) -> Tensor:
+        """Numbers of the nodes of all graphs, in rows that go on with the padding in place."""
+        place = torch.arange(self.group.degree, device=values.device)
+        out = place.repeat(len(apart.x), 1)
+        out[place < apart.x.sizes[:, None]] = values
+        return out
+
+
+class GraphHaarKernel(Kernel):
+    r"""Uniform on the permutations of a graph's nodes, whatever its edges: entropy :math:`\log n!`.
+
+    Unlike :class:`~sympe.kernels.HaarKernel` it leaves the padding of smaller graphs in place.
+
+    Arguments:
+        max_nodes: the degree of the group.
+
+    Raises:
+        ValueError: if ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes.
+
+    Example:
+        >>> import torch
+        >>> from sympe.graphs import DenseGraphs
+        >>> x = DenseGraphs.from_features(torch.zeros(1, 3, 3, dtype=torch.int64))
+        >>> GraphHaarKernel(max_nodes=5).sample(x)[:, 3:], GraphHaarKernel(max_nodes=5).entropy(x).exp().round()
+        (tensor([[3, 4]]), tensor([6.]))
+    """
+
+    def __init__(self, max_nodes: int) -> None:
+        self._group = Permutations(max_nodes)
+
+    @property
+    def group(self) -> Permutations:
+        """The permutations of ``max_nodes`` nodes."""
+        return self._group
+
+    def sample(self, x: Graphs, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch max_nodes"]:
+        """Draw a uniform permutation of the nodes of every graph."""
+        sizes = check_sizes(x, self.group.degree)
+        place = torch.arange(self.group.degree, device=x.device)
+        keys = uniform(torch.Size((len(x), self.group.degree)), sizes, generator)
+        return torch.where(place < sizes[:, None], keys, 1.0 + place).argsort(1)
+
+    def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Float[Tensor, " batch"]:
+        """``-log n!`` for permutations that leave the padding in place."""
+        check_sizes(x, self.group.degree)
+        self.group.check(g)
+        return torch.where(_fixes_padding(g, x), -self.entropy(x), -torch.inf)
+
+    def entropy(self, x: Graphs) -> Float[Tensor, " batch"]:
+        """``log n!``, in nats."""
+        return torch.lgamma(check_sizes(x, self.group.degree) + 1.0)
+
+
+def check_sizes(x: Graphs, max_nodes: int) -> Int64[Tensor, " batch"]:
+    """The sizes of the graphs.
+
+    Raises:
+        TypeError: if ``x`` is no batch of graphs.
+        ValueError: if a graph has more than ``max_nodes`` nodes.
+    """
+    if not isinstance(x, DenseGraphs | SparseGraphs):
+        raise TypeError(f"x: expected DenseGraphs or SparseGraphs, got {type(x).__name__}")
+    sizes = x.sizes
+    if len(sizes) and int(sizes.max()) > max_nodes:
+        row = int(sizes.argmax())
+        raise ValueError(
+            f"x: expected graphs of at most max_nodes = {max_nodes} nodes; graph {row} has {int(sizes[row])}"
+        )
+    return sizes
+
+
+def equal_graphs(x: Graphs, y: Graphs) -> Bool[Tensor, " batch"]:
+    """Which graphs of two batches of the same sizes are the same, node by node and arc by arc."""
+    x, y = x.sparse(), y.sparse()
+    same = torch.bincount(x.graph[x.colors != y.colors], minlength=len(x)) == 0
+    n = len(x.colors)
+    keys, colors = [z.arcs[0] * n + z.arcs[1] for z in (x, y)], (x.arc_colors, y.arc_colors)
+    for (key, color), (other, other_color) in itertools.permutations(zip(keys, colors, strict=True)):
+        place = torch.searchsorted(other, key).clamp(max=max(len(other) - 1, 0))
+        missing = (other[place] != key) | (other_color[place] != color) if len(other) else torch.ones_like(key) == 1
+        same[x.graph[key[missing] // max(n, 1)]] = False
+    return same
+
+
+def _fixes_padding(g: Tensor, x: Graphs) -> Tensor:
+    place = torch.arange(g.shape[1], device=g.device)
+    return ((g == place) | (place < x.sizes[:, None])).all(1)
