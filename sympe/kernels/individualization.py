@@ -32,7 +32,9 @@ from sympe.graphs.coloring import mix
 PADDING = 2**62
 """Colours of padding start here; those of nodes stay below."""
 
-_REVERSED, _CHOSEN = 0x5851F42D4C957F2D, 0x14057B7EF767814F
+_REVERSED, _CHOSEN, _OWN = 0x5851F42D4C957F2D, 0x14057B7EF767814F, 0x2545F4914F6CDD1D
+
+_TABLE = 256
 
 
 class Leaves(NamedTuple):
@@ -59,10 +61,10 @@ def search_graphs(
     """The coset C(x) of every graph of the batch.
 
     Arguments:
-        pairs: colour of the ordered pair (i, j), 0 where there is no edge; a self-loop is at (i, i). Symmetric for an
-            undirected graph.
+        pairs: colour of the ordered pair (i, j), 0 where there is no edge and in the padding; a self-loop is at (i, i).
+            Symmetric for an undirected graph.
         nodes: colour of each node.
-        mask: which nodes are real; the real ones come first. What stands at the others does not matter.
+        mask: which nodes are real; the real ones come first.
         limit: largest width of a graph's tree.
 
     Example:
@@ -72,36 +74,49 @@ def search_graphs(
         2
     """
     batch, n = nodes.shape
-    real = mask.T.contiguous()
-    both = torch.where(real & real[:, None], pairs.permute(1, 2, 0), 0).contiguous()
-    hashed = torch.where(both == 0, 0, mix(both))
+    assert n < 256, "cells are counted in bytes"
+    device = nodes.device
+    hashed = _hash_pairs(pairs.permute(1, 2, 0).contiguous())
     weights = hashed + _REVERSED * hashed.transpose(0, 1)  # [j, i]: what i hears from j, itself included
-    padding = PADDING + torch.arange(n, device=nodes.device)[:, None]
-    start = mix(nodes.T) >> 2
-    root = torch.arange(batch, device=nodes.device)
-    too_many = torch.zeros(batch, dtype=torch.bool, device=nodes.device)
-    colors = refine(weights, torch.where(real, start, padding))
-    depth = 0
-    while (cell := _smallest_cell(colors)) is not None:
-        depth += 1  # in the new colour, for else the second node chosen of one cell gets that of the first
+    padding = PADDING + torch.arange(n, device=device)[:, None]
+    colors = refine(weights, torch.where(mask.T, mix(nodes.T) >> 2, padding))
+    root = torch.arange(batch, device=device)
+    too_many = torch.zeros(batch, dtype=torch.bool, device=device)
+    leaves: list[tuple[Tensor, Tensor]] = []
+    while len(root) and n:
+        cell = _smallest_cell(colors)
         tied = cell.any(0)
-        width = torch.where(tied, cell.sum(0), 1)
-        total = torch.zeros(batch, dtype=torch.int64, device=nodes.device).index_add_(0, root, width)
+        if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
+            leaf, order = root[~tied], colors[:, ~tied]
+            kept = _least(_step(weights[:, :, leaf], order).sum(0), leaf, batch)
+            leaves.append((leaf[kept], order[:, kept]))
+        else:
+            leaves.append((root[~tied], colors[:, ~tied]))
+        root, colors, cell = root[tied], colors[:, tied], cell[:, tied]
+        total = torch.zeros(batch, dtype=torch.int64, device=device).index_add_(0, root, cell.sum(0))
         too_many |= total > limit
         node, parent = (cell & ~too_many[root]).nonzero(as_tuple=True)
-        done = (~tied & ~too_many[root]).nonzero().squeeze(1)
-        child = colors[:, parent]
-        place = torch.arange(len(parent), device=nodes.device)
-        child[node, place] = mix(child[node, place] + depth * _CHOSEN) >> 2
-        child = refine(weights[:, :, root[parent]], child)
-        root = torch.cat([root[done], root[parent]])
-        colors = torch.cat([colors[:, done], child], 1)
-        kept = _least(mix(colors).sum(0), root, batch)
+        root, colors = root[parent], colors[:, parent]
+        place = torch.arange(len(parent), device=device)
+        depth = len(leaves)  # in the new colour, for else the second node chosen of one cell gets that of the first
+        colors[node, place] = mix(colors[node, place] + depth * _CHOSEN) >> 2
+        colors = refine(weights[:, :, root], colors)
+        kept = _least(colors.sum(0), root, batch)
         root, colors = root[kept], colors[:, kept]
-    # one more step makes the colours of a leaf a hash of the whole relabelled graph
-    kept = _least(mix(_step(weights[:, :, root], colors)).sum(0), root, batch)
-    root, order = root[kept].sort(stable=True)
-    return Leaves(root, colors[:, kept][:, order].argsort(0).T.contiguous(), too_many)
+    root, order = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
+    colors = torch.cat([colors for _, colors in leaves] or [colors], 1)[:, order]
+    return Leaves(root, colors.argsort(0).T.contiguous(), too_many)
+
+
+def _hash_pairs(colors: Tensor) -> Tensor:
+    """Hashes of pair colours, 0 for 0; small colours are looked up, which costs a tenth."""
+    if colors.numel() > _TABLE:
+        least, most = colors.aminmax()
+        if 0 <= int(least) <= int(most) < _TABLE:
+            table = mix(torch.arange(_TABLE, device=colors.device))
+            table[0] = 0
+            return table.index_select(0, colors.view(-1)).view(colors.shape)
+    return torch.where(colors == 0, 0, mix(colors))
 
 
 def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
@@ -109,44 +124,50 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
 
     Arguments:
         weights: hash of what i hears from j at [j, i]; 0 for nothing.
-        colors: below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
+        colors: hashes below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
     """
     n, batch = colors.shape
-    colors = colors.clone()
-    active = torch.arange(batch, device=colors.device)
+    whole, active = colors.clone(), torch.arange(batch, device=colors.device)
     ties = _ties(colors)
     left = ties > n
-    while bool(left.any()):
-        if not bool(left.all()):
-            active, ties, weights = active[left], ties[left], weights[:, :, left]
-        finer = _step(weights, colors[:, active])
+    while (count := int(left.sum())) > 0:
+        if 2 * count < len(active):  # to leave out a few would cost more than to carry them along
+            whole[:, active] = colors
+            active, colors, ties, weights = active[left], colors[:, left], ties[left], weights[:, :, left]
+        finer = _step(weights, colors)
         now = _ties(finer)
-        moved = now < ties
-        colors[:, active[moved]] = finer[:, moved]
+        moved = now < ties  # never where a partition has stood still or is discrete
+        colors = torch.where(moved, finer, colors)
         left = moved & (now > n)
-        ties = now
-    return colors
+        ties = torch.where(moved, now, ties)
+    if len(active) == batch:
+        return colors
+    whole[:, active] = colors
+    return whole
 
 
 def _step(weights: Tensor, colors: Tensor) -> Tensor:
-    heard = (weights * mix(colors)[:, None]).sum(0)
-    return torch.where(colors < PADDING, mix(mix(colors) + heard) >> 2, colors)
+    heard = (weights * colors[:, None]).sum(0)  # a colour is a hash already
+    return torch.where(colors < PADDING, mix(_OWN * colors + heard) >> 2, colors)
+
+
+def _sizes(colors: Tensor) -> Tensor:
+    """The size of each node's cell; below 256, so that bytes will do, which are summed much faster."""
+    return (colors[:, None] == colors).view(torch.uint8).sum(0, dtype=torch.uint8)
 
 
 def _ties(colors: Tensor) -> Tensor:
     """How many ordered pairs of nodes share a colour, n of them being a node with itself."""
-    return (colors[:, None] == colors).sum((0, 1))
+    return _sizes(colors).sum(0)
 
 
-def _smallest_cell(colors: Tensor) -> Tensor | None:
-    """The nodes to individualize in each graph, or None if all partitions are discrete."""
-    size = (colors[:, None] == colors).sum(0)
-    tied = size > 1
-    if not bool(tied.any()):
-        return None
-    smallest = torch.where(tied, size, colors.shape[0] + 1).amin(0)
-    candidates = tied & (size == smallest)
-    least = torch.where(candidates, colors, PADDING).amin(0)
+def _smallest_cell(colors: Tensor) -> Tensor:
+    """The nodes to individualize in each graph; none where the partition is discrete."""
+    size = _sizes(colors)
+    size = torch.where(size > 1, size, 255)
+    smallest = size.min(0).values
+    candidates = (size == smallest) & (smallest < 255)
+    least = torch.where(candidates, colors, PADDING).min(0).values  # amin would be ten times slower
     return candidates & (colors == least)
 
 

@@ -77,8 +77,8 @@ def breadth_first_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch 
 def fiedler_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch degree"]:
     """Component by component, by the Fiedler vector: of the least positive eigenvalue of the Laplacian.
 
-    Where that eigenvalue is repeated, the vector is the projection of a fixed one on its eigenspace, so that it does not
-    depend on the basis that the solver returns. Entries closer than 1e-6 count as tied.
+    Where that eigenvalue is repeated, the vector is the projection of a fixed one on its eigenspace: it does not depend
+    on the basis that the solver returns. Entries closer than 1e-6 count as tied.
     """
     batch, n = form.mask.shape
     width = (degree + 7) // 8 * 8  # whatever the batch, the solver sees the same numbers at the same alignment

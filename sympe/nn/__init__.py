@@ -1,6 +1,8 @@
-"""Backbones: p4m group convolutions on the periodic lattice. They know nothing of kernels or encodings."""
+"""Backbones, blind to kernels and encodings: p4m G-CNNs on the lattice, dense networks on graphs."""
 
+from sympe.nn.egnn import EGNN
+from sympe.nn.gnn import GNN
 from sympe.nn.p4m import GroupConv, LiftingConv, P4MNet
 from sympe.nn.relaxed import Relaxed, RelaxedP4MNet
 
-__all__ = ["GroupConv", "LiftingConv", "P4MNet", "Relaxed", "RelaxedP4MNet"]
+__all__ = ["EGNN", "GNN", "GroupConv", "LiftingConv", "P4MNet", "Relaxed", "RelaxedP4MNet"]
