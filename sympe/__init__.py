@@ -8,7 +8,15 @@ Probabilistic Symmetry Breaking", ICLR 2025 (arXiv 2503.21985).
 
 from importlib.metadata import version
 
-from sympe.encodings import Encoded, Encoding, NoEncoding, NoiseEncoding, SymPE
+from sympe.encodings import (
+    Encoded,
+    Encoding,
+    LaplacianEncoding,
+    NoEncoding,
+    NoiseEncoding,
+    RandomWalkEncoding,
+    SymPE,
+)
 from sympe.kernels import HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
 
 __version__ = version("sympe")
@@ -19,9 +27,11 @@ __all__ = [
     "HaarConjugated",
     "HaarKernel",
     "Kernel",
+    "LaplacianEncoding",
     "NoEncoding",
     "NoiseEncoding",
     "OrbitKernel",
+    "RandomWalkEncoding",
     "ScoreKernel",
     "SymPE",
 ]

@@ -5,6 +5,15 @@
 
 from sympe.encodings.base import Encoded, Encoding
 from sympe.encodings.rivals import NoEncoding, NoiseEncoding
+from sympe.encodings.spectral import LaplacianEncoding, RandomWalkEncoding
 from sympe.encodings.sympe import SymPE
 
-__all__ = ["Encoded", "Encoding", "NoEncoding", "NoiseEncoding", "SymPE"]
+__all__ = [
+    "Encoded",
+    "Encoding",
+    "LaplacianEncoding",
+    "NoEncoding",
+    "NoiseEncoding",
+    "RandomWalkEncoding",
+    "SymPE",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,7 +11,11 @@ from torch import Tensor, nn
 
 
 class Encoding(nn.Module, abc.ABC):
-    """Random features that break the symmetry of x, equivariant in distribution."""
+    """Random features that break the symmetry of x, equivariant in distribution.
+
+    ``x`` has one batch dimension, then the shape of one input; an encoding may take batches that are not tensors, with
+    ``len(x)`` and ``x.device``.
+    """
 
     @property
     @abc.abstractmethod
@@ -18,8 +23,8 @@ class Encoding(nn.Module, abc.ABC):
         """The shape of the features of one x."""
 
     @abc.abstractmethod
-    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
-        """Draw features of shape ``(batch, *shape)`` for ``x`` of shape ``(batch, ...)``."""
+    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+        """Draw features of shape ``(batch, *shape)``."""
 
 
 class Encoded(nn.Module):

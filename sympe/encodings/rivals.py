@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -45,7 +46,7 @@ class NoiseEncoding(Encoding):
         """The shape of the features of one x."""
         return self._shape
 
-    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Draw fresh noise for every x."""
         source = x.device if generator is None else generator.device
         z = torch.randn((len(x), *self._shape), generator=generator, device=source)
@@ -73,6 +74,6 @@ class NoEncoding(Encoding):
         """The shape of the features of one x."""
         return self._shape
 
-    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Give zeros."""
         return torch.zeros((len(x), *self._shape), device=x.device)

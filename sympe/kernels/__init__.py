@@ -9,11 +9,13 @@ from sympe.kernels.conjugated import HaarConjugated
 from sympe.kernels.graph import GraphHaarKernel, GraphKernel
 from sympe.kernels.haar import HaarKernel
 from sympe.kernels.orbit import OrbitKernel
+from sympe.kernels.random_refinement import GraphRefinementKernel
 from sympe.kernels.score import ScoreKernel
 
 __all__ = [
     "GraphHaarKernel",
     "GraphKernel",
+    "GraphRefinementKernel",
     "HaarConjugated",
     "HaarKernel",
     "Kernel",

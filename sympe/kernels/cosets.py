@@ -149,11 +149,11 @@ class Decomposed:
         found, graph = self.found, self.x.graph
         places = self.pieces.places(generator)
         kinds = self._kinds(places)
-        rank = _argsort(kinds, uniform(kinds.shape, kinds, generator)).argsort()
+        rank = lexsort(kinds, uniform(kinds.shape, kinds, generator)).argsort()
         major, minor = found.colors.clone(), torch.zeros_like(graph)
         major[found.nodes] = rank[found.components.graph]
         minor[found.nodes] = places
-        order = _argsort(graph, (~found.free).long(), major, minor, uniform(graph.shape, graph, generator))
+        order = lexsort(graph, (~found.free).long(), major, minor, uniform(graph.shape, graph, generator))
         return order - self.x.starts[graph]  # sorted by graph: nodes and places of a graph are the same range
 
     def log_orders(self) -> Float[Tensor, " batch"]:
@@ -163,7 +163,7 @@ class Decomposed:
         out.index_add_(0, found.graph, self.pieces.log_orders())
         _, size = cells_of(found.colors[found.free], self.x.graph[found.free])
         first = size.cumsum(0) - size
-        of = self.x.graph[found.free][_argsort(self.x.graph[found.free], found.colors[found.free])][first]
+        of = self.x.graph[found.free][lexsort(self.x.graph[found.free], found.colors[found.free])][first]
         out.index_add_(0, of, torch.lgamma(size + 1.0).double())
         _, size, of = self._alike()
         return out.index_add_(0, of, torch.lgamma(size.double() + 1))
@@ -266,7 +266,7 @@ def _fixed() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def _argsort(*keys: Tensor) -> Tensor:
+def lexsort(*keys: Tensor) -> Int64[Tensor, " count"]:
     """Sort by the first key, then the second, and so on."""
     order = keys[-1].argsort(stable=True)
     for key in reversed(keys[:-1]):

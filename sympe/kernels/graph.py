@@ -84,7 +84,7 @@ class GraphKernel(Kernel):
         """
         check_sizes(x, self.group.degree)
         self.group.check(g)
-        fixes = _fixes_padding(g, x)
+        fixes = fixes_padding(g, x)
         g = torch.where(fixes[:, None], g, torch.arange(self.group.degree, device=g.device))
         c = self.sample(x, generator=torch.Generator().manual_seed(0))  # any element of C(x) leads to the same form
         same = equal_graphs(x.relabel(self.group.inverse(g)), x.relabel(self.group.inverse(c)))
@@ -197,7 +197,7 @@ class GraphHaarKernel(Kernel):
         """``-log n!`` for permutations that leave the padding in place."""
         check_sizes(x, self.group.degree)
         self.group.check(g)
-        return torch.where(_fixes_padding(g, x), -self.entropy(x), -torch.inf)
+        return torch.where(fixes_padding(g, x), -self.entropy(x), -torch.inf)
 
     def entropy(self, x: Graphs) -> Float[Tensor, " batch"]:
         """``log n!``, in nats."""
@@ -235,6 +235,7 @@ def equal_graphs(x: Graphs, y: Graphs) -> Bool[Tensor, " batch"]:
     return same
 
 
-def _fixes_padding(g: Tensor, x: Graphs) -> Tensor:
+def fixes_padding(g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Bool[Tensor, " batch"]:
+    """Which permutations leave the padding where it is."""
     place = torch.arange(g.shape[1], device=g.device)
     return ((g == place) | (place < x.sizes[:, None])).all(1)

@@ -1,4 +1,5 @@
 import io
+from typing import Any
 
 import pytest
 import torch
@@ -6,7 +7,16 @@ from torch import nn
 
 from sympe import encodings
 from sympe.actions import GridAction, RegularAction
-from sympe.encodings import Encoded, Encoding, NoEncoding, NoiseEncoding, SymPE
+from sympe.encodings import (
+    Encoded,
+    Encoding,
+    LaplacianEncoding,
+    NoEncoding,
+    NoiseEncoding,
+    RandomWalkEncoding,
+    SymPE,
+)
+from sympe.graphs import DenseGraphs
 from sympe.groups import P4M
 from sympe.kernels import HaarKernel, OrbitKernel, ScoreKernel
 from sympe.nn import P4MNet
@@ -33,10 +43,20 @@ def make() -> dict[str, Encoding]:
         "SymPE, learned": SymPE(scores(), GridAction(GROUP, 2)),
         "noise": NoiseEncoding((2, 3, 3)),
         "none": NoEncoding((2, 3, 3)),
+        "Laplacian": LaplacianEncoding(5, 3),
+        "random walk": RandomWalkEncoding(5, 3),
     }
 
 
 NAMES = list(make())
+OF_GRAPHS = ("Laplacian", "random walk")
+
+
+def inputs(name: str, batch: int) -> Any:
+    """The most symmetric ones: constant fields, or complete graphs."""
+    if name in OF_GRAPHS:
+        return DenseGraphs.from_features((1 - torch.eye(4, dtype=torch.int64)).expand(batch, 4, 4))
+    return torch.zeros(batch, 1, 3, 3)
 
 
 def test_the_list_holds_every_public_encoding() -> None:
@@ -47,7 +67,7 @@ def test_the_list_holds_every_public_encoding() -> None:
 @pytest.mark.parametrize("batch", [0, 1, 5])
 def test_features_have_the_shape_of_the_encoding(name: str, batch: int) -> None:
     encoding = make()[name]
-    features = encoding(torch.zeros(batch, 1, 3, 3))
+    features = encoding(inputs(name, batch))
     assert features.shape == (batch, *encoding.shape)
     assert features.dtype == torch.float32
 
@@ -55,12 +75,12 @@ def test_features_have_the_shape_of_the_encoding(name: str, batch: int) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_features_are_determined_by_the_generator_and_leave_the_global_one_alone(name: str) -> None:
     encoding = make()[name]
-    x = torch.zeros(8, 1, 3, 3)
+    x = inputs(name, 8)
     before = torch.get_rng_state()
     one, two, three = (encoding(x, generator=seeded(seed)) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(one, two)
-    assert torch.equal(one, three) == (name == "none")
+    assert torch.equal(one, three) == (name in ("none", "random walk"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,9 +90,10 @@ def test_state_survives_a_round_trip(name: str) -> None:
     torch.save(one.state_dict(), file)
     file.seek(0)
     two.load_state_dict(torch.load(file))
-    x = torch.randn(4, 1, 3, 3)
+    x = inputs(name, 4)
     assert torch.equal(one(x, generator=seeded(0)), two(x, generator=seeded(0)))
-    assert len(one.state_dict()) == {"noise": 0, "none": 0, "SymPE, learned": 1 + 6}.get(name, 1)
+    sizes = {"noise": 0, "none": 0, "Laplacian": 0, "random walk": 0, "SymPE, learned": 1 + 6}
+    assert len(one.state_dict()) == sizes.get(name, 1)
 
 
 class Recorder(nn.Module):
@@ -80,7 +101,7 @@ class Recorder(nn.Module):
         return x
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "SymPE, regular"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("SymPE, regular", *OF_GRAPHS)])
 def test_encoded_joins_the_features_to_the_input(name: str) -> None:
     encoding = make()[name]
     x = torch.randn(4, 1, 3, 3)

@@ -1,0 +1,199 @@
+"""PyTorch Geometric: ``Data`` and ``Batch`` in, node and edge features out; in the model, or as a transform.
+
+In the model, any encoding of graphs:
+
+    kernel = GraphKernel(max_nodes=32)
+    encoding = NodeEncoding(SymPE(kernel, NodeAction(kernel.group, channels=16)))
+    x = torch.cat([data.x, encoding(data)], dim=-1)
+
+In the data loader, where workers draw and the model only looks up rows of v:
+
+    dataset.transform = DrawPlaces(GraphKernel(max_nodes=32))
+    v = torch.nn.Embedding(32, 16)
+    x = torch.cat([data.x, v(data.place)], dim=-1)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch_geometric.data import Batch, Data
+from torch_geometric.transforms import BaseTransform
+
+from sympe.encodings import Encoding
+from sympe.graphs import SparseGraphs
+from sympe.groups import Permutations
+from sympe.kernels import Kernel
+
+
+def to_graphs(
+    data: Data,
+    *,
+    node_attr: str | None = "x",
+    edge_attr: str | None = "edge_attr",
+    directed: bool = True,
+    tolerance: float = 1e-6,
+) -> SparseGraphs:
+    """The coloured graphs of a ``Data`` or a ``Batch``.
+
+    What is coloured breaks symmetry: nodes with different features are not exchanged. An attribute that is absent
+    leaves all nodes, or all edges, equal.
+
+    Arguments:
+        data: one graph, or a batch of them.
+        node_attr: the attribute with the node features, ``(nodes,)`` or ``(nodes, channels)``; None ignores features.
+        edge_attr: the attribute with the edge features.
+        directed: whether arcs may lack their reverse; False raises if one does.
+        tolerance: largest gap between floats that count as equal, in the units of the feature.
+
+    Raises:
+        TypeError: if ``data`` is no ``Data``.
+        ValueError: if it has no ``edge_index`` or an attribute does not fit it.
+
+    Example:
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
+        >>> to_graphs(Batch.from_data_list([data, data])).sizes
+        tensor([3, 3])
+    """
+    if not isinstance(data, Data):
+        raise TypeError(f"data: expected a torch_geometric Data or Batch, got {type(data).__name__}")
+    if data.edge_index is None:
+        raise ValueError("data: expected an edge_index, got none")
+    if isinstance(data, Batch):
+        sizes = data.ptr.diff()
+    else:
+        sizes = torch.tensor([data.num_nodes], device=data.edge_index.device)
+    nodes = None if node_attr is None else data.get(node_attr)
+    features = None if edge_attr is None else data.get(edge_attr)
+    return SparseGraphs.from_features(
+        data.edge_index,
+        sizes,
+        None if nodes is None else nodes.flatten(1) if nodes.dim() > 1 else nodes,
+        None if features is None else features.flatten(1) if features.dim() > 1 else features,
+        directed=directed,
+        tolerance=tolerance,
+    )
+
+
+class NodeEncoding(nn.Module):
+    """Any encoding of graphs, as node features of PyG's shape.
+
+    Arguments:
+        encoding: gives features of shape ``(batch, max_nodes, channels)`` from graphs.
+        options: of :func:`to_graphs`.
+
+    Raises:
+        ValueError: if the encoding does not give features of nodes.
+
+    Example:
+        >>> from sympe.actions import NodeAction
+        >>> from sympe.encodings import SymPE
+        >>> from sympe.kernels import GraphKernel
+        >>> kernel = GraphKernel(max_nodes=8)
+        >>> encoding = NodeEncoding(SymPE(kernel, NodeAction(kernel.group, channels=4)))
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
+        >>> encoding(Batch.from_data_list([data, data])).shape
+        torch.Size([6, 4])
+    """
+
+    def __init__(self, encoding: Encoding, **options: Any) -> None:
+        super().__init__()
+        if len(encoding.shape) != 2:
+            raise ValueError(f"encoding: expected features of shape (max_nodes, channels), got {encoding.shape}")
+        self.encoding = encoding
+        self.options = options
+
+    def forward(self, data: Data, *, generator: torch.Generator | None = None) -> Float[Tensor, "nodes channels"]:
+        """Draw features for every node."""
+        graphs = to_graphs(data, **self.options)
+        features: Tensor = self.encoding(graphs, generator=generator)
+        graph, place = _places(graphs)
+        return features[graph, place]
+
+
+class EdgeEncoding(nn.Module):
+    """Any encoding of pairs of nodes, as features of the arcs in ``edge_index``.
+
+    Arguments:
+        encoding: gives features of shape ``(batch, max_nodes, max_nodes, channels)`` from graphs.
+        options: of :func:`to_graphs`.
+
+    Raises:
+        ValueError: if the encoding does not give features of pairs.
+
+    Example:
+        >>> from sympe.actions import EdgeAction
+        >>> from sympe.encodings import SymPE
+        >>> from sympe.kernels import GraphKernel
+        >>> kernel = GraphKernel(max_nodes=8)
+        >>> encoding = EdgeEncoding(SymPE(kernel, EdgeAction(kernel.group, channels=4)))
+        >>> encoding(Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)).shape
+        torch.Size([4, 4])
+    """
+
+    def __init__(self, encoding: Encoding, **options: Any) -> None:
+        super().__init__()
+        if len(encoding.shape) != 3:
+            raise ValueError(
+                f"encoding: expected features of shape (max_nodes, max_nodes, channels), got {encoding.shape}"
+            )
+        self.encoding = encoding
+        self.options = options
+
+    def forward(self, data: Data, *, generator: torch.Generator | None = None) -> Float[Tensor, "arcs channels"]:
+        """Draw features for every arc, in the order of ``edge_index``."""
+        graphs = to_graphs(data, **self.options)
+        features: Tensor = self.encoding(graphs, generator=generator)
+        graph, place = _places(graphs)
+        i, j = data.edge_index
+        return features[graph[i], place[i], place[j]]
+
+
+class DrawPlaces(BaseTransform):  # type: ignore[misc]
+    """A transform that draws g and stores the canonical place of every node, ``g^-1``: the row of v that is its own.
+
+    Every access draws again, in the worker that loads the graph. PyG seeds its workers from torch's global seed.
+
+    Arguments:
+        kernel: a kernel on graphs.
+        attr: the new attribute, ``(nodes,)``; a name without "index" or "batch", which PyG treats in its own way.
+        options: of :func:`to_graphs`.
+
+    Raises:
+        TypeError: if the kernel is not on permutations.
+        ValueError: if PyG would change the attribute when it batches.
+
+    Example:
+        >>> from sympe.kernels import GraphKernel
+        >>> data = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
+        >>> sorted(DrawPlaces(GraphKernel(max_nodes=8))(data).place.tolist())
+        [0, 1, 2]
+    """
+
+    def __init__(self, kernel: Kernel, *, attr: str = "place", **options: Any) -> None:
+        if not isinstance(kernel.group, Permutations):
+            raise TypeError(f"kernel: expected one on Permutations, got {kernel.group!r}")
+        if "index" in attr or "batch" in attr or attr in ("face", "adj", "ptr"):
+            raise ValueError(f"attr: expected a name that PyG batches as it is, got {attr!r}")
+        self.kernel = kernel
+        self.group = kernel.group
+        self.attr = attr
+        self.options = options
+
+    def forward(self, data: Data) -> Data:
+        """Add the places to a copy of ``data``."""
+        graphs = to_graphs(data, **self.options)
+        with torch.no_grad():
+            places = self.group.inverse(self.kernel.sample(graphs))
+        graph, node = _places(graphs)
+        data[self.attr] = places[graph, node]
+        return data
+
+
+def _places(graphs: SparseGraphs) -> tuple[Tensor, Tensor]:
+    """The graph of each node, and its number in it."""
+    graph = graphs.graph
+    return graph, torch.arange(len(graph), device=graph.device) - graphs.starts[graph]
