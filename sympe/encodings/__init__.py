@@ -4,6 +4,7 @@
 """
 
 from sympe.encodings.base import Encoded, Encoding
+from sympe.encodings.graph_sympe import GraphSymPE
 from sympe.encodings.rivals import NoEncoding, NoiseEncoding
 from sympe.encodings.spectral import LaplacianEncoding, RandomWalkEncoding
 from sympe.encodings.sympe import SymPE
@@ -11,6 +12,7 @@ from sympe.encodings.sympe import SymPE
 __all__ = [
     "Encoded",
     "Encoding",
+    "GraphSymPE",
     "LaplacianEncoding",
     "NoEncoding",
     "NoiseEncoding",

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sympe.actions import Action, FiniteAction
+from sympe.actions import Action, EdgeAction, FiniteAction, NodeAction
 from sympe.encodings.base import Encoding
-from sympe.kernels import Kernel, RelaxedKernel
+from sympe.kernels import Kernel, RelaxedKernel, RelaxedPermutationKernel
 
 
 class SymPE(Encoding):
@@ -24,7 +24,8 @@ class SymPE(Encoding):
     free iff the action is faithful; :attr:`is_free` says so at construction, and a warning is given where it is not.
 
     With a :class:`~sympe.kernels.RelaxedKernel` gradients also reach the kernel, through
-    :math:`\sum_g w_g\, g v` with straight-through weights w.
+    :math:`\sum_g w_g\, g v` with straight-through weights w; with a
+    :class:`~sympe.kernels.RelaxedPermutationKernel` through v moved by its soft permutation.
 
     Arguments:
         kernel: draws g from x.
@@ -33,7 +34,8 @@ class SymPE(Encoding):
         generator: draws v at the start.
 
     Raises:
-        ValueError: if kernel and action are not of the same group, or ``scale`` is not positive.
+        ValueError: if kernel and action are not of the same group, ``scale`` is not positive, or the action is not one
+            that the kernel's soft permutations know.
 
     References:
         Lawrence et al. (arXiv 2503.21985), Algorithm 1 and Proposition 4.1.
@@ -64,6 +66,8 @@ class SymPE(Encoding):
             raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected a positive number, got {scale}")
+        if isinstance(kernel, RelaxedPermutationKernel) and not isinstance(action, NodeAction | EdgeAction):
+            raise ValueError(f"action: expected NodeAction or EdgeAction with this kernel, got {type(action).__name__}")
         self.kernel = kernel
         self.action = action
         self.v = nn.Parameter(scale * torch.randn(action.shape, generator=generator))
@@ -97,6 +101,10 @@ class SymPE(Encoding):
             w = self.kernel.sample_weights(x, generator=generator)
             mixed: Tensor = torch.tensordot(w, self._orbit(), dims=1)
             return mixed
+        if isinstance(self.kernel, RelaxedPermutationKernel):
+            g, soft = self.kernel.sample_relaxed(x, generator=generator)
+            spread = _spread(soft, self.v.detach())
+            return self.action(g, self.v) + (spread - spread.detach())
         g = self.kernel.sample(x, generator=generator)
         return self.action(g, self.v)
 
@@ -107,3 +115,9 @@ class SymPE(Encoding):
         moved = self.v.flatten().expand(self._orbit_source.shape).gather(1, self._orbit_source)
         orbit: Tensor = moved.unflatten(1, self.shape)
         return orbit
+
+
+def _spread(soft: Float[Tensor, "batch nodes nodes"], v: Tensor) -> Float[Tensor, "batch ..."]:
+    """Move v by a soft permutation: node features, or features of pairs."""
+    moved: Tensor = soft @ v if v.dim() == 2 else torch.einsum("bir,bjs,rsc->bijc", soft, soft, v)
+    return moved

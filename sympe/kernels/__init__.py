@@ -4,10 +4,11 @@ A kernel takes ``x`` to a random element g with ``P(hg | hx) = P(g | x)``. The b
 uniform on the elements that bring x to canonical form (paper, Section 3).
 """
 
-from sympe.kernels.base import Kernel, RelaxedKernel
+from sympe.kernels.base import Kernel, RelaxedKernel, RelaxedPermutationKernel
 from sympe.kernels.conjugated import HaarConjugated
 from sympe.kernels.graph import GraphHaarKernel, GraphKernel
 from sympe.kernels.haar import HaarKernel
+from sympe.kernels.node_scores import NodeScoreKernel
 from sympe.kernels.orbit import OrbitKernel
 from sympe.kernels.random_refinement import GraphRefinementKernel
 from sympe.kernels.score import ScoreKernel
@@ -19,7 +20,9 @@ __all__ = [
     "HaarConjugated",
     "HaarKernel",
     "Kernel",
+    "NodeScoreKernel",
     "OrbitKernel",
     "RelaxedKernel",
+    "RelaxedPermutationKernel",
     "ScoreKernel",
 ]

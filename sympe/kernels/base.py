@@ -1,4 +1,4 @@
-"""The interfaces :class:`Kernel` and :class:`RelaxedKernel`."""
+"""The interfaces :class:`Kernel`, :class:`RelaxedKernel` and :class:`RelaxedPermutationKernel`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.groups import FiniteGroup, Group
+from sympe.groups import FiniteGroup, Group, Permutations
 
 
 class Kernel(abc.ABC):
@@ -51,6 +51,21 @@ class RelaxedKernel(Kernel):
     @abc.abstractmethod
     def sample_weights(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch order"]:
         """One-hot samples of g in value; in gradient, the probabilities (straight-through)."""
+
+
+class RelaxedPermutationKernel(Kernel):
+    """A trained kernel on permutations: its samples come with soft permutations that pass gradients to it."""
+
+    @property
+    @abc.abstractmethod
+    def group(self) -> Permutations:
+        """The group that g belongs to."""
+
+    @abc.abstractmethod
+    def sample_relaxed(
+        self, x: Any, *, generator: torch.Generator | None = None
+    ) -> tuple[Int64[Tensor, "batch nodes"], Float[Tensor, "batch nodes nodes"]]:
+        """Draw g, and how much each node (dimension 1) belongs to each place (dimension 2)."""
 
 
 def uniform(shape: torch.Size, x: Tensor, generator: torch.Generator | None) -> Float[Tensor, "..."]:
