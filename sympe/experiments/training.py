@@ -1,0 +1,219 @@
+"""What the experiments share of training with Lightning: steps in blocks, checkpoints, resuming, progress, times."""
+
+from __future__ import annotations
+
+import abc
+import logging
+import pickle
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor, nn
+
+from sympe.experiments import runs
+
+BLOCK = 50
+"""Steps between checkpoints; Lightning calls such a block an epoch."""
+
+
+class RowTask(lightning.LightningModule, abc.ABC):
+    """A training of so many steps that keeps count of the time spent, also in its encoding, across interruptions.
+
+    ``training_step`` returns the loss, and under "curve" the value that the training curve shows.
+
+    Arguments:
+        config: the row.
+        model: what is trained.
+        encoding: the part of it whose calls are timed.
+    """
+
+    def __init__(self, config: Any, model: nn.Module, encoding: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.model = model
+        self.train_seconds = 0.0
+        self.encoding_seconds = 0.0
+        started = [0.0]
+
+        def before(*_: object) -> None:
+            started[0] = self.now()
+
+        def after(*_: object) -> None:
+            if self.training:
+                self.encoding_seconds += self.now() - started[0]
+
+        encoding.register_forward_pre_hook(before)
+        encoding.register_forward_hook(after)
+
+    def now(self) -> float:
+        """The time in seconds, when the device has done its work."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def block(self) -> range:
+        """The steps of this block."""
+        start = self.current_epoch * BLOCK
+        return range(start, min(start + BLOCK, self.config.steps))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the time spent so far."""
+        checkpoint["seconds"] = {"train": self.train_seconds, "encoding": self.encoding_seconds}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.train_seconds = checkpoint["seconds"]["train"]
+        self.encoding_seconds = checkpoint["seconds"]["encoding"]
+
+
+class Progress(Callback):
+    """Record the training curve, report progress once a second, and time the steps."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self._values: list[Tensor] = []
+        self._reported = 0.0
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock of this block of steps."""
+        self._values = []
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Report."""
+        self._values.append(outputs["curve"])
+        if trainer.is_global_zero and time.perf_counter() - self._reported > 1:
+            self._reported = time.perf_counter()
+            runs.write_progress(self.run, trainer.global_step, float(self._values[-1]))
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Record the mean of the block; runs before the checkpoint is saved."""
+        assert isinstance(pl_module, RowTask)
+        value = float(torch.stack(self._values).mean())
+        pl_module.train_seconds += time.perf_counter() - self._started
+        if trainer.is_global_zero:
+            runs.append_curve(self.run, trainer.global_step, value)
+            runs.write_progress(self.run, trainer.global_step, value)
+
+
+def fit(
+    task: RowTask,
+    run: Path,
+    *,
+    gradient_clip: float | None = None,
+    threads: int | None = None,
+    accelerator: str = "auto",
+    devices: int = 1,
+    num_nodes: int = 1,
+    progress_bar: bool = False,
+    callbacks: Sequence[Callback] = (),
+    **options: Any,
+) -> None:
+    """Train in a run directory, or go on from its last checkpoint.
+
+    Arguments:
+        task: what is trained.
+        run: its run directory, made by :func:`sympe.experiments.runs.prepare_run`.
+        gradient_clip: largest norm of the gradient of all parameters together.
+        threads: CPU threads; None leaves them as they are.
+        accelerator: Lightning's accelerator.
+        devices: devices a node; more than one trains by DDP.
+        num_nodes: nodes.
+        progress_bar: whether to show Lightning's own bar.
+        callbacks: more of them.
+        options: of Lightning's trainer.
+
+    Raises:
+        ValueError: if the batch does not divide among the devices.
+    """
+    if task.config.batch % (devices * num_nodes):
+        raise ValueError(
+            f"devices: a batch of {task.config.batch} does not divide among {devices} x {num_nodes} devices"
+        )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    last = run / "last.ckpt"
+    with warnings.catch_warnings():
+        # the data are generated or held in memory by the main process on purpose
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
+        warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
+        trainer = lightning.Trainer(
+            max_epochs=-(-task.config.steps // BLOCK),
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            strategy="ddp" if devices * num_nodes > 1 else "auto",
+            gradient_clip_val=gradient_clip,
+            logger=False,
+            enable_progress_bar=progress_bar,
+            enable_model_summary=False,
+            reload_dataloaders_every_n_epochs=1,
+            use_distributed_sampler=False,
+            callbacks=[
+                Progress(run),
+                *callbacks,
+                ModelCheckpoint(
+                    dirpath=run,
+                    filename="last",
+                    save_top_k=1,
+                    save_on_train_epoch_end=True,
+                    enable_version_counter=False,
+                ),
+            ],
+            **options,
+        )
+        trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=False)
+
+
+ConfigT = TypeVar("ConfigT")
+
+
+def read_config(run: Path, kind: type[ConfigT], code_version: int, *, checkpoint: str = "last.ckpt") -> ConfigT:
+    """The config of a run directory.
+
+    Raises:
+        FileNotFoundError: if ``run`` is no run directory or has no checkpoint yet.
+        ValueError: if it is of another experiment or code version.
+    """
+    for name in ("config.json", checkpoint):
+        if not (run / name).exists():
+            raise FileNotFoundError(f"run: expected a run directory with {name}, got {run}")
+    stored = runs.read_json(run / "config.json")
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if set(stored) != known or stored["code_version"] != code_version:
+        raise ValueError(
+            f"run: {run} was made by code version {stored.get('code_version')}, this is {code_version}; train it again"
+        )
+    return kind(**stored)
+
+
+def restore(task: RowTask, path: Path) -> None:
+    """Load a checkpoint into a task of its config.
+
+    Raises:
+        ValueError: if it is damaged or does not fit.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=False)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(f"run: {path} is damaged: {error}") from error
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"run: the checkpoint in {path.parent} does not fit its config {asdict(task.config)}: {error}"
+        ) from error
+    task.on_load_checkpoint(checkpoint)
+    task.eval()
