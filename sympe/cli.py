@@ -11,26 +11,25 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from sympe.experiments.ising.compare import compare, evaluate_run, train_row
-from sympe.experiments.ising.config import Encoding, IsingConfig, Preset, Variant
+from sympe.experiments import runs
+from sympe.experiments.autoencoder import compare as autoencoder
+from sympe.experiments.autoencoder.config import AutoencoderConfig, Backbone, Dataset
+from sympe.experiments.autoencoder.config import Encoding as AutoencoderEncoding
+from sympe.experiments.ising import compare as ising
+from sympe.experiments.ising.config import Encoding as IsingEncoding
+from sympe.experiments.ising.config import IsingConfig, Preset, Variant
 
 
 @dataclass
-class CompareIsing:
-    """Compare encodings on Ising ground states: train the missing rows, then table, summary and figures."""
+class Compare:
+    """What all comparisons take."""
 
     preset: Preset = "demo"
-    """smoke: seconds; demo: minutes, four encodings; full: every row of results/ising."""
-    encodings: tuple[Encoding, ...] | None = None
-    """Only these, instead of the preset's."""
+    """smoke: seconds; demo: minutes, a few encodings; full: every row of results/."""
     seeds: int | None = None
     """Seeds 0 .. N-1, instead of the preset's."""
-    variant: Variant | None = None
-    """Distribution of Hamiltonians, instead of the preset's."""
-    size: int | None = None
-    """Side L of the lattice, instead of the preset's."""
     out: Path | None = None
-    """Where everything goes; runs/ising-PRESET by default."""
+    """Where everything goes; runs/EXPERIMENT-PRESET by default."""
     jobs: int = 2
     """Rows trained at once on this machine."""
     cluster: Literal["slurm", "local", "debug"] | None = None
@@ -40,32 +39,60 @@ class CompareIsing:
     report_only: bool = False
     """Train nothing; write table and figures of the rows that are there."""
 
-    def __call__(self) -> None:
+    def run(self, name: str, compare: Callable[..., Any], **choices: Any) -> None:
         """Run the comparison and print its table."""
-        out = self.out or Path("runs") / f"ising-{self.preset}"
+        out = self.out or Path("runs") / f"{name}-{self.preset}"
         compare(
             self.preset,
             out,
-            encodings=self.encodings,
             seeds=self.seeds,
-            variant=self.variant,
-            size=self.size,
             jobs=self.jobs,
             cluster=self.cluster,
             cluster_options={k: int(v) if v.isdigit() else v for k, v in self.cluster_options.items()},
             train_missing=not self.report_only,
+            **choices,
         )
         print((out / "table.md").read_text())
         print("\n".join(str(path) for path in [out / "summary.json", out / "table.md", *sorted(out.glob("*.png"))]))
 
 
 @dataclass
-class TrainIsing:
-    """Train one model on the energy of Ising configurations, or go on where it stopped."""
+class CompareIsing(Compare):
+    """Compare encodings on Ising ground states: train the missing rows, then table, summary and figures."""
 
-    config: Annotated[IsingConfig, tyro.conf.arg(name="")]
-    out: Path = Path("runs/ising")
-    """The run directory is OUT/runs/NAME."""
+    encodings: tuple[IsingEncoding, ...] | None = None
+    """Only these, instead of the preset's."""
+    variant: Variant | None = None
+    """Distribution of Hamiltonians, instead of the preset's."""
+    size: int | None = None
+    """Side L of the lattice, instead of the preset's."""
+
+    def __call__(self) -> None:
+        """Run the comparison and print its table."""
+        self.run("ising", ising.compare, encodings=self.encodings, variant=self.variant, size=self.size)
+
+
+@dataclass
+class CompareAutoencoder(Compare):
+    """Compare encodings on graph autoencoding: train the missing rows, then table, summary and figures."""
+
+    encodings: tuple[AutoencoderEncoding, ...] | None = None
+    """Only these, instead of the preset's."""
+    dataset: Dataset | None = None
+    """The graphs, instead of the preset's."""
+    backbone: Backbone | None = None
+    """The network, instead of the preset's."""
+
+    def __call__(self) -> None:
+        """Run the comparison and print its table."""
+        choices = {"encodings": self.encodings, "dataset": self.dataset, "backbone": self.backbone}
+        self.run("autoencoder", autoencoder.compare, **choices)
+
+
+@dataclass
+class Train:
+    """What all trainings take."""
+
     accelerator: str = "auto"
     """Lightning's accelerator: auto, cpu, gpu, ..."""
     devices: int = 1
@@ -73,11 +100,11 @@ class TrainIsing:
     num_nodes: int = 1
     """Nodes."""
 
-    def __call__(self) -> None:
+    def run(self, train_row: Callable[..., dict[str, Any] | None], config: Any, out: Path) -> None:
         """Train, evaluate and print the row."""
         row = train_row(
-            self.config,
-            self.out,
+            config,
+            out,
             None,
             accelerator=self.accelerator,
             devices=self.devices,
@@ -89,20 +116,51 @@ class TrainIsing:
 
 
 @dataclass
+class TrainIsing(Train):
+    """Train one model on the energy of Ising configurations, or go on where it stopped."""
+
+    config: Annotated[IsingConfig, tyro.conf.arg(name="")] = field(default_factory=IsingConfig)
+    out: Path = Path("runs/ising")
+    """The run directory is OUT/runs/NAME."""
+
+    def __call__(self) -> None:
+        """Train, evaluate and print the row."""
+        self.run(ising.train_row, self.config, self.out)
+
+
+@dataclass
+class TrainAutoencoder(Train):
+    """Train one graph autoencoder, or go on where it stopped."""
+
+    config: Annotated[AutoencoderConfig, tyro.conf.arg(name="")] = field(default_factory=AutoencoderConfig)
+    out: Path = Path("runs/autoencoder")
+    """The run directory is OUT/runs/NAME."""
+
+    def __call__(self) -> None:
+        """Train, evaluate and print the row."""
+        self.run(autoencoder.train_row, self.config, self.out)
+
+
+@dataclass
 class Evaluate:
-    """Evaluate the last checkpoint of a run directory."""
+    """Evaluate the last checkpoint of a run directory, or the best where the experiment keeps it."""
 
     run: tyro.conf.Positional[Path]
     """A run directory, DIR/runs/NAME."""
 
     def __call__(self) -> None:
         """Print the metrics."""
+        config = self.run / "config.json"
+        is_autoencoder = config.exists() and "dataset" in runs.read_json(config)
+        evaluate_run = autoencoder.evaluate_run if is_autoencoder else ising.evaluate_run
         print(json.dumps(evaluate_run(self.run), indent=1))
 
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "compare ising": CompareIsing,
+    "compare autoencoder": CompareAutoencoder,
     "train ising": TrainIsing,
+    "train autoencoder": TrainAutoencoder,
     "evaluate": Evaluate,
 }
 

@@ -30,6 +30,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -177,16 +178,16 @@ def write_progress(run: Path, step: int, value: float) -> None:
     write_json(run / "progress.json", {"step": step, "value": value})
 
 
-def append_curve(run: Path, step: int, value: float) -> None:
-    """Add one point to the training curve; points of a run that went on from an earlier step are superseded."""
-    points = dict(read_curve(run)) if (run / "curve.csv").exists() else {}
+def append_curve(run: Path, step: int, value: float, *, name: str = "curve") -> None:
+    """Add one point to a curve; points of a run that went on from an earlier step are superseded."""
+    points = dict(read_curve(run, name=name)) if (run / f"{name}.csv").exists() else {}
     points[step] = value
-    write_text(run / "curve.csv", "".join(f"{s},{v!r}\n" for s, v in sorted(points.items())))
+    write_text(run / f"{name}.csv", "".join(f"{s},{v!r}\n" for s, v in sorted(points.items())))
 
 
-def read_curve(run: Path) -> list[tuple[int, float]]:
-    """The training curve; of several values at one step the last counts."""
-    with (run / "curve.csv").open(newline="") as file:
+def read_curve(run: Path, *, name: str = "curve") -> list[tuple[int, float]]:
+    """A curve, by default that of training; of several values at one step the last counts."""
+    with (run / f"{name}.csv").open(newline="") as file:
         points = {int(step): float(value) for step, value in csv.reader(file)}
     return sorted(points.items())
 
@@ -235,6 +236,87 @@ def run_rows(
         executor = submitit.AutoExecutor(out / "jobs", cluster=cluster)
         executor.update_parameters(**cluster_options)
         _watch([executor.submit(train, config, out, threads) for config in configs], configs, out)
+
+
+def check_choice(encodings: Sequence[str] | None, seeds: int | None) -> None:
+    """Check what a preset was asked to be replaced by.
+
+    Raises:
+        ValueError: if ``encodings`` is empty or names one twice, or ``seeds`` is below 1.
+    """
+    if encodings is not None and not encodings:
+        raise ValueError("encodings: expected at least one, got none")
+    if encodings is not None and len(set(encodings)) < len(encodings):
+        raise ValueError(f"encodings: expected each at most once, got {', '.join(encodings)}")
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds: expected at least 1, got {seeds}")
+
+
+def write_row(row: Mapping[str, Any], arrays: Mapping[str, Any], out: Path, name: str) -> None:
+    """Record a finished row: first what its figures need, then the row."""
+    with written_aside(out / "rows" / f"{name}.npz") as aside:
+        np.savez_compressed(aside, **arrays)
+    write_json(out / "rows" / f"{name}.json", row)
+
+
+def compare_rows(
+    task: str,
+    preset: str,
+    configs: Sequence[RowConfig],
+    out: Path,
+    *,
+    train: Callable[[Any, Path, int], object],
+    table: Callable[[Sequence[Mapping[str, Any]], Sequence[str]], str],
+    draw_figures: Callable[[Sequence[Mapping[str, Any]], Path], object],
+    train_missing: bool = True,
+    jobs: int = 2,
+    cluster: str | None = None,
+    cluster_options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Train the rows that are not finished, then write ``summary.json``, ``table.md`` and the figures to ``out``.
+
+    An interrupted row goes on from its last checkpoint. Rows that are still missing at the end are named as missing.
+
+    Arguments:
+        task: the experiment's name.
+        preset: the preset's name.
+        configs: the rows.
+        out: the folder of the comparison.
+        train: see :func:`run_rows`.
+        table: makes a Markdown table of rows and of the names of missing ones.
+        draw_figures: draws the figures of rows into a folder.
+        train_missing: if false, only report what is there.
+        jobs: see :func:`run_rows`.
+        cluster: see :func:`run_rows`.
+        cluster_options: see :func:`run_rows`.
+
+    Raises:
+        ValueError: if ``out`` holds rows or runs of another config (nothing is touched then), or ``jobs < 1``.
+    """
+    if jobs < 1:
+        raise ValueError(f"jobs: expected at least 1, got {jobs}")
+    missing = [config for config in configs if train_missing and finished_row(config, out) is None]
+    for config in missing:
+        check_run(config, out)
+    try:
+        run_rows(train, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
+    finally:
+        found = {config.name: finished_row(config, out) for config in configs}
+        rows = [row for row in found.values() if row is not None]
+        names = [name for name, row in found.items() if row is None]
+        summary = {"task": task, "preset": preset, "rows": rows, "missing": names, "environment": environment()}
+        write_json(out / "summary.json", summary)
+        write_text(out / "table.md", table(rows, names))
+        if rows:
+            draw_figures(rows, out)
+    return summary
+
+
+def spread(rows: Sequence[Mapping[str, Any]], key: str, digits: int = 4) -> str:
+    """The mean over rows, and the range if there are several."""
+    values = [row[key] for row in rows]
+    mean = f"{np.mean(values):.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
 def _leave_interrupts_to_the_parent() -> None:

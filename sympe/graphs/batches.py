@@ -135,6 +135,10 @@ class DenseGraphs:
         """The graphs at the given places of the batch, in that order."""
         return DenseGraphs(self.pairs[index], self.colors[index], self.mask[index])
 
+    def to(self, device: torch.device | str) -> DenseGraphs:
+        """The same graphs on another device."""
+        return DenseGraphs(self.pairs.to(device), self.colors.to(device), self.mask.to(device))
+
 
 @dataclass(frozen=True)
 class SparseGraphs:
@@ -279,6 +283,11 @@ class SparseGraphs:
         number = node.cumsum(0) - 1
         arc = node[self.arcs[0]]
         return SparseGraphs(self.sizes[index], self.colors[node], number[self.arcs[:, arc]], self.arc_colors[arc])
+
+    def to(self, device: torch.device | str) -> SparseGraphs:
+        """The same graphs on another device."""
+        parts = (self.sizes, self.colors, self.arcs, self.arc_colors)
+        return SparseGraphs(*(part.to(device) for part in parts))
 
 
 Graphs: TypeAlias = DenseGraphs | SparseGraphs

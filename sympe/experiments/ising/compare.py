@@ -51,12 +51,7 @@ def preset_configs(
     """
     if preset not in PRESETS:
         raise ValueError(f"preset: expected one of {', '.join(PRESETS)}; got {preset!r}")
-    if encodings is not None and not encodings:
-        raise ValueError("encodings: expected at least one, got none")
-    if encodings is not None and len(set(encodings)) < len(encodings):
-        raise ValueError(f"encodings: expected each at most once, got {', '.join(encodings)}")
-    if seeds is not None and seeds < 1:
-        raise ValueError(f"seeds: expected at least 1, got {seeds}")
+    runs.check_choice(encodings, seeds)
     base = IsingConfig()
     if preset == "smoke":
         base = dataclasses.replace(base, steps=20, batch=8, channels=4, blocks=1)
@@ -116,9 +111,7 @@ def record_row(config: IsingConfig, out: Path, task: Any) -> dict[str, Any]:
         "config": dataclasses.asdict(config),
         "environment": runs.environment(),
     }
-    with runs.written_aside(out / "rows" / f"{config.name}.npz") as aside:
-        np.savez_compressed(aside, **arrays)  # type: ignore[arg-type]
-    runs.write_json(out / "rows" / f"{config.name}.json", row)
+    runs.write_row(row, arrays, out, config.name)
     return row
 
 
@@ -136,10 +129,7 @@ def compare(
     seeds: int | None = None,
     variant: str | None = None,
     size: int | None = None,
-    jobs: int = 2,
-    cluster: str | None = None,
-    cluster_options: Mapping[str, Any] | None = None,
-    train_missing: bool = True,
+    **options: Any,
 ) -> dict[str, Any]:
     """Train what is missing, then write ``summary.json``, ``table.md`` and the figures to ``out``.
 
@@ -153,47 +143,25 @@ def compare(
         seeds: see :func:`preset_configs`.
         variant: see :func:`preset_configs`.
         size: see :func:`preset_configs`.
-        jobs: rows trained at once on this machine.
-        cluster: a submitit executor's name, to train the rows as its jobs instead.
-        cluster_options: its parameters.
-        train_missing: if false, only report what is there.
+        options: ``train_missing``, ``jobs``, ``cluster`` and ``cluster_options``, see
+            :func:`sympe.experiments.runs.compare_rows`.
 
     Returns:
         The summary.
 
     Raises:
-        ValueError: if ``out`` holds rows or runs of another config; nothing is touched then.
+        ValueError: if ``out`` holds rows or runs of another config; nothing is touched then; or a choice is not known.
     """
     configs = preset_configs(preset, encodings=encodings, seeds=seeds, variant=variant, size=size)
-    if jobs < 1:
-        raise ValueError(f"jobs: expected at least 1, got {jobs}")
     for n in sorted({config.size for config in configs if config.is_uniform and config.size % 2}):
         warnings.warn(
             f"size: stripes and checkerboards do not fit an odd lattice ({n}): some Hamiltonians are frustrated, and "
             "their ground energies are searched instead of taken from the closed form",
             stacklevel=2,
         )
-    missing = [config for config in configs if train_missing and runs.finished_row(config, out) is None]
-    for config in missing:
-        runs.check_run(config, out)
-    try:
-        runs.run_rows(train_row, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
-    finally:
-        summary = report(preset, configs, out)
-    return summary
-
-
-def report(preset: str, configs: Sequence[IsingConfig], out: Path) -> dict[str, Any]:
-    """Write summary, table and figures from the rows that are there; missing rows are named as missing."""
-    found = {config.name: runs.finished_row(config, out) for config in configs}
-    rows = [row for row in found.values() if row is not None]
-    missing = [name for name, row in found.items() if row is None]
-    summary = {"task": "ising", "preset": preset, "rows": rows, "missing": missing, "environment": runs.environment()}
-    runs.write_json(out / "summary.json", summary)
-    runs.write_text(out / "table.md", table(rows, missing))
-    if rows:
-        draw_figures(rows, out)
-    return summary
+    return runs.compare_rows(
+        "ising", preset, configs, out, train=train_row, table=table, draw_figures=draw_figures, **options
+    )
 
 
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
@@ -225,7 +193,7 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
         lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
         for encoding in [e for e in ENCODINGS if any(row["encoding"] == e for row in some)]:
             own = [row for row in some if row["encoding"] == encoding]
-            cells = [encoding, str(len(own)), _spread(own, "energy_gap"), _spread(own, "exact_fraction")]
+            cells = [encoding, str(len(own)), runs.spread(own, "energy_gap"), runs.spread(own, "exact_fraction")]
             for phase in phases:
                 gaps = [row["per_phase"][phase]["energy_gap"] for row in own]
                 cells += [f"{np.mean(gaps):.4f}"]
@@ -239,10 +207,3 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
     if missing:
         lines += ["Missing rows: " + ", ".join(missing) + ".", ""]
     return "\n".join(lines)
-
-
-def _spread(rows: Sequence[Mapping[str, Any]], key: str) -> str:
-    values = [row[key] for row in rows]
-    if len(values) == 1:
-        return f"{values[0]:.4f}"
-    return f"{np.mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"

@@ -1,0 +1,97 @@
+"""The config of one row, the encodings, datasets and backbones by name, and the presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from sympe.kernels.node_orders import NODE_ORDERS
+
+Encoding = Literal["none", "noise", "haar", "laplacian", "random_walk", "sympe", "sympe-refinement", "sympe-scores"]
+Dataset = Literal["er", "community", "community-released"]
+Backbone = Literal["egnn", "gnn"]
+Preset = Literal["smoke", "demo", "full"]
+
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+DATASETS: tuple[Dataset, ...] = get_args(Dataset)
+BACKBONES: tuple[Backbone, ...] = get_args(Backbone)
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+MAX_NODES: dict[str, int] = {"er": 16, "community": 20, "community-released": 20}
+
+CODE_VERSION = 1
+"""Raise this when a change alters what a config trains: rows of another version are trained again."""
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """One row of the comparison: everything that decides its numbers.
+
+    Arguments:
+        encoding: where the nodes start: one of ENCODINGS.
+        dataset: the graphs, one of DATASETS (:mod:`~sympe.experiments.autoencoder.data`).
+        backbone: one of BACKBONES.
+        seed: of the initial weights, the batches and the draws of the encoding; not of the data.
+        steps: optimiser steps, the same for every row.
+        batch: graphs a step, over all devices; all of one size.
+        width: features in every layer.
+        layers: layers of the backbone.
+        coordinates: dimension of the embedding, and channels of the encoding.
+        learning_rate: of Adam at the start; it falls to 0 by a cosine.
+        encoding_rate: the learning rate of v over that of the network.
+        decoder_rate: the learning rate of w and b over that of the network.
+        gradient_clip: largest norm of the gradient of all parameters together.
+        shrink: share of the coordinates that every layer of the EGNN takes away.
+        order: the canonical order of the row "sympe", one of :data:`~sympe.kernels.node_orders.NODE_ORDERS`.
+        code_version: see :data:`CODE_VERSION`.
+
+    Raises:
+        ValueError: if a name is unknown or a number is out of range.
+    """
+
+    encoding: str = "sympe"
+    dataset: str = "er"
+    backbone: str = "egnn"
+    seed: int = 0
+    steps: int = 18000
+    batch: int = 16
+    width: int = 64
+    layers: int = 4
+    coordinates: int = 8
+    learning_rate: float = 1e-3
+    encoding_rate: float = 1.0
+    decoder_rate: float = 10.0
+    gradient_clip: float = 100.0
+    shrink: float = 1e-3
+    order: str = "breadth-first"
+    code_version: int = CODE_VERSION
+
+    def __post_init__(self) -> None:
+        known = {
+            "encoding": ENCODINGS,
+            "dataset": DATASETS,
+            "backbone": BACKBONES,
+            "order": tuple(NODE_ORDERS),
+        }
+        for name, names in known.items():
+            if getattr(self, name) not in names:
+                raise ValueError(f"{name}: expected one of {', '.join(names)}; got {getattr(self, name)!r}")
+        for name in ("steps", "batch", "width", "layers", "coordinates"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "encoding_rate", "decoder_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        if not 0 <= self.shrink < 1:
+            raise ValueError(f"shrink: expected a share in [0, 1), got {self.shrink}")
+        if self.seed < 0:
+            raise ValueError(f"seed: expected at least 0, got {self.seed}")
+
+    @property
+    def name(self) -> str:
+        """Names the row and its run directory."""
+        return f"{self.dataset}-{self.backbone}-{self.encoding}-seed{self.seed}"
+
+    @property
+    def max_nodes(self) -> int:
+        """The number of nodes of the largest graphs of the dataset."""
+        return MAX_NODES[self.dataset]

@@ -1,0 +1,155 @@
+"""The pictures: reconstructions of the most symmetric graphs, error against symmetry, validation curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import igraph
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sympe.experiments import runs
+from sympe.experiments.autoencoder.config import ENCODINGS, AutoencoderConfig
+
+Rows = Sequence[Mapping[str, Any]]
+COLORS = dict(
+    zip(
+        ENCODINGS,
+        ("0.5", "tab:orange", "tab:purple", "tab:brown", "tab:pink", "tab:blue", "tab:cyan", "tab:green"),
+        strict=True,
+    )
+)
+
+
+def draw_figures(rows: Rows, out: Path) -> list[Path]:
+    """Draw all figures of a comparison; one of each kind for every dataset and backbone."""
+    paths = []
+    for name, backbone in sorted({(row["dataset"], row["backbone"]) for row in rows}):
+        some = [row for row in rows if (row["dataset"], row["backbone"]) == (name, backbone)]
+        arrays: dict[int, dict[str, Any]] = {row["seed"]: {} for row in some}
+        for row in some:
+            row_name = AutoencoderConfig(**row["config"]).name
+            arrays[row["seed"]][row["encoding"]] = dict(np.load(out / "rows" / f"{row_name}.npz"))
+        title = f"{name}, {backbone.upper()}"
+        figures = {
+            "reconstructions": reconstructions(arrays[min(arrays)], title),
+            "symmetry": symmetry(arrays, title),
+            "curves": curves(arrays, title),
+        }
+        for kind, figure in figures.items():
+            paths.append(out / f"{kind}-{name}-{backbone}.png")
+            with runs.written_aside(paths[-1]) as aside:
+                figure.savefig(aside, dpi=130)
+            plt.close(figure)
+    return paths
+
+
+def reconstructions(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
+    """The most symmetric test graphs: the input, then what each encoding's decoder makes of it."""
+    names = [e for e in ENCODINGS if e in arrays]
+    first = arrays[names[0]]
+    count = len(first["shown_edges"])
+    figure, axes = plt.subplots(
+        count,
+        1 + len(names),
+        figsize=(1.9 * (1 + len(names)), 0.9 + 1.9 * count),
+        squeeze=False,
+        layout="constrained",
+    )
+    entropy = np.sort(first["entropy"])[::-1]
+    for row in range(count):
+        n = int(first["shown_sizes"][row])
+        edges = first["shown_edges"][row][:n, :n]
+        points = _layout(edges)
+        order = np.exp(entropy[row])
+        axes[row, 0].set_ylabel(f"|Aut| = {order:,.0f}", fontsize=8)
+        for column, axis in enumerate(axes[row]):
+            predicted = edges if column == 0 else arrays[names[column - 1]]["shown_logits"][row][:n, :n] > 0
+            _draw_graph(axis, points, edges, predicted)
+            if row == 0:
+                axis.set_title("input" if column == 0 else names[column - 1], fontsize=10)
+    figure.suptitle(f"Most symmetric test graphs, {title}\nred: an edge too many; dashed red: one missing", fontsize=11)
+    return figure
+
+
+def symmetry(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) -> Figure:
+    """The loss of test graphs against log |Aut|: means over bins and seeds, with the spread over seeds."""
+    figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    edges = np.array([-1e-6, 1e-6, 1.0, 2.0, 3.0, 4.5, np.inf])
+    labels = ["0", "(0, 1]", "(1, 2]", "(2, 3]", "(3, 4.5]", "> 4.5"]
+    for name in ENCODINGS:
+        own = [a[name] for a in arrays.values() if name in a]
+        if not own:
+            continue
+        bins = np.digitize(own[0]["entropy"], edges, right=True) - 1
+        kept = [b for b in range(len(labels)) if (bins == b).any()]
+        means = np.array([[np.mean(a["bce"][bins == b]) for b in kept] for a in own])
+        low, high = means.min(0), means.max(0)
+        axis.plot(kept, means.mean(0), "o-", color=COLORS[name], label=name, ms=4)
+        axis.fill_between(kept, low, high, color=COLORS[name], alpha=0.2, lw=0)
+    counts = np.bincount(np.digitize(own_entropy(arrays), edges, right=True) - 1, minlength=len(labels))
+    axis.set_xticks(range(len(labels)), [f"{t}\nn = {c}" for t, c in zip(labels, counts, strict=True)], fontsize=8)
+    axis.set_yscale("log")
+    axis.set_xlabel("log |Aut| of the graph (nats), number of test graphs")
+    axis.set_ylabel("BCE (nats a graph)")
+    axis.set_title(f"Reconstruction against symmetry, {title}")
+    axis.legend(fontsize=8)
+    return figure
+
+
+def own_entropy(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Any:
+    """Log |Aut| of the test graphs; the same in every row."""
+    return next(iter(next(iter(arrays.values())).values()))["entropy"]
+
+
+def curves(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) -> Figure:
+    """The validation loss, a thin line for each seed."""
+    figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    for name in ENCODINGS:
+        own = [a[name]["validation"] for a in arrays.values() if name in a]
+        for index, curve in enumerate(own):
+            axis.plot(*curve.T, color=COLORS[name], lw=1.2, alpha=0.8, label=name if index == 0 else None)
+    axis.set_yscale("log")
+    axis.set_xlabel("optimiser step")
+    axis.set_ylabel("validation BCE (nats a graph)")
+    axis.set_title(f"Validation curves, {title}")
+    axis.legend(fontsize=8)
+    return figure
+
+
+def _layout(edges: Any) -> Any:
+    """Points in the square of side 2, by Kamada and Kawai, which has no randomness."""
+    n = len(edges)
+    pairs = np.argwhere(np.triu(edges, 1)).tolist()
+    points = np.array(igraph.Graph(n, pairs).layout_kamada_kawai().coords)
+    points -= (points.max(0) + points.min(0)) / 2
+    return points / max(np.abs(points).max(), 1e-9)
+
+
+def _draw_graph(axis: Axes, points: Any, edges: Any, predicted: Any) -> None:
+    n = len(points)
+    for i in range(n):
+        for j in range(i):
+            if edges[i, j] or predicted[i, j]:
+                right = edges[i, j] and predicted[i, j]
+                style = "-" if predicted[i, j] else "--"
+                color = "0.4" if right else "tab:red"
+                axis.plot(*points[[i, j]].T, style, color=color, lw=1.0 if right else 1.3, zorder=1 + (not right))
+    axis.scatter(points[:, 0], points[:, 1], s=14, color="black", zorder=3)
+    wrong = int(((edges != predicted) & ~np.eye(n, dtype=bool)).sum()) // 2
+    axis.set_xlabel(f"{wrong} wrong" if wrong else "", fontsize=8, color="tab:red", labelpad=1)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.set_aspect("equal")
+    axis.set_xlim(-1.15, 1.15)
+    axis.set_ylim(-1.15, 1.15)
+    for spine in axis.spines.values():
+        spine.set_visible(False)

@@ -1,0 +1,170 @@
+"""Train one row: binary cross-entropy of all pairs, Adam with a cosine, and the checkpoint of the best validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from sympe.encodings import SymPE
+from sympe.experiments import runs
+from sympe.experiments.autoencoder.config import CODE_VERSION, AutoencoderConfig
+from sympe.experiments.autoencoder.data import DRAWS, TrainingBatches, dataset, seeded
+from sympe.experiments.autoencoder.evaluation import logits_of, reconstruction_loss
+from sympe.experiments.autoencoder.model import Autoencoder
+from sympe.experiments.training import BLOCK, RowTask, fit, read_config, restore
+
+VALIDATE = 10
+"""Blocks of steps between validations, at most."""
+
+
+class AutoencoderTask(RowTask):
+    """The reconstruction loss; Adam with a cosine to zero; v and the decoder have learning rates of their own.
+
+    Arguments:
+        config: the row.
+    """
+
+    config: AutoencoderConfig
+    model: Autoencoder
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        with torch.random.fork_rng(devices=[]):  # the initial weights come from the seed, and nothing else does
+            torch.manual_seed(config.seed)
+            model = Autoencoder(config)
+        super().__init__(config, model, model.encoding)
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        """The mean over the batch; the features of the nodes come from g where the batch brings it."""
+        step, graphs, g = batch
+        encoding = self.model.encoding
+        if g is None:
+            generator = seeded(DRAWS, self.config.seed, step, self.global_rank)
+            start = encoding(graphs, generator=generator)
+        else:
+            assert isinstance(encoding, SymPE)
+            before = self.now()
+            start = encoding.action(g, encoding.v)
+            self.encoding_seconds += self.now() - before
+        loss = reconstruction_loss(graphs, self.model.decode(graphs, start)).mean()
+        return {"loss": loss, "curve": loss.detach()}
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """The mean over all validation graphs, with the same draws every time."""
+        graphs = dataset(self.config.dataset, "validation")
+        logits = logits_of(self.model, graphs, seeded(DRAWS, "validation"))
+        self.log("bce", reconstruction_loss(graphs, logits).mean(), batch_size=1, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """Adam in three groups, and a cosine to zero over all steps."""
+        config = self.config
+        own: dict[str, list[Tensor]] = {"encoding.v": [], "decoder": [], "": []}
+        for name, parameter in self.model.named_parameters():
+            own[next(key for key in own if name.startswith(key))].append(parameter)
+        rates = {"": 1.0, "encoding.v": config.encoding_rate, "decoder": config.decoder_rate}
+        groups = [{"params": own[key], "lr": config.learning_rate * rate} for key, rate in rates.items() if own[key]]
+        optimizer = torch.optim.Adam(groups)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The batches of this block of steps."""
+        batches = TrainingBatches(
+            self.config.dataset,
+            self.model.encoding,
+            seed=self.config.seed,
+            batch=self.config.batch // self.trainer.world_size,
+            steps=self.block(),
+            rank=self.global_rank,
+        )
+        started = self.now()
+        drawn = list(batches)
+        self.encoding_seconds += self.now() - started
+        self.train_seconds += self.now() - started
+        return DataLoader(_Listed(drawn), batch_size=None)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """One batch: the step takes all graphs at once."""
+        return DataLoader(_Listed([0]), batch_size=None)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Graphs are dataclasses that Lightning does not know."""
+        if isinstance(batch, tuple):
+            step, graphs, g = batch
+            return step, graphs.to(device), None if g is None else g.to(device)
+        return batch
+
+
+class _Listed(Dataset[Any]):
+    """A list, as torch wants it."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.items[index]
+
+
+def train(config: AutoencoderConfig, run: Path, **options: Any) -> AutoencoderTask:
+    """Train a row in its run directory, or go on from its last checkpoint.
+
+    Arguments:
+        config: the row.
+        run: its run directory, made by :func:`sympe.experiments.runs.prepare_run`.
+        options: of :func:`sympe.experiments.training.fit`.
+
+    Returns:
+        The module with the best validation loss, on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: if the batch does not divide among the devices.
+    """
+    task = AutoencoderTask(config)
+    blocks = -(-config.steps // BLOCK)
+    best = ModelCheckpoint(dirpath=run, filename="best", monitor="bce", save_top_k=1, enable_version_counter=False)
+    fit(
+        task,
+        run,
+        gradient_clip=config.gradient_clip,
+        callbacks=[ValidationCurve(run), best],
+        check_val_every_n_epoch=max(n for n in range(1, VALIDATE + 1) if blocks % n == 0),  # the last one counts
+        num_sanity_val_steps=0,
+        **options,
+    )
+    seconds = (task.train_seconds, task.encoding_seconds)
+    task = task.cpu()
+    restore(task, run / "best.ckpt")
+    task.train_seconds, task.encoding_seconds = seconds  # of all steps, not only up to the best
+    return task
+
+
+class ValidationCurve(Callback):
+    """Record the validation loss beside the training curve."""
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add a point."""
+        if trainer.is_global_zero:
+            runs.append_curve(self.run, trainer.global_step, float(trainer.callback_metrics["bce"]), name="validation")
+
+
+def load(run: Path) -> AutoencoderTask:
+    """The module with the best validation loss of a run directory.
+
+    Raises:
+        FileNotFoundError: if ``run`` is no run directory or has no checkpoint yet.
+        ValueError: if it is of another code version, or the checkpoint is damaged or does not fit the config.
+    """
+    task = AutoencoderTask(read_config(run, AutoencoderConfig, CODE_VERSION, checkpoint="best.ckpt"))
+    restore(task, run / "best.ckpt")
+    return task
