@@ -81,7 +81,10 @@ def reconstructions(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figu
 
 
 def symmetry(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) -> Figure:
-    """The loss of test graphs against log |Aut|: means over bins and seeds, with the spread over seeds."""
+    """The loss of a pair against log |Aut| of its graph: means over bins and seeds, with the spread over seeds.
+
+    It is a pair's, for symmetric graphs are smaller than others.
+    """
     figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
     edges = np.array([-1e-6, 1e-6, 1.0, 2.0, 3.0, 4.5, np.inf])
     labels = ["0", "(0, 1]", "(1, 2]", "(2, 3]", "(3, 4.5]", "> 4.5"]
@@ -91,7 +94,8 @@ def symmetry(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) 
             continue
         bins = np.digitize(own[0]["entropy"], edges, right=True) - 1
         kept = [b for b in range(len(labels)) if (bins == b).any()]
-        means = np.array([[np.mean(a["bce"][bins == b]) for b in kept] for a in own])
+        pairs = own[0]["sizes"] * (own[0]["sizes"] - 1)
+        means = np.array([[a["bce"][bins == b].sum() / pairs[bins == b].sum() for b in kept] for a in own])
         low, high = means.min(0), means.max(0)
         axis.plot(kept, means.mean(0), "o-", color=COLORS[name], label=name, ms=4)
         axis.fill_between(kept, low, high, color=COLORS[name], alpha=0.2, lw=0)
@@ -99,7 +103,7 @@ def symmetry(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) 
     axis.set_xticks(range(len(labels)), [f"{t}\nn = {c}" for t, c in zip(labels, counts, strict=True)], fontsize=8)
     axis.set_yscale("log")
     axis.set_xlabel("log |Aut| of the graph (nats), number of test graphs")
-    axis.set_ylabel("BCE (nats a graph)")
+    axis.set_ylabel("BCE (nats an ordered pair)")
     axis.set_title(f"Reconstruction against symmetry, {title}")
     axis.legend(fontsize=8)
     return figure
