@@ -25,7 +25,7 @@ def test_compare_passes_its_arguments_on(monkeypatch, tmp_path, capsys):
         seen.update(preset=preset, out=out, **rest)
         (out / "table.md").write_text("the table")
 
-    monkeypatch.setattr(cli, "compare", compare)
+    monkeypatch.setattr(cli.ising, "compare", compare)
     words = [
         "compare",
         "ising",
@@ -81,7 +81,7 @@ def test_ctrl_c_says_that_the_command_can_go_on(monkeypatch, capsys, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "compare", interrupted)
+    monkeypatch.setattr(cli.ising, "compare", interrupted)
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "compare", "ising", "--preset", "smoke", "--out", str(tmp_path))
     assert stop.value.code == 130
@@ -146,3 +146,18 @@ def _ends(group: int, *, seconds: float) -> bool:
             return True
         time.sleep(0.1)
     return False
+
+
+@pytest.mark.slow
+def test_train_then_evaluate_an_autoencoder(tmp_path):
+    command = [sys.executable, "-W", "error::UserWarning:sympe", "-m", "sympe"]
+    options = ["--encoding", "noise", "--steps", "20", "--batch", "4", "--width", "8", "--accelerator", "cpu"]
+    subprocess.run([*command, "train", "autoencoder", *options, "--out", str(tmp_path)], check=True, capture_output=True)
+    row = json.loads((tmp_path / "rows" / "er-egnn-noise-seed0.json").read_text())
+    done = subprocess.run(
+        [*command, "evaluate", str(tmp_path / "runs" / "er-egnn-noise-seed0")],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert json.loads(done.stdout)["bce"] == pytest.approx(row["bce"])

@@ -59,10 +59,10 @@ class AutoencoderConfig:
     coordinates: int = 8
     learning_rate: float = 1e-3
     encoding_rate: float = 1.0
-    decoder_rate: float = 10.0
+    decoder_rate: float = 50.0
     gradient_clip: float = 100.0
     shrink: float = 1e-3
-    order: str = "breadth-first"
+    order: str = "fiedler"
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
