@@ -152,7 +152,9 @@ def _ends(group: int, *, seconds: float) -> bool:
 def test_train_then_evaluate_an_autoencoder(tmp_path):
     command = [sys.executable, "-W", "error::UserWarning:sympe", "-m", "sympe"]
     options = ["--encoding", "noise", "--steps", "20", "--batch", "4", "--width", "8", "--accelerator", "cpu"]
-    subprocess.run([*command, "train", "autoencoder", *options, "--out", str(tmp_path)], check=True, capture_output=True)
+    subprocess.run(
+        [*command, "train", "autoencoder", *options, "--out", str(tmp_path)], check=True, capture_output=True
+    )
     row = json.loads((tmp_path / "rows" / "er-egnn-noise-seed0.json").read_text())
     done = subprocess.run(
         [*command, "evaluate", str(tmp_path / "runs" / "er-egnn-noise-seed0")],

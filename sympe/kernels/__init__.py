@@ -5,6 +5,7 @@ uniform on the elements that bring x to canonical form (paper, Section 3).
 """
 
 from sympe.kernels.base import Kernel, RelaxedKernel, RelaxedPermutationKernel
+from sympe.kernels.cache import CachedGraphKernel
 from sympe.kernels.conjugated import HaarConjugated
 from sympe.kernels.graph import GraphHaarKernel, GraphKernel
 from sympe.kernels.haar import HaarKernel
@@ -14,6 +15,7 @@ from sympe.kernels.random_refinement import GraphRefinementKernel
 from sympe.kernels.score import ScoreKernel
 
 __all__ = [
+    "CachedGraphKernel",
     "GraphHaarKernel",
     "GraphKernel",
     "GraphRefinementKernel",

@@ -63,7 +63,7 @@ class BlissGraph:
         """u^-1 c(u x), without the nodes that stand for edges."""
         colors = torch.empty_like(self._colors)
         colors[u] = self._colors
-        c = torch.tensor(_graph(u[self._edges], colors).canonical_permutation(color=colors.tolist()))
+        c = torch.tensor(_graph(u[self._edges], colors).canonical_permutation(color=colors.tolist()), dtype=torch.int64)
         g = u.argsort()[c]
         return g[g < self.nodes]
 

@@ -35,13 +35,13 @@ _CHUNK = 2**22
 def list_cosets(x: Graphs, among: Bool[Tensor, " batch"] | None = None) -> Leaves:
     """The cosets of small graphs; ``too_many`` is set for those that are large, too symmetric, or not ``among``."""
     sizes = x.sizes
-    if among is None and isinstance(x, DenseGraphs) and x.mask.shape[1] <= 16 and x.pairs.numel() <= _CHUNK:
+    if among is None and isinstance(x, DenseGraphs) and x.mask.shape[1] <= min(16, SMALL) and x.pairs.numel() <= _CHUNK:
         return search_graphs(x.pairs, x.colors, x.mask, limit=_LIMIT)
     left = sizes > SMALL if among is None else (sizes > SMALL) | ~among
     rows = [torch.zeros(0, dtype=torch.int64, device=x.device)]
     orders: list[Tensor] = []
     width = (sizes + 7) // 8 * 8
-    widest = int(width[~left].max()) if bool((~left).any()) else 0
+    widest = int(sizes[~left].max()) if bool((~left).any()) else 0
     places = torch.arange(widest, device=x.device)
     too_many = left.clone()
     for n in width[~left].unique().tolist():  # by size, so that a small graph does not pay for a large one

@@ -76,6 +76,25 @@ class GraphKernel(Kernel):
         form = x.relabel(self.group.inverse(g)).dense()
         return self.group.compose(g, NODE_ORDERS[self.order](form, self.group.degree))
 
+    def cosets(self, x: Graphs) -> Leaves:
+        """The whole of C(x) for graphs of up to 64 nodes and 256 automorphisms or so; ``too_many`` names the others.
+
+        Example:
+            >>> star = torch.tensor([[0, 1, 1], [1, 0, 0], [1, 0, 0]])
+            >>> GraphKernel(4).cosets(DenseGraphs.from_features(star[None])).orders.shape
+            torch.Size([2, 4])
+        """
+        identity, listed, _ = self._start(x)
+        orders = identity[listed.rows]
+        orders[:, : listed.orders.shape[1]] = listed.orders
+        if self.order != "refined":
+            first = torch.ones_like(listed.rows, dtype=torch.bool)
+            first[1:] = listed.rows.diff() != 0
+            form = x.select(listed.rows[first]).relabel(self.group.inverse(orders[first])).dense()
+            inner = NODE_ORDERS[self.order](form, self.group.degree)  # one for all elements of a coset
+            orders = orders.gather(1, inner[first.cumsum(0) - 1])
+        return Leaves(listed.rows, orders, listed.too_many)
+
     def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Float[Tensor, " batch"]:
         """``-log |G_x|`` on C(x), minus infinity elsewhere.
 

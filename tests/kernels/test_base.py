@@ -4,7 +4,19 @@ import torch
 from sympe import kernels
 from sympe.actions import Action, GridAction, RegularAction
 from sympe.groups import P4M, Cyclic
-from sympe.kernels import HaarConjugated, HaarKernel, Kernel, OrbitKernel, RelaxedKernel, ScoreKernel
+from sympe.kernels import (
+    CachedGraphKernel,
+    GraphHaarKernel,
+    GraphKernel,
+    GraphRefinementKernel,
+    HaarConjugated,
+    HaarKernel,
+    Kernel,
+    NodeScoreKernel,
+    OrbitKernel,
+    RelaxedKernel,
+    ScoreKernel,
+)
 from sympe.kernels.base import uniform
 from sympe.nn import P4MNet
 from sympe.testing import assert_equivariant_in_distribution
@@ -35,8 +47,17 @@ KERNELS: dict[str, tuple[Kernel, Action]] = {
 }
 
 
+ON_GRAPHS = {
+    CachedGraphKernel,
+    GraphKernel,
+    GraphHaarKernel,
+    GraphRefinementKernel,
+    NodeScoreKernel,
+}  # each has a file of tests
+
+
 def test_the_list_holds_every_public_kernel() -> None:
-    assert public_leaves(kernels, Kernel) == {type(kernel) for kernel, _ in KERNELS.values()}
+    assert public_leaves(kernels, Kernel) == {type(kernel) for kernel, _ in KERNELS.values()} | ON_GRAPHS
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -13,7 +13,7 @@ from sympe.actions import NodeAction
 from sympe.encodings import Encoding, LaplacianEncoding, NoEncoding, NoiseEncoding, RandomWalkEncoding, SymPE
 from sympe.experiments.autoencoder.config import AutoencoderConfig
 from sympe.graphs import DenseGraphs
-from sympe.kernels import GraphHaarKernel, GraphKernel, GraphRefinementKernel, NodeScoreKernel
+from sympe.kernels import CachedGraphKernel, GraphHaarKernel, GraphKernel, GraphRefinementKernel, NodeScoreKernel
 from sympe.nn import EGNN, GNN
 
 
@@ -73,9 +73,9 @@ def build_encoding(config: AutoencoderConfig) -> Encoding:
     }
     if config.encoding in fixed:
         return fixed[config.encoding]
-    kernels: dict[str, GraphKernel | GraphHaarKernel | GraphRefinementKernel | NodeScoreKernel] = {
+    kernels: dict[str, CachedGraphKernel | GraphHaarKernel | GraphRefinementKernel | NodeScoreKernel] = {
         "haar": GraphHaarKernel(n),
-        "sympe": GraphKernel(n, order=config.order),
+        "sympe": CachedGraphKernel(GraphKernel(n, order=config.order)),
         "sympe-refinement": GraphRefinementKernel(n),
         "sympe-scores": NodeScoreKernel(NodeScores(config.width), n),
     }

@@ -1,0 +1,89 @@
+"""The exact kernel of graphs with a memory, for data that come again every epoch."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sympe.graphs import Graphs, content_hash
+from sympe.groups import Permutations
+from sympe.kernels.base import Kernel, uniform
+from sympe.kernels.graph import GraphKernel, check_sizes
+
+
+class CachedGraphKernel(Kernel):
+    """A :class:`~sympe.kernels.GraphKernel` that keeps the cosets of the graphs it has seen, by their content.
+
+    With one state of a generator it draws what the kernel draws, whatever was seen before: it only saves time. Cosets
+    that the kernel does not list (of large or very symmetric graphs) are drawn anew. A copy in a worker of a data
+    loader has a memory of its own.
+
+    Arguments:
+        kernel: draws for graphs that are new.
+        max_elements: elements of cosets that are kept, ``max_nodes`` integers each; when there are more, all are
+            forgotten.
+
+    Raises:
+        ValueError: if ``max_elements < 1``.
+
+    Example:
+        >>> from sympe.graphs import DenseGraphs
+        >>> star = DenseGraphs.from_features(torch.tensor([[[0, 1, 1], [1, 0, 0], [1, 0, 0]]]))
+        >>> kernel = CachedGraphKernel(GraphKernel(max_nodes=3))
+        >>> kernel.sample(star)[0, 0], kernel.entropy(star).exp()
+        (tensor(0), tensor([2.]))
+    """
+
+    def __init__(self, kernel: GraphKernel, *, max_elements: int = 10**6) -> None:
+        if max_elements < 1:
+            raise ValueError(f"max_elements: expected at least 1, got {max_elements}")
+        self.kernel = kernel
+        self.max_elements = max_elements
+        self._spans: dict[int, list[int]] = {}
+        self._orders = self._nothing()
+
+    @property
+    def group(self) -> Permutations:
+        """The permutations of ``max_nodes`` nodes."""
+        return self.kernel.group
+
+    def sample(self, x: Graphs, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch max_nodes"]:
+        """Draw a uniform element of C(x) for every graph; the padding stays in place."""
+        check_sizes(x, self.group.degree)
+        keys = content_hash(x).tolist()
+        new = [row for row, key in enumerate(keys) if key not in self._spans]
+        if new:
+            if len(self._orders) > self.max_elements:
+                self._spans, self._orders = {}, self._nothing()
+                new = list(range(len(keys)))
+            self._remember(x.select(torch.tensor(new, device=x.device)), [keys[row] for row in new])
+        spans = torch.tensor([self._spans[key] for key in keys], dtype=torch.int64).view(-1, 2)
+        first, count = spans.to(x.device).unbind(1)
+        listed = count > 0
+        first, count = first[listed], count[listed]
+        u = uniform(count.shape, count, generator)
+        g = self.group.identity((len(x),), device=x.device)
+        g[listed] = self._orders.to(x.device)[first + torch.minimum((u * count).long(), count - 1)].long()
+        others = (~listed).nonzero().squeeze(1)
+        if len(others):
+            g[others] = self.kernel.sample(x.select(others), generator=generator)
+        return g
+
+    def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Float[Tensor, " batch"]:
+        """``-log |G_x|`` on C(x), minus infinity elsewhere."""
+        return self.kernel.log_prob(g, x)
+
+    def entropy(self, x: Graphs) -> Float[Tensor, " batch"]:
+        """``log |G_x|``, in nats."""
+        return self.kernel.entropy(x)
+
+    def _remember(self, x: Graphs, keys: list[int]) -> None:
+        listed = self.kernel.cosets(x)
+        count = torch.bincount(listed.rows, minlength=len(x))
+        first = len(self._orders) + count.cumsum(0) - count
+        self._spans.update(zip(keys, torch.stack([first, count], 1).tolist(), strict=True))
+        self._orders = torch.cat([self._orders, listed.orders.to(self._orders.dtype).cpu()])
+
+    def _nothing(self) -> Tensor:
+        return torch.zeros((0, self.group.degree), dtype=torch.int16 if self.group.degree < 2**15 else torch.int64)

@@ -1,0 +1,143 @@
+"""PyTorch Geometric: the same graphs, the same encodings, as a module and as a transform."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
+from torch_geometric.nn import GINConv
+
+from sympe.actions import EdgeAction, NodeAction
+from sympe.encodings import LaplacianEncoding, NoiseEncoding, SymPE
+from sympe.groups import Cyclic
+from sympe.integrations.pyg import DrawPlaces, EdgeEncoding, NodeEncoding, to_graphs
+from sympe.kernels import GraphKernel, HaarKernel
+
+
+def graph(n: int, edges: list[tuple[int, int]], **attributes: torch.Tensor) -> Data:
+    arcs = torch.tensor([e for i, j in edges for e in ((i, j), (j, i))], dtype=torch.int64).view(-1, 2).T
+    return Data(edge_index=arcs, num_nodes=n, **attributes)
+
+
+RING = graph(6, [(i, (i + 1) % 6) for i in range(6)])
+STAR = graph(4, [(0, 1), (0, 2), (0, 3)])
+LONELY = graph(2, [])
+
+
+def test_graphs_of_a_batch_are_those_of_its_data() -> None:
+    x = to_graphs(Batch.from_data_list([RING, LONELY, STAR]))
+    assert x.sizes.tolist() == [6, 2, 4]
+    kernel = GraphKernel(8)
+    torch.testing.assert_close(kernel.entropy(x).exp(), torch.tensor([12.0, 2, 6]))
+    assert to_graphs(STAR).sizes.tolist() == [4]
+
+
+def test_features_are_colours_up_to_the_tolerance() -> None:
+    features = torch.tensor([[0.0], [1.0], [1.0 + 1e-7], [1.1]])
+    data = STAR.clone()
+    data.x = features
+    assert float(GraphKernel(4).entropy(to_graphs(data)).exp()) == pytest.approx(2)
+    assert float(GraphKernel(4).entropy(to_graphs(data, tolerance=0.2)).exp()) == pytest.approx(6)
+    assert float(GraphKernel(4).entropy(to_graphs(data, node_attr=None)).exp()) == pytest.approx(6)
+    data.edge_attr = torch.tensor([1, 1, 2, 2, 3, 3])
+    assert float(GraphKernel(4).entropy(to_graphs(data, node_attr=None)).exp()) == pytest.approx(1)
+    assert float(GraphKernel(4).entropy(to_graphs(data, node_attr=None, edge_attr=None)).exp()) == pytest.approx(6)
+
+
+def test_node_features_are_rows_of_v_in_the_place_of_each_node() -> None:
+    kernel = GraphKernel(8)
+    encoding = SymPE(kernel, NodeAction(kernel.group, 3))
+    batch = Batch.from_data_list([STAR, RING])
+    features = NodeEncoding(encoding)(batch, generator=torch.Generator().manual_seed(0))
+    assert features.shape == (10, 3)
+    g = kernel.sample(to_graphs(batch), generator=torch.Generator().manual_seed(0))
+    for row, (start, n) in enumerate([(0, 4), (4, 6)]):
+        torch.testing.assert_close(features[start : start + n][g[row, :n]], encoding.v[:n])
+    features.sum().backward()
+    assert encoding.v.grad is not None
+
+
+def test_edge_features_follow_the_edge_index() -> None:
+    kernel = GraphKernel(8)
+    encoding = SymPE(kernel, EdgeAction(kernel.group, 2))
+    batch = Batch.from_data_list([STAR, RING])
+    features = EdgeEncoding(encoding)(batch, generator=torch.Generator().manual_seed(0))
+    dense = encoding(to_graphs(batch), generator=torch.Generator().manual_seed(0))
+    for (i, j), value in zip(batch.edge_index.T.tolist(), features, strict=True):
+        row, start = (0, 0) if i < 4 else (1, 4)
+        torch.testing.assert_close(value, dense[row, i - start, j - start])
+
+
+def test_other_encodings_fit_as_well() -> None:
+    batch = Batch.from_data_list([STAR, RING])
+    for encoding in (NoiseEncoding((8, 3)), LaplacianEncoding(8, 3)):
+        assert NodeEncoding(encoding)(batch).shape == (10, 3)
+
+
+def test_a_model_with_sympe_learns_what_one_without_cannot() -> None:
+    """One node of a ring marked, by an orbit-minimum loss: any rotation of the target will do."""
+    torch.manual_seed(0)
+    kernel = GraphKernel(6)
+    target = torch.eye(6)
+
+    def trained(with_sympe: bool) -> float:
+        encoding = NodeEncoding(SymPE(kernel, NodeAction(kernel.group, 8)))
+        network = GINConv(nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 1)), train_eps=True)
+        optimizer = torch.optim.Adam([*encoding.parameters(), *network.parameters()], lr=0.02)
+        loss = torch.tensor(0.0)
+        for _ in range(300):
+            features = encoding(RING) if with_sympe else torch.ones(6, 8)
+            output = network(features, RING.edge_index)[:, 0]
+            loss = (output - target).square().sum(1).min()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        return float(loss.detach())
+
+    assert trained(True) < 0.05
+    assert trained(False) > 0.8  # all nodes alike: 5/6 at best
+
+
+def test_the_transform_draws_places_anew_and_batches_them() -> None:
+    transform = DrawPlaces(GraphKernel(8))
+    torch.manual_seed(0)
+    loader = DataLoader([transform(RING.clone()), transform(STAR.clone())], batch_size=2)
+    batch = next(iter(loader))
+    assert sorted(batch.place[:6].tolist()) == list(range(6))
+    assert sorted(batch.place[6:].tolist()) == list(range(4))
+    assert len({tuple(transform(RING.clone()).place.tolist()) for _ in range(60)}) > 6
+    assert "place" not in RING  # the original is left alone: PyG copies before it transforms
+    transform(RING)
+    assert "place" not in RING
+
+
+def test_places_are_the_inverse_of_g() -> None:
+    kernel = GraphKernel(4)
+    torch.manual_seed(3)
+    place = DrawPlaces(kernel)(STAR).place
+    torch.manual_seed(3)
+    g = kernel.sample(to_graphs(STAR))[0]
+    assert torch.equal(place[g], torch.arange(4))
+
+
+def test_errors(unchecked: None) -> None:
+    with pytest.raises(TypeError, match="data: expected a torch_geometric Data or Batch, got dict"):
+        to_graphs({})
+    with pytest.raises(ValueError, match="data: expected an edge_index, got none"):
+        to_graphs(Data(num_nodes=3))
+    with pytest.raises(ValueError, match="with its reverse"):
+        to_graphs(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2), directed=False)
+    with pytest.raises(ValueError, match=r"encoding: expected features of shape \(max_nodes, channels\), got"):
+        NodeEncoding(NoiseEncoding((8, 8, 2)))
+    with pytest.raises(
+        ValueError, match=r"encoding: expected features of shape \(max_nodes, max_nodes, channels\), got"
+    ):
+        EdgeEncoding(NoiseEncoding((8, 2)))
+    with pytest.raises(TypeError, match="kernel: expected one on Permutations, got"):
+        DrawPlaces(HaarKernel(Cyclic(3)))
+    with pytest.raises(ValueError, match="attr: expected a name that PyG batches as it is, got 'place_index'"):
+        DrawPlaces(GraphKernel(3), attr="place_index")
+    with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 3 nodes; graph 0 has 6"):
+        DrawPlaces(GraphKernel(3))(RING)

@@ -1,0 +1,415 @@
+"""The exact kernel of S_n: all small graphs by enumeration, large symmetric ones against nauty and known orders."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import networkx as nx
+import pynauty
+import pytest
+import torch
+from torch import Tensor
+
+from sympe.actions import EdgeAction
+from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
+from sympe.groups import Permutations
+from sympe.kernels import GraphHaarKernel, GraphKernel, bliss, cosets
+from sympe.kernels.graph import equal_graphs
+from sympe.kernels.node_orders import NODE_ORDERS
+from sympe.testing import assert_equivariant_in_distribution
+
+WAYS = ["listed", "apart", "bliss"]
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """All three ways through the code, for the same small graphs."""
+    if request.param == "apart":
+        monkeypatch.setattr(cosets, "_LIMIT", 3)
+    if request.param == "bliss":
+        monkeypatch.setattr(cosets, "_LIMIT", 0)
+        monkeypatch.setattr(cosets, "SMALL", -1)
+    return str(request.param)
+
+
+class OnMatrices:
+    """A kernel on graphs as one on integer matrices (batch, n, n, 1), colours of nodes on the diagonal."""
+
+    def __init__(self, kernel: GraphKernel) -> None:
+        self.kernel = kernel
+        self.group = kernel.group
+
+    def graphs(self, x: Tensor) -> DenseGraphs:
+        return DenseGraphs.from_features(x, directed=True)
+
+    def sample(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return self.kernel.sample(self.graphs(x), generator=generator)
+
+    def log_prob(self, g: Tensor, x: Tensor) -> Tensor:
+        return self.kernel.log_prob(g, self.graphs(x))
+
+    def entropy(self, x: Tensor) -> Tensor:
+        return self.kernel.entropy(self.graphs(x))
+
+
+def every_graph(n: int) -> Tensor:
+    slots = list(itertools.combinations(range(n), 2))
+    bits = torch.arange(2 ** len(slots))[:, None] >> torch.arange(len(slots)) & 1
+    pairs = torch.zeros(len(bits), n, n, dtype=torch.int64)
+    for column, (i, j) in enumerate(slots):
+        pairs[:, i, j] = pairs[:, j, i] = bits[:, column]
+    return pairs
+
+
+def random_matrices(n: int, count: int, *, directed: bool) -> Tensor:
+    generator = torch.Generator().manual_seed(n)
+    pairs = torch.randint(0, 3, (count, n, n), generator=generator)
+    pairs *= torch.rand(count, n, n, generator=generator) < 0.6
+    if not directed:
+        pairs = pairs.triu() + pairs.triu(1).transpose(1, 2)
+    pairs[: count // 2, range(n), range(n)] = 0
+    return pairs
+
+
+def matrix(graph: nx.Graph) -> Tensor:
+    n = graph.number_of_nodes()
+    return torch.from_numpy(nx.to_numpy_array(graph, nodelist=sorted(graph), weight=None)).long().view(1, n, n)
+
+
+def sparse(graph: nx.Graph) -> SparseGraphs:
+    graph = nx.convert_node_labels_to_integers(graph)
+    edges = torch.tensor([(i, j) for i, j in graph.edges], dtype=torch.int64).view(-1, 2).T
+    both = torch.cat([edges, edges.flip(0)], 1)
+    return SparseGraphs.from_features(both, torch.tensor([graph.number_of_nodes()]))
+
+
+def automorphisms(pairs: Tensor) -> Tensor:
+    """By brute force, for one matrix."""
+    n = len(pairs)
+    every = torch.tensor(list(itertools.permutations(range(n))))
+    kept = (pairs[every[:, :, None], every[:, None]] == pairs).flatten(1).all(1)
+    return every[kept]
+
+
+SMALL = {
+    **{f"{n} nodes": every_graph(n) for n in (1, 2, 3, 4)},
+    "5 nodes": every_graph(5)[::31],
+    "coloured, 4 nodes": random_matrices(4, 40, directed=False),
+    "directed, 4 nodes": random_matrices(4, 40, directed=True),
+    "coloured, 5 nodes": random_matrices(5, 10, directed=False),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", NODE_ORDERS)
+@pytest.mark.parametrize("name", SMALL)
+def test_cosets_of_all_small_graphs(name: str, order: str, way: str) -> None:
+    pairs = SMALL[name] if order == "refined" else SMALL[name][:20]
+    batch, n, _ = pairs.shape
+    kernel = GraphKernel(n, order=order)
+    every = torch.tensor(list(itertools.permutations(range(n))))
+    x = DenseGraphs.from_features(pairs, directed=True)
+    groups = [automorphisms(one) for one in pairs]
+    sizes = torch.tensor([len(group) for group in groups])
+    torch.testing.assert_close(kernel.entropy(x), sizes.double().log().float())
+    log_p = torch.stack([kernel.log_prob(p.expand(batch, n), x) for p in every], 1)
+    assert torch.equal((log_p > -torch.inf).sum(1), sizes), "|C(x)| is not |G_x|"
+    torch.testing.assert_close(log_p.double().exp().sum(1), torch.ones(batch).double())
+    generator = torch.Generator().manual_seed(0)
+    form = x.relabel(kernel.sample(x, generator=generator).argsort(1))
+    p = torch.stack([torch.randperm(n, generator=generator) for _ in range(batch)])
+    moved = x.relabel(p)
+    again = moved.relabel(kernel.sample(moved, generator=generator).argsort(1))
+    assert bool(equal_graphs(form, again).all()), "the form depends on the labels"
+    assert bool(equal_graphs(form, x.sparse().relabel(kernel.sample(x.sparse()).argsort(1))).all())
+    inverse = moved.relabel(kernel.sample(moved, generator=generator))  # the twin: g^-1 in place of g
+    assert n < 4 or not bool(equal_graphs(form, inverse).all())
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_there_are_as_many_forms_as_isomorphism_classes(n: int, way: str) -> None:
+    x = DenseGraphs.from_features(every_graph(n))
+    form = x.relabel(GraphKernel(n).sample(x, generator=torch.Generator().manual_seed(0)).argsort(1))
+    assert len(form.pairs.flatten(1).unique(dim=0)) == {3: 4, 4: 11, 5: 34}[n]  # OEIS A000088
+
+
+@pytest.mark.slow
+def test_all_graphs_of_six_nodes() -> None:
+    x = DenseGraphs.from_features(every_graph(6))
+    kernel = GraphKernel(6)
+    form = x.relabel(kernel.sample(x, generator=torch.Generator().manual_seed(0)).argsort(1))
+    forms, which = form.pairs.flatten(1).unique(dim=0, return_inverse=True)
+    assert len(forms) == 156
+    # orbit and stabilizer: |G_x| times the number of labelled copies is 6!
+    assert torch.equal(kernel.entropy(x).exp().round().long() * which.bincount()[which], torch.full((2**15,), 720))
+
+
+@pytest.mark.parametrize("name", ["4 nodes", "coloured, 4 nodes", "directed, 4 nodes"])
+def test_equivariant_in_distribution(name: str, way: str) -> None:
+    kernel = GraphKernel(4)
+    x = SMALL[name][:: max(1, len(SMALL[name]) // 12), :, :, None]
+    assert_equivariant_in_distribution(OnMatrices(kernel), EdgeAction(kernel.group), x, draws=400)
+
+
+def test_bliss_without_a_haar_relabelling_is_not_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broken twin of the test above."""
+    monkeypatch.setattr(cosets, "_LIMIT", 0)
+    monkeypatch.setattr(cosets, "SMALL", -1)
+    monkeypatch.setattr(bliss.BlissGraph, "sample", lambda self, generator=None: self.canonical_order())
+    ring = torch.tensor([[[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]]])[..., None]
+    kernel = GraphKernel(4)
+    with pytest.raises(AssertionError, match="does not follow log_prob"):
+        assert_equivariant_in_distribution(OnMatrices(kernel), EdgeAction(kernel.group), ring)
+
+
+@pytest.mark.parametrize("name", ["4 nodes", "5 nodes", "coloured, 4 nodes", "directed, 4 nodes"])
+def test_orbits_and_generators_by_enumeration(name: str, way: str) -> None:
+    pairs = SMALL[name][::3]
+    batch, n, _ = pairs.shape
+    kernel = GraphKernel(n + 2)
+    x = DenseGraphs.from_features(pairs, directed=True)
+    orbits, generators = kernel.orbits(x), kernel.generators(x)
+    assert torch.equal(orbits[:, n:], torch.tensor([n, n + 1]).expand(batch, 2))
+    for one, orbit, moves in zip(pairs, orbits, generators, strict=True):
+        group = automorphisms(one)
+        assert torch.equal(orbit[:n], torch.stack([group[:, i].min() for i in range(n)]))
+        assert torch.equal(moves[:, n:], torch.tensor([n, n + 1]).expand(len(moves), 2))
+        assert closure(moves[:, :n].tolist(), n) == {tuple(p) for p in group.tolist()}
+
+
+def closure(generators: list[list[int]], n: int) -> set[tuple[int, ...]]:
+    found = {tuple(range(n))}
+    new = list(found)
+    while new:
+        new = [q for p in new for g in generators if (q := tuple(g[i] for i in p)) not in found]
+        found.update(new)
+    return found
+
+
+def cfi(twisted: bool) -> nx.Graph:
+    """Cai-Fürer-Immerman gadgets over K_4: a pair that refinement cannot tell apart."""
+    base = nx.complete_graph(4)
+    graph = nx.Graph()
+    for v in base:
+        edges = [tuple(sorted(e)) for e in base.edges(v)]
+        for e in edges:
+            graph.add_nodes_from([("a", v, e), ("b", v, e)])
+        for k in (0, 2):
+            for subset in itertools.combinations(edges, k):
+                for e in edges:
+                    graph.add_edge(("m", v, subset), ("a" if e in subset else "b", v, e))
+    for number, (u, v) in enumerate(base.edges):
+        e = tuple(sorted((u, v)))
+        cross = twisted and number == 0
+        graph.add_edge(("a", u, e), ("b" if cross else "a", v, e))
+        graph.add_edge(("b", u, e), ("a" if cross else "b", v, e))
+    return nx.convert_node_labels_to_integers(graph, ordering="sorted")
+
+
+def rook(n: int) -> nx.Graph:
+    return nx.convert_node_labels_to_integers(nx.line_graph(nx.complete_bipartite_graph(n, n)))
+
+
+def shrikhande() -> nx.Graph:
+    steps = [(0, 1), (1, 0), (1, 1)]
+    nodes = itertools.product(range(4), repeat=2)
+    edges = [((a, b), ((a + c) % 4, (b + d) % 4)) for a, b in nodes for c, d in steps]
+    return nx.convert_node_labels_to_integers(nx.Graph(edges))
+
+
+def paley(q: int) -> nx.Graph:
+    squares = {i * i % q for i in range(1, q)}
+    return nx.Graph([(a, b) for a, b in itertools.combinations(range(q), 2) if (a - b) % q in squares])
+
+
+def copies(*parts: tuple[int, nx.Graph]) -> nx.Graph:
+    return nx.disjoint_union_all([part for count, part in parts for _ in range(count)])
+
+
+factorial = lambda n: math.lgamma(n + 1)  # noqa: E731
+FAMILIES: dict[str, tuple[nx.Graph, float]] = {
+    "Petersen": (nx.petersen_graph(), math.log(120)),
+    "Shrikhande": (shrikhande(), math.log(192)),
+    "rook 4 x 4": (rook(4), math.log(1152)),
+    "Paley 13": (paley(13), math.log(78)),
+    "Paley 61": (paley(61), math.log(61 * 30)),
+    "ring of 100": (nx.cycle_graph(100), math.log(200)),
+    "Q_5": (nx.hypercube_graph(5), math.log(2**5 * 120)),
+    "Q_7": (nx.hypercube_graph(7), math.log(2**7 * 5040)),
+    "torus 9 x 9": (nx.grid_2d_graph(9, 9, periodic=True), math.log(9 * 9 * 8)),
+    "binary tree": (nx.balanced_tree(2, 8), 255 * math.log(2)),
+    "star": (nx.star_graph(1000), factorial(1000)),
+    "empty": (nx.empty_graph(500), factorial(500)),
+    "complete": (nx.complete_graph(70), factorial(70)),
+    "complete bipartite": (nx.complete_bipartite_graph(40, 40), 2 * factorial(40) + math.log(2)),
+    "complete multipartite": (
+        nx.complete_multipartite_graph(5, 5, 5, 9),
+        3 * factorial(5) + factorial(9) + factorial(3),
+    ),
+    "30 Petersens": (copies((30, nx.petersen_graph())), 30 * math.log(120) + factorial(30)),
+    "nodes, edges, triangles": (
+        copies((40, nx.empty_graph(1)), (20, nx.path_graph(2)), (5, nx.complete_graph(3))),
+        factorial(40) + 20 * math.log(2) + factorial(20) + 5 * math.log(6) + factorial(5),
+    ),
+    "two kinds of 16 nodes": (
+        copies((2, rook(4)), (3, shrikhande())),
+        2 * math.log(1152) + factorial(2) + 3 * math.log(192) + factorial(3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_symmetric_families_have_their_known_orders(name: str) -> None:
+    graph, expected = FAMILIES[name]
+    x = sparse(graph)
+    check_large(x, expected)
+
+
+@pytest.mark.parametrize(
+    ("graph", "expected"),
+    [
+        pytest.param(cfi(False), None, id="CFI"),
+        pytest.param(cfi(True), None, id="twisted CFI"),
+        *(pytest.param(nx.random_labeled_tree(300, seed=s), None, id=f"tree {s}") for s in (0, 1)),
+        *(pytest.param(nx.random_regular_graph(3, 200, seed=s), None, id=f"cubic {s}") for s in (0, 1)),
+        *(pytest.param(nx.gnp_random_graph(120, 0.02, seed=s), None, id=f"sparse {s}") for s in (0, 1)),
+        pytest.param(nx.complement(nx.gnp_random_graph(80, 0.03, seed=2)), None, id="dense"),
+    ],
+)
+def test_graphs_have_the_orders_that_nauty_finds(graph: nx.Graph, expected: None) -> None:
+    check_large(sparse(graph), nauty_log_order(graph))
+
+
+def nauty_log_order(graph: nx.Graph) -> float:
+    graph = nx.convert_node_labels_to_integers(graph)
+    g = pynauty.Graph(len(graph), adjacency_dict={v: list(graph[v]) for v in graph})
+    _, mantissa, exponent, _, _ = pynauty.autgrp(g)
+    return math.log(mantissa) + exponent * math.log(10)
+
+
+def check_large(x: SparseGraphs, expected: float) -> None:
+    n = int(x.sizes[0])
+    kernel = GraphKernel(n)
+    assert float(kernel.entropy(x)) == pytest.approx(expected, rel=1e-6, abs=1e-5)
+    generator = torch.Generator().manual_seed(0)
+    form = x.relabel(kernel.sample(x, generator=generator).argsort(1))
+    for _ in range(2):
+        moved = x.relabel(torch.randperm(n, generator=generator)[None])
+        g = kernel.sample(moved, generator=generator)
+        assert torch.equal(g.sort(1).values, torch.arange(n)[None])
+        assert bool(equal_graphs(form, moved.relabel(g.argsort(1))))
+        assert float(kernel.log_prob(g, moved)) == pytest.approx(-expected, rel=1e-6, abs=1e-5)
+    orbits = kernel.orbits(x)[0]
+    (generators,) = kernel.generators(x)
+    for p in generators[:20]:
+        assert bool(equal_graphs(x, x.relabel(p[None])))
+        assert torch.equal(orbits[p], orbits)
+    assert torch.equal(cosets.least_of_orbits(generators), orbits)
+
+
+def test_pairs_that_refinement_cannot_tell_apart_have_different_forms() -> None:
+    for one, other in ((shrikhande(), rook(4)), (cfi(False), cfi(True))):
+        a, b = sparse(one), sparse(other)
+        kernel = GraphKernel(int(a.sizes[0]))
+        forms = [x.relabel(kernel.sample(x).argsort(1)) for x in (a, b)]
+        assert not bool(equal_graphs(*forms))
+
+
+@pytest.mark.slow
+def test_large_groups_are_sampled_uniformly() -> None:
+    """Node 0 of a symmetric graph takes every place of its orbit equally often."""
+    for name in ("Petersen", "nodes, edges, triangles", "two kinds of 16 nodes"):
+        x = sparse(FAMILIES[name][0])
+        n = int(x.sizes[0])
+        kernel = GraphKernel(n)
+        orbit = kernel.orbits(x)[0]
+        members = (orbit == 0).nonzero().squeeze(1)
+        draws = 20 * len(members)
+        generator = torch.Generator().manual_seed(1)
+        place = torch.stack([kernel.sample(x, generator=generator).argsort(1)[0, 0] for _ in range(draws)])
+        counts = place.bincount(minlength=n)
+        assert int((counts > 0).sum()) <= len(members)
+        counts = counts[counts > 0].double()
+        statistic = float(((counts - 20) ** 2 / 20).sum()) + 20 * (len(members) - len(counts))
+        freedom = len(members) - 1
+        assert statistic < freedom + 6 * math.sqrt(2 * freedom)  # false alarm below 1e-6
+
+
+def test_a_graph_does_not_depend_on_its_company_nor_on_its_form() -> None:
+    graphs = [nx.petersen_graph(), nx.path_graph(5), nx.star_graph(20), nx.empty_graph(1), nx.cycle_graph(70)]
+    arcs, start = [], 0
+    for graph in graphs:
+        one = sparse(graph)
+        arcs.append(one.arcs + start)
+        start += len(graph)
+    together = SparseGraphs.from_features(torch.cat(arcs, 1), torch.tensor([len(graph) for graph in graphs]))
+    kernel = GraphKernel(80)
+    g = kernel.sample(together, generator=torch.Generator().manual_seed(0))
+    for row, graph in enumerate(graphs):
+        n = len(graph)
+        assert torch.equal(g[row, n:], torch.arange(n, 80))
+        for alone in (sparse(graph), sparse(graph).dense()):
+            assert float(kernel.log_prob(g[row : row + 1], alone)) == pytest.approx(-float(kernel.entropy(alone)))
+    torch.testing.assert_close(kernel.log_prob(g, together), -kernel.entropy(together))
+    swapped = g.clone()
+    swapped[0, [0, 79]] = swapped[0, [79, 0]]  # a node and the padding
+    assert kernel.log_prob(swapped, together)[0] == -torch.inf
+
+
+def test_no_graphs_and_no_nodes() -> None:
+    kernel = GraphKernel(3)
+    none = DenseGraphs.from_features(torch.zeros(0, 2, 2, dtype=torch.int64))
+    assert kernel.sample(none).shape == (0, 3)
+    assert kernel.entropy(none).shape == kernel.log_prob(kernel.sample(none), none).shape == (0,)
+    for empty in (
+        DenseGraphs.from_features(torch.zeros(2, 0, 0, dtype=torch.int64)),
+        SparseGraphs.from_features(torch.zeros(2, 0, dtype=torch.int64), torch.tensor([0, 0])),
+    ):
+        g = kernel.sample(empty)
+        assert torch.equal(g, torch.arange(3).expand(2, 3))
+        assert torch.equal(kernel.entropy(empty), torch.zeros(2))
+        assert torch.equal(kernel.log_prob(g, empty), torch.zeros(2))
+        assert kernel.orbits(empty).tolist() == [[0, 1, 2]] * 2
+
+
+def test_the_global_generator_is_left_alone_and_a_seed_decides() -> None:
+    x: Graphs = sparse(FAMILIES["30 Petersens"][0])
+    kernel = GraphKernel(300)
+    before = torch.get_rng_state()
+    one, two = (kernel.sample(x, generator=torch.Generator().manual_seed(3)) for _ in range(2))
+    kernel.entropy(x), kernel.log_prob(one, x), kernel.orbits(x), kernel.generators(x)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one, two)
+    assert not torch.equal(one, kernel.sample(x, generator=torch.Generator().manual_seed(4)))
+
+
+def test_errors(unchecked: None) -> None:
+    with pytest.raises(ValueError, match=r"order: expected one of refined, degree, .*; got 'best'"):
+        GraphKernel(3, order="best")
+    x = sparse(nx.path_graph(4))
+    for kernel in (GraphKernel(3), GraphHaarKernel(3)):
+        with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 3 nodes; graph 0 has 4"):
+            kernel.sample(x)
+        with pytest.raises(TypeError, match="x: expected DenseGraphs or SparseGraphs, got int"):
+            kernel.entropy(3)
+    with pytest.raises(ValueError, match=r"g: expected permutations of range\(4\)"):
+        GraphKernel(4).log_prob(torch.zeros(1, 4, dtype=torch.int64), x)
+
+
+def test_the_haar_kernel_is_uniform_and_leaves_the_padding() -> None:
+    x = DenseGraphs.from_features(
+        torch.zeros(3, 4, 4, dtype=torch.int64), None, torch.arange(4) < torch.tensor([[4], [3], [0]])
+    )
+    kernel = GraphHaarKernel(5)
+    torch.testing.assert_close(kernel.entropy(x).exp(), torch.tensor([24.0, 6, 1]))
+    every = Permutations(5).elements()
+    p = torch.stack([kernel.log_prob(g.expand(3, 5), x) for g in every], 1).exp()
+    torch.testing.assert_close(p.sum(1), torch.ones(3))
+    many = x.select(torch.ones(1200, dtype=torch.int64))
+    g = kernel.sample(many, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(g[:, 3:], torch.tensor([3, 4]).expand(1200, 2))
+    counts = (g[:, 0] * 3 + g[:, 1]).bincount(minlength=9)
+    counts = counts[counts > 0].double()
+    assert len(counts) == 6
+    assert float(((counts - 200) ** 2 / 200).sum()) < 40  # 5 degrees of freedom: false alarm 1e-7

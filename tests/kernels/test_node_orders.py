@@ -1,0 +1,100 @@
+"""The node orders do what their names say, on canonical forms; that they are exact is in test_graph."""
+
+from __future__ import annotations
+
+import itertools
+
+import networkx as nx
+import pytest
+import torch
+from torch import Tensor
+
+from sympe.graphs import DenseGraphs
+from sympe.kernels import GraphKernel
+from sympe.kernels.node_orders import NODE_ORDERS, breadth_first_order, degree_order, fiedler_order
+
+
+def forms(*graphs: nx.Graph) -> DenseGraphs:
+    n = max(len(graph) for graph in graphs)
+    pairs = torch.zeros(len(graphs), n, n, dtype=torch.int64)
+    mask = torch.zeros(len(graphs), n, dtype=torch.bool)
+    for row, graph in enumerate(graphs):
+        pairs[row, : len(graph), : len(graph)] = torch.from_numpy(nx.to_numpy_array(graph)).long()
+        mask[row, : len(graph)] = True
+    return DenseGraphs.from_features(pairs, None, mask)
+
+
+def bandwidth(pairs: Tensor, order: Tensor) -> int:
+    i, j = pairs[order][:, order].nonzero(as_tuple=True)
+    return int((i - j).abs().max()) if len(i) else 0
+
+
+SHUFFLED_PATH = nx.relabel_nodes(nx.path_graph(9), dict(enumerate([4, 0, 7, 2, 8, 1, 5, 3, 6])))
+SHUFFLED_PATH = nx.from_numpy_array(nx.to_numpy_array(SHUFFLED_PATH, nodelist=range(9)))
+TREE = nx.balanced_tree(2, 2)
+BROKEN = nx.disjoint_union(nx.path_graph(4), nx.empty_graph(2))
+
+
+@pytest.mark.parametrize("name", NODE_ORDERS)
+def test_orders_are_permutations_that_leave_the_padding(name: str) -> None:
+    x = forms(SHUFFLED_PATH, TREE, BROKEN, nx.empty_graph(1), nx.empty_graph(0))
+    order = NODE_ORDERS[name](x, 11)
+    assert torch.equal(order.sort(1).values, torch.arange(11).expand(5, 11))
+    for row, size in enumerate(x.sizes.tolist()):
+        assert torch.equal(order[row, size:], torch.arange(size, 11))
+
+
+def test_most_neighbours_first() -> None:
+    x = forms(TREE)
+    degrees = (x.pairs[0] != 0).sum(1)[degree_order(x, 7)[0]]
+    assert degrees.tolist() == [3, 3, 2, 1, 1, 1, 1]
+
+
+def test_breadth_first_and_fiedler_lay_a_path_straight() -> None:
+    x = forms(SHUFFLED_PATH)
+    assert bandwidth(x.pairs[0], torch.arange(9)) > 2
+    for order in (breadth_first_order, fiedler_order):
+        assert bandwidth(x.pairs[0], order(x, 9)[0]) == 1
+
+
+def test_breadth_first_is_the_reverse_cuthill_mckee_order_of_a_tree() -> None:
+    x = forms(TREE)  # a leaf is an end of a longest path; from there by levels, then turned round
+    order = breadth_first_order(x, 7)[0]
+    levels = nx.single_source_shortest_path_length(TREE, int(order[-1]))
+    assert [levels[int(node)] for node in order] == sorted(levels.values(), reverse=True)
+    assert TREE.degree[int(order[-1])] == 1
+
+
+def test_the_bandwidth_of_random_graphs_falls() -> None:
+    graphs = [nx.gnp_random_graph(14, 0.2, seed=s) for s in range(30)]
+    x = forms(*graphs)
+    before = sum(bandwidth(pairs, torch.arange(14)) for pairs in x.pairs)
+    for order in (breadth_first_order, fiedler_order):
+        after = sum(bandwidth(pairs, p) for pairs, p in zip(x.pairs, order(x, 14), strict=True))
+        assert after < 0.8 * before
+
+
+def test_components_stay_together() -> None:
+    graph = nx.disjoint_union(nx.cycle_graph(5), nx.path_graph(4))
+    x = forms(graph)
+    for order in (breadth_first_order, fiedler_order):
+        first = [int(node) < 5 for node in order(x, 9)[0]]
+        assert sum(a != b for a, b in itertools.pairwise(first)) == 1
+
+
+def test_an_order_of_repeated_eigenvalues_does_not_depend_on_the_batch() -> None:
+    x = forms(nx.cycle_graph(7), nx.complete_graph(7), nx.cycle_graph(7))
+    whole = fiedler_order(x, 7)
+    for row in range(3):
+        assert torch.equal(fiedler_order(x.select(torch.tensor([row])), 7)[0], whole[row])
+    assert torch.equal(whole[0], whole[2])
+
+
+def test_graphs_of_one_class_get_one_form_from_every_order() -> None:
+    graph = nx.gnp_random_graph(12, 0.3, seed=3)
+    x = forms(*[graph] * 20)
+    p = torch.stack([torch.randperm(12, generator=torch.Generator().manual_seed(s)) for s in range(20)])
+    moved = x.relabel(p)
+    for name in NODE_ORDERS:
+        g = GraphKernel(12, order=name).sample(moved, generator=torch.Generator().manual_seed(0))
+        assert len(moved.relabel(g.argsort(1)).pairs.flatten(1).unique(dim=0)) == 1
