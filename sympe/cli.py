@@ -18,6 +18,9 @@ from sympe.experiments.autoencoder.config import Encoding as AutoencoderEncoding
 from sympe.experiments.ising import compare as ising
 from sympe.experiments.ising.config import Encoding as IsingEncoding
 from sympe.experiments.ising.config import IsingConfig, Preset, Variant
+from sympe.experiments.report import draw_report, inputs_of
+from sympe.integrations.files import Options
+from sympe.report import symmetry_report
 
 
 @dataclass
@@ -156,12 +159,41 @@ class Evaluate:
         print(json.dumps(evaluate_run(self.run), indent=1))
 
 
+@dataclass
+class Report:
+    """How symmetric is this data, and do its targets need symmetry breaking?
+
+    Reads PyG data (.pt, a pickle: open only what you trust), graph6 and sparse6 (.g6, .s6), SMILES (.smi, .csv),
+    GraphML (.graphml), edge lists (.edgelist, .txt) and fields on periodic lattices (.npz, array "fields": three
+    channels are the bonds and the field of an Ising Hamiltonian).
+    """
+
+    data: tyro.conf.Positional[Path]
+    """The file."""
+    options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
+    out: Path | None = None
+    """Where report.md, report.json and report.png go; runs/report-NAME by default."""
+
+    def __call__(self) -> None:
+        """Read, report, draw."""
+        out = self.out or Path("runs") / f"report-{self.data.stem}"
+        found = symmetry_report(inputs_of(self.data, self.options))
+        if not found.log_orders:
+            raise ValueError(f"data: nothing in {self.data} could be read\n" + found.markdown())
+        runs.write_json(out / "report.json", {"data": str(self.data), **found.summary()})
+        runs.write_text(out / "report.md", f"# Symmetries of {self.data.name}\n\n" + found.markdown())
+        draw_report(found, self.data.name, out / "report.png")
+        print((out / "report.md").read_text())
+        print("\n".join(str(out / name) for name in ("report.json", "report.md", "report.png")))
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     "compare ising": CompareIsing,
     "compare autoencoder": CompareAutoencoder,
     "train ising": TrainIsing,
     "train autoencoder": TrainAutoencoder,
     "evaluate": Evaluate,
+    "report": Report,
 }
 
 
@@ -175,7 +207,7 @@ def main() -> None:
     )
     try:
         command()
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ImportError) as error:
         print(f"sympe: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

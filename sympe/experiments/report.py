@@ -1,0 +1,64 @@
+"""From files to the symmetry report, and its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from torch import Tensor
+from tqdm import tqdm
+
+from sympe.experiments import runs
+from sympe.graphs import SparseGraphs
+from sympe.integrations.files import Options, load
+from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport
+
+
+def inputs_of(path: Path, options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
+    """What the report takes, from a file, with a progress bar when it takes long."""
+    for name, content, nodes, edges in tqdm(load(path, options), unit="input", delay=5):
+        if isinstance(content, SparseGraphs):
+            yield GraphInput(name, content, nodes, edges)
+        elif isinstance(content, Tensor):
+            yield LatticeInput(name, content, bonds=len(content) == 3, node_targets=nodes)
+        else:
+            yield Bad(name, content)
+
+
+def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
+    """How many inputs have which log |G_x|; and the least losses, where there are targets."""
+    floors = report.summary()["floors"]
+    figure, axes = plt.subplots(
+        1, 2 if floors else 1, figsize=(9.6 if floors else 6.4, 3.8), squeeze=False, layout="constrained"
+    )
+    axis = axes[0, 0]
+    values = np.array(report.log_orders)
+    trivial = int((values <= 1e-6).sum())
+    axis.bar([0], [trivial], width=0.08 * max(1.0, values.max()), color="0.6", label="G_x trivial")
+    if trivial < len(values):
+        axis.hist(values[values > 1e-6], bins=40, color="tab:blue", label="G_x not trivial")
+    axis.set_yscale("log")
+    axis.set_ylim(bottom=0.5)
+    axis.set_xlabel("log |G_x| (nats)")
+    axis.set_ylabel("inputs")
+    axis.set_title(f"{title}: {report.summary()['symmetric_percent']:.1f} % symmetric")
+    axis.legend()
+    if floors:
+        axis = axes[0, 1]
+        for place, floor in enumerate(floors.values()):
+            axis.bar([place], [floor["least_loss"]], width=0.5, color="tab:red")
+            axis.annotate(f"{floor['least_loss']:.3g}", (place, floor["least_loss"]), ha="center", va="bottom")
+        axis.set_xticks(range(len(floors)), [f"{name}\n{floor['kind']}" for name, floor in floors.items()])
+        axis.set_xlim(-0.8, len(floors) - 0.2)
+        axis.margins(y=0.15)
+        axis.set_ylabel("least mean loss")
+        axis.set_title("no deterministic equivariant model is below")
+    with runs.written_aside(path) as aside:
+        figure.savefig(aside, dpi=130)
+    plt.close(figure)

@@ -1,0 +1,333 @@
+"""The symmetry report: groups and floors by brute force, QM9 and random graphs against nauty, every file format."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pynauty
+import pytest
+import torch
+from rdkit import Chem
+from torch import Tensor
+from torch_geometric.data import Data, InMemoryDataset
+
+from sympe import cli
+from sympe.experiments.autoencoder.data import dataset
+from sympe.experiments.report import draw_report, inputs_of
+from sympe.graphs import SparseGraphs
+from sympe.integrations.files import READERS, Options
+from sympe.report import Bad, Floor, GraphInput, LatticeInput, SymmetryReport, pair_orbits, symmetry_report
+
+SAMPLE = Path(__file__).parent / "data" / "qm9-sample.smi"
+
+
+def sparse(graph: nx.Graph) -> SparseGraphs:
+    edges = torch.tensor(list(graph.edges), dtype=torch.int64).view(-1, 2).T
+    return SparseGraphs.from_features(torch.cat([edges, edges.flip(0)], 1), torch.tensor([len(graph)]))
+
+
+def read(path: Path, **options: Any) -> SymmetryReport:
+    return symmetry_report(inputs_of(path, Options(**options)))
+
+
+def nauty_order(graph: nx.Graph, colors: dict[Any, list[Any]]) -> int:
+    number = {node: i for i, node in enumerate(graph)}
+    adjacency = {number[v]: [number[w] for w in graph[v]] for v in graph}
+    coloring = [{number[v] for v in nodes} for _, nodes in sorted(colors.items())]
+    g = pynauty.Graph(len(graph), adjacency_dict=adjacency, vertex_coloring=coloring)
+    _, mantissa, exponent, _, _ = pynauty.autgrp(g)
+    return round(mantissa * 10**exponent)
+
+
+def molecule_order(smiles: str) -> int:
+    """The order of the automorphism group of a molecule without its hydrogens, bonds as coloured nodes, by nauty."""
+    molecule = Chem.MolFromSmiles(smiles)
+    graph, colors = nx.Graph(), {}
+    for atom in molecule.GetAtoms():
+        graph.add_node(atom.GetIdx())
+        label = (0, atom.GetAtomicNum(), atom.GetFormalCharge(), atom.GetTotalNumHs())
+        colors.setdefault(label, []).append(atom.GetIdx())
+    for bond in molecule.GetBonds():
+        node = ("bond", bond.GetIdx())
+        nx.add_path(graph, [bond.GetBeginAtomIdx(), node, bond.GetEndAtomIdx()])
+        colors.setdefault((1, int(bond.GetBondType()), 0, 0), []).append(node)
+    return nauty_order(graph, colors)
+
+
+def test_qm9_is_as_symmetric_as_nauty_says() -> None:
+    report = read(SAMPLE)
+    expected = [molecule_order(line.split()[0]) for line in SAMPLE.read_text().splitlines()]
+    assert [round(math.exp(value)) for value in report.log_orders] == expected
+    summary = report.summary()
+    assert summary["inputs"] == 2048
+    assert summary["symmetric_percent"] == pytest.approx(25.8, abs=0.05)
+    assert max(expected) == 12
+
+
+def test_about_47_percent_of_er_graphs_are_symmetric() -> None:
+    graphs = dataset("er", "test").sparse()
+    report = symmetry_report(GraphInput(str(row), graphs.select(torch.tensor([row]))) for row in range(500))
+    expected = []
+    for row, n in enumerate(graphs.sizes.tolist()):
+        pairs = dataset("er", "test").pairs[row, :n, :n].numpy()
+        expected.append(nauty_order(nx.from_numpy_array(pairs), {0: list(range(n))}))
+    assert [round(math.exp(value)) for value in report.log_orders] == expected
+    # 47 % of such graphs: within 5 standard deviations of a sample of 500
+    assert abs(report.summary()["symmetric_percent"] - 47) < 5 * 100 * math.sqrt(0.47 * 0.53 / 500)
+
+
+def brute_orbits(pairs: Tensor) -> tuple[Tensor, Tensor]:
+    n = len(pairs)
+    group = [p for p in itertools.permutations(range(n)) if torch.equal(pairs[list(p)][:, list(p)], pairs)]
+    nodes = torch.tensor([min(p[i] for p in group) for i in range(n)])
+    edges = torch.tensor([[min(p[i] * n + p[j] for p in group) for j in range(n)] for i in range(n)])
+    return nodes, edges
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_floors_are_those_of_the_best_constant_on_every_orbit(seed: int) -> None:
+    graph = nx.gnp_random_graph(6, 0.35, seed=seed)
+    x = sparse(graph)
+    pairs = torch.from_numpy(nx.to_numpy_array(graph, nodelist=range(6))).long()
+    nodes, edges = brute_orbits(pairs)
+    generator = torch.Generator().manual_seed(seed)
+    y = torch.randn(6, 2, generator=generator)
+    labels = torch.randint(0, 3, (6,), generator=generator)
+    best = sum(float((y[nodes == o] - y[nodes == o].mean(0)).square().sum()) for o in nodes.unique())
+    report = symmetry_report([GraphInput("a", x, y)])
+    assert report.summary()["floors"]["nodes"]["least_loss"] == pytest.approx(best / 6, rel=1e-5, abs=1e-9)
+    report = symmetry_report([GraphInput("a", x, labels)])
+    entropy, wrong = 0.0, 0
+    for o in nodes.unique():
+        counts = labels[nodes == o].bincount().double()
+        entropy += float(counts.sum() * torch.special.entr(counts / counts.sum()).sum())
+        wrong += int(counts.sum() - counts.max())
+    floor = report.summary()["floors"]["nodes"]
+    assert floor["least_loss"] == pytest.approx(entropy / 6, rel=1e-6, abs=1e-9)
+    assert floor["least_error_percent"] == pytest.approx(100 * wrong / 6)
+    of_arcs = edges[x.arcs[0], x.arcs[1]]
+    z = torch.randn(len(of_arcs), generator=generator)
+    best = sum(float((z[of_arcs == o] - z[of_arcs == o].mean()).square().sum()) for o in of_arcs.unique())
+    report = symmetry_report([GraphInput("a", x, None, z)])
+    assert report.summary()["floors"]["edges"]["least_loss"] == pytest.approx(best / max(1, len(z)), rel=1e-5, abs=1e-9)
+    invariant = nodes.float()
+    assert symmetry_report([GraphInput("a", x, invariant)]).needs_breaking is False
+
+
+def test_pair_orbits_of_a_ring() -> None:
+    rotation = torch.tensor([[1, 2, 3, 0]])
+    assert len(pair_orbits(rotation).unique()) == 4
+    assert len(pair_orbits(torch.tensor([[1, 2, 3, 0], [0, 3, 2, 1]])).unique()) == 3
+
+
+def test_lattices() -> None:
+    size = 4
+    constant, stripes = torch.zeros(1, size, size), (torch.arange(size) % 2).float().expand(1, size, size)
+    bonds = torch.tensor([1.0, -2.0, 0.5])[:, None, None].expand(3, size, size)
+    generator = torch.Generator().manual_seed(0)
+    items = [
+        LatticeInput("constant", constant, False, torch.eye(size)),
+        LatticeInput("stripes", stripes, False, stripes[0]),
+        LatticeInput("noise", torch.rand(1, size, size, generator=generator), False, torch.eye(size)),
+        LatticeInput("bonds", bonds, True, torch.zeros(size, size)),
+    ]
+    report = symmetry_report(items)
+    found = dict(zip(report.names, (round(math.exp(v)) for v in report.log_orders), strict=True))
+    assert found == {"constant": 8 * 16, "stripes": 4 * 2 * 4, "noise": 1, "bonds": 4 * 16}
+    variance = 4 * (3 / 4) ** 2 + 12 * (1 / 4) ** 2  # of the identity matrix around its mean
+    assert report.floors["nodes"].loss == pytest.approx(variance)
+    assert report.moved == 3 * 16
+    assert report.orbits == 1 + 2 + 16 + 1
+
+
+def test_targets_that_do_not_fit_make_a_bad_input_and_the_rest_counts() -> None:
+    x = sparse(nx.path_graph(3))
+    items = [
+        GraphInput("short", x, torch.zeros(2)),
+        GraphInput("nan", x, torch.full((3,), torch.nan)),
+        GraphInput("good", x, torch.zeros(3)),
+        Bad("line 4", "unreadable"),
+        GraphInput("other kind", x, torch.zeros(3, dtype=torch.int64)),
+    ]
+    report = symmetry_report(items)
+    assert report.names == ["good"]
+    reasons = {bad.name: bad.reason for bad in report.bad}
+    assert reasons["short"] == "targets: expected 3, got 2"
+    assert reasons["nan"] == "targets: expected finite values, got NaN or infinity"
+    assert reasons["line 4"] == "unreadable"
+    assert "expected squared error targets" in reasons["other kind"]
+    assert "4 inputs could not be read" in report.markdown()
+
+
+def test_an_empty_floor() -> None:
+    assert Floor("squared error").summary() == {"kind": "squared error", "targets": 0, "least_loss": 0.0}
+    report = SymmetryReport()
+    assert report.needs_breaking is None
+    assert report.summary()["largest"] is None
+    assert "No targets were given" in report.markdown()
+
+
+# the formats
+
+
+def orders(report: SymmetryReport) -> list[int]:
+    return [round(math.exp(value)) for value in report.log_orders]
+
+
+def test_smiles(tmp_path: Path) -> None:
+    path = tmp_path / "a.smi"
+    path.write_text("c1ccccc1 benzene\n\nnonsense\nCC(C)(C)C\nCCO\n[13CH3]C\n")
+    report = read(path)
+    assert orders(report) == [12, 24, 1, 1]
+    assert [(bad.name, bad.reason) for bad in report.bad] == [("a.smi:3", "not a SMILES string: 'nonsense'")]
+    assert report.names == ["a.smi:1", "a.smi:4", "a.smi:5", "a.smi:6"]
+    assert orders(read(path, hydrogens=True))[2] == 3 * 2 * 2  # CH3 and CH2: S_3 and S_2
+
+
+def test_csv(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("name,SMILES,other\nx,CC,C\ny,,C\nz,C=C,CCC\n")
+    report = read(path)
+    assert orders(report) == [2, 2]
+    assert [bad.name for bad in report.bad] == ["a.csv:3"]
+    assert orders(read(path, smiles_column="other")) == [1, 1, 2]
+    with pytest.raises(ValueError, match="smiles_column: expected one of name, SMILES, other; got missing"):
+        read(path, smiles_column="missing")
+
+
+def test_graph6_and_sparse6(tmp_path: Path) -> None:
+    graphs = [nx.petersen_graph(), nx.path_graph(4), nx.empty_graph(3)]
+    for suffix, write in (("g6", nx.to_graph6_bytes), ("s6", nx.to_sparse6_bytes)):
+        path = tmp_path / f"a.{suffix}"
+        path.write_bytes(
+            b"".join(write(graph, header=False) for graph in graphs[:2]) + b"\x01!\n" + write(graphs[2], header=False)
+        )
+        report = read(path)
+        assert orders(report) == [120, 2, 6]
+        assert [bad.name for bad in report.bad] == [f"a.{suffix}:3"]
+
+
+def test_graphml_and_edge_lists(tmp_path: Path) -> None:
+    graph = nx.path_graph(4)
+    nx.set_node_attributes(graph, {0: "a", 1: "b", 2: "b", 3: "c"}, "x")
+    nx.write_graphml(graph, tmp_path / "a.graphml")
+    assert orders(read(tmp_path / "a.graphml")) == [1]
+    assert orders(read(tmp_path / "a.graphml", node_features="none")) == [2]
+    nx.write_graphml(nx.cycle_graph(5, create_using=nx.DiGraph), tmp_path / "b.graphml")
+    assert orders(read(tmp_path / "b.graphml")) == [5]
+    (tmp_path / "bad.graphml").write_text("<not graphml")
+    with pytest.raises(ValueError, match="is not GraphML"):
+        read(tmp_path / "bad.graphml")
+    (tmp_path / "a.edgelist").write_text("# a star\na b\na c # and\na d\nlonely\na b c\n")
+    report = read(tmp_path / "a.edgelist")
+    assert orders(report) == [6]
+    assert [(bad.name, bad.reason) for bad in report.bad] == [("a.edgelist:6", "expected two nodes, got 3 words")]
+
+
+def star(**attributes: Tensor) -> Data:
+    return Data(edge_index=torch.tensor([[1, 2, 3, 0, 0, 0], [0, 0, 0, 1, 2, 3]]), num_nodes=4, **attributes)
+
+
+class Two(InMemoryDataset):
+    """To write a file as PyG does."""
+
+    def __init__(self, items: list[Data]) -> None:
+        super().__init__()
+        self.items = items
+
+
+def test_pyg_files(tmp_path: Path) -> None:
+    items = [star(y=torch.tensor([0.0, 1, 1, 1])), star(y=torch.tensor([0.0, 1, 2, 3]), x=torch.eye(4))]
+    torch.save(items, tmp_path / "list.pt")
+    torch.save(items[0], tmp_path / "one.pt")
+    both = [star(y=torch.zeros(4)), star(y=torch.ones(4))]
+    torch.save(InMemoryDataset.collate(both), tmp_path / "collated.pt")
+    assert orders(read(tmp_path / "one.pt")) == [6]
+    assert orders(read(tmp_path / "collated.pt")) == [6, 6]
+    report = read(tmp_path / "list.pt", node_targets="y")
+    assert orders(report) == [6, 1]
+    assert report.needs_breaking is False
+    torch.save([star(y=torch.tensor([0.0, 1, 2, 3]))], tmp_path / "asymmetric.pt")
+    assert read(tmp_path / "asymmetric.pt", node_targets="y").floors["nodes"].loss == pytest.approx(2)
+    # targets of edges, in the order of edge_index, which is not sorted
+    torch.save([star(e=torch.tensor([1.0, 2, 3, 5, 5, 5]))], tmp_path / "edges.pt")
+    assert read(tmp_path / "edges.pt", edge_targets="e").floors["edges"].loss == pytest.approx(2)
+    torch.save([star(), 3, Data(num_nodes=2)], tmp_path / "mixed.pt")
+    report = read(tmp_path / "mixed.pt", node_targets="y")
+    assert [bad.reason for bad in report.bad] == [
+        "y: expected a tensor of targets, got NoneType",
+        "expected Data, got int",
+        "expected an edge_index, got none",
+    ]
+    torch.save({"a": 1}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="data: expected Data, a list of them"):
+        read(tmp_path / "other.pt")
+
+
+def test_npz(tmp_path: Path) -> None:
+    fields = np.zeros((2, 3, 4, 4))
+    fields[1, 0, 0, 0] = np.nan
+    np.savez(tmp_path / "a.npz", fields=fields, spins=np.ones((2, 4, 4)), short=np.ones((1, 4, 4)))
+    report = read(tmp_path / "a.npz", node_targets="spins")
+    assert orders(report) == [128]
+    assert [bad.name for bad in report.bad] == ["a.npz[1]"]
+    with pytest.raises(ValueError, match="node_targets: expected one of fields, spins, short; got y"):
+        read(tmp_path / "a.npz", node_targets="y")
+    with pytest.raises(ValueError, match="node_targets: expected one target a site"):
+        read(tmp_path / "a.npz", node_targets="short")
+    np.savez(tmp_path / "b.npz", other=fields)
+    with pytest.raises(ValueError, match='expected an array "fields"'):
+        read(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", fields=fields[:, :, :3])
+    with pytest.raises(ValueError, match=r"fields: expected shape \(batch, channels, L, L\), got \(2, 3, 3, 4\)"):
+        read(tmp_path / "c.npz")
+    (tmp_path / "d.npz").write_text("nothing")
+    with pytest.raises(ValueError, match="is no npz file"):
+        read(tmp_path / "d.npz")
+
+
+def test_files_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="data: no file"):
+        read(tmp_path / "a.smi")
+    (tmp_path / "a.xyz").touch()
+    with pytest.raises(ValueError, match=f"data: expected a file that ends with {', '.join(READERS)}; got a.xyz"):
+        read(tmp_path / "a.xyz")
+    (tmp_path / "a.smi").write_text("CC")
+    with pytest.raises(ValueError, match=r"node_targets: files that end with \.smi have none"):
+        read(tmp_path / "a.smi", node_targets="y")
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["sympe", *words])
+    cli.main()
+
+
+def test_the_command_writes_table_json_and_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save([star(y=torch.tensor([0.0, 1, 2, 3]))], tmp_path / "a.pt")
+    run(monkeypatch, "report", str(tmp_path / "a.pt"), "--node-targets", "y", "--out", str(tmp_path / "out"))
+    assert "**Symmetry breaking is needed**" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert found["symmetric"] == 1
+    assert found["floors"]["nodes"]["least_loss"] == pytest.approx(0.5)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.json", "report.md", "report.png"]
+    (tmp_path / "b.smi").write_text("nonsense\n")
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, "report", str(tmp_path / "b.smi"), "--out", str(tmp_path / "none"))
+    assert stop.value.code == 2
+    assert "b.smi:1" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_picture_without_any_symmetry(tmp_path: Path) -> None:
+    report = symmetry_report([GraphInput("a", sparse(nx.empty_graph(1)))])
+    draw_report(report, "a", tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
