@@ -17,13 +17,14 @@ from sympe.encodings import (
     RandomWalkEncoding,
     SymPE,
 )
-from sympe.kernels import HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
+from sympe.kernels import GraphKernel, HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
 
 __version__ = version("sympe")
 
 __all__ = [
     "Encoded",
     "Encoding",
+    "GraphKernel",
     "HaarConjugated",
     "HaarKernel",
     "Kernel",

@@ -145,7 +145,7 @@ class SymmetryReport:
     """What was found; made by :func:`symmetry_report`.
 
     Arguments:
-        log_orders: log |G_x| of every input, in nats.
+        log_orders: the logarithm of the order of the stabilizer of every input, in nats.
         names: their names.
         members: nodes (or sites) of all inputs.
         moved: how many of them are in an orbit with others.
