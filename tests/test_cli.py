@@ -120,7 +120,14 @@ def test_train_then_evaluate_as_a_user_would(tmp_path):
 def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "sympe", "compare", "ising", "--preset", "demo", "--size", "4", "--out", str(out)]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    # shells start background jobs with SIGINT ignored, and Python then leaves it so; a test may run in one
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     checkpoints = []
     for _ in range(600):
         checkpoints = list(out.glob("runs/*/last.ckpt"))

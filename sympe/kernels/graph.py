@@ -19,6 +19,9 @@ from sympe.kernels.cosets import Decomposed, choose, list_cosets
 from sympe.kernels.individualization import Leaves
 from sympe.kernels.node_orders import NODE_ORDERS
 
+_ORDERED = 2048
+"""Largest graphs for orders that work on dense matrices."""
+
 
 class GraphKernel(Kernel):
     r"""The exact inversion kernel of :math:`S_n` on graphs: uniform on C(x), with entropy :math:`\log |G_x|`.
@@ -37,7 +40,8 @@ class GraphKernel(Kernel):
             the same entropy; they differ in what place r of the canonical form tells about a node.
 
     Raises:
-        ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes.
+        ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
+            or more than 2,048 and ``order`` is not "refined".
         ImportError: on use, if a graph needs BLISS and igraph is missing.
 
     References:
@@ -73,8 +77,7 @@ class GraphKernel(Kernel):
             g[large] = self._padded(apart, apart.orders(generator))
         if self.order == "refined":
             return g
-        form = x.relabel(self.group.inverse(g)).dense()
-        return self.group.compose(g, NODE_ORDERS[self.order](form, self.group.degree))
+        return self.group.compose(g, self._inner(x, g))
 
     def cosets(self, x: Graphs) -> Leaves:
         """The whole of C(x) for graphs of up to 64 nodes and 256 automorphisms or so; ``too_many`` names the others.
@@ -90,8 +93,7 @@ class GraphKernel(Kernel):
         if self.order != "refined":
             first = torch.ones_like(listed.rows, dtype=torch.bool)
             first[1:] = listed.rows.diff() != 0
-            form = x.select(listed.rows[first]).relabel(self.group.inverse(orders[first])).dense()
-            inner = NODE_ORDERS[self.order](form, self.group.degree)  # one for all elements of a coset
+            inner = self._inner(x.select(listed.rows[first]), orders[first])  # one for all elements of a coset
             orders = orders.gather(1, inner[first.cumsum(0) - 1])
         return Leaves(listed.rows, orders, listed.too_many)
 
@@ -163,6 +165,13 @@ class GraphKernel(Kernel):
             found[row] = self.group.identity((len(p),), device=x.device)
             found[row][:, : p.shape[1]] = p
         return found
+
+    def _inner(self, x: Graphs, g: Tensor) -> Tensor:
+        """The order of the nodes of the canonical form that g leads to."""
+        n = int(x.sizes.max()) if len(x) else 0
+        if n > _ORDERED:
+            raise ValueError(f"x: the order {self.order!r} is for graphs of at most {_ORDERED} nodes, got one of {n}")
+        return NODE_ORDERS[self.order](x.relabel(self.group.inverse(g)).dense(), self.group.degree)
 
     def _start(self, x: Graphs) -> tuple[Tensor, Leaves, Tensor]:
         """Identities, the cosets that can be listed, and the numbers of the other graphs."""
