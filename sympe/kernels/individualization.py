@@ -33,7 +33,6 @@ PADDING = 2**62
 """Colours of padding start here; those of nodes stay below."""
 
 _REVERSED, _CHOSEN, _OWN = 0x5851F42D4C957F2D, 0x14057B7EF767814F, 0x2545F4914F6CDD1D
-_SCRAMBLE = 0x9E3779B97F4A7C15 - 2**64
 
 _TABLE = 256
 
@@ -100,7 +99,7 @@ def search_graphs(
         root, colors = root[parent], colors[:, parent]
         place = torch.arange(len(parent), device=device)
         depth = len(leaves)  # in the new colour, for else the second node chosen of one cell gets that of the first
-        colors[node, place] = _scramble(colors[node, place] + depth * _CHOSEN)
+        colors[node, place] = mix(colors[node, place] + depth * _CHOSEN) >> 2
         colors = refine(weights[:, :, root], colors)
         kept = _least(colors.sum(0), root, batch)
         root, colors = root[kept], colors[:, kept]
@@ -149,13 +148,7 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
 
 def _step(weights: Tensor, colors: Tensor) -> Tensor:
     heard = (weights * colors[:, None]).sum(0)  # a colour is a hash already
-    return torch.where(colors < PADDING, _scramble(_OWN * colors + heard), colors)
-
-
-def _scramble(x: Tensor) -> Tensor:
-    """Colours from sums of products of colours, which are random already: a third of the cost of mix."""
-    x = (x ^ (x >> 32 & 2**32 - 1)) * _SCRAMBLE
-    return x >> 2 & 2**62 - 1
+    return torch.where(colors < PADDING, mix(_OWN * colors + heard) >> 2, colors)
 
 
 def _sizes(colors: Tensor) -> Tensor:
