@@ -308,6 +308,38 @@ def check_large(x: SparseGraphs, expected: float) -> None:
     assert torch.equal(cosets.least_of_orbits(generators), orbits)
 
 
+@pytest.mark.parametrize("n", [4, 5, 100])
+def test_directed_rings_have_no_reflections(n: int, way: str) -> None:
+    i = torch.arange(n)
+    x = SparseGraphs.from_features(torch.stack([i, (i + 1) % n]), torch.tensor([n]), directed=True)
+    check_large(x, math.log(n))
+    back = SparseGraphs.from_features(torch.stack([(i + 1) % n, i]), torch.tensor([n]), directed=True)
+    kernel = GraphKernel(n)
+    assert bool(equal_graphs(*(z.relabel(kernel.sample(z).argsort(1)) for z in (x, back))))  # the same ring
+    both = SparseGraphs.from_features(  # colours 1 forth and 2 back
+        torch.stack([torch.cat([i, (i + 1) % n]), torch.cat([(i + 1) % n, i])]),
+        torch.tensor([n]),
+        None,
+        torch.cat([torch.ones_like(i), 2 * torch.ones_like(i)]),
+        directed=True,
+    )
+    check_large(both, math.log(n))
+
+
+def test_a_loop_is_not_a_neighbour_of_the_same_colour(way: str) -> None:
+    """Every node hears one node of its own colour: itself, or the other end of its edge."""
+    pairs = torch.tensor([[[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]])
+    check_large(DenseGraphs.from_features(pairs).sparse(), math.log(4))
+
+
+def test_a_permutation_that_moves_the_padding_is_impossible_even_where_all_others_are_possible() -> None:
+    x = DenseGraphs.from_features(torch.zeros(1, 2, 2, dtype=torch.int64))
+    kernel = GraphKernel(3)
+    found = kernel.log_prob(torch.tensor([[2, 1, 0]]), x)
+    assert found.tolist() == [-torch.inf]
+    assert kernel.log_prob(torch.tensor([[1, 0, 2]]), x).exp().tolist() == pytest.approx([0.5])
+
+
 def test_pairs_that_refinement_cannot_tell_apart_have_different_forms() -> None:
     for one, other in ((shrikhande(), rook(4)), (cfi(False), cfi(True))):
         a, b = sparse(one), sparse(other)
