@@ -11,7 +11,7 @@ import torch
 from benchmarks.timing import side_by_side
 from sympe.encodings import SymPE
 from sympe.experiments.autoencoder import config as autoencoder
-from sympe.experiments.autoencoder.data import TrainingBatches, dataset
+from sympe.experiments.autoencoder.data import dataset, training_batches
 from sympe.experiments.autoencoder.evaluation import reconstruction_loss
 from sympe.experiments.autoencoder.model import Autoencoder
 from sympe.experiments.ising.config import ENCODINGS, IsingConfig
@@ -36,24 +36,26 @@ def graphs() -> None:
         config = autoencoder.AutoencoderConfig(encoding=encoding)
         model = Autoencoder(config)
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-        batches = TrainingBatches("er", model.encoding, seed=0, batch=config.batch, steps=range(50))
         if isinstance(model.encoding, SymPE):
             model.encoding.kernel.sample(dataset("er", "train"))  # what the first epoch does
 
         def start(graphs: object, g: object, model: Autoencoder = model) -> torch.Tensor:
             return model.encoding(graphs) if g is None else model.encoding.action(g, model.encoding.v)
 
-        def draw(batches: TrainingBatches = batches, start: object = start) -> None:
-            for _, graphs, g in batches:
+        def batches(model: Autoencoder = model, config: autoencoder.AutoencoderConfig = config) -> object:
+            return training_batches("er", model.encoding, seed=0, batch=config.batch, steps=range(50))
+
+        def draw(batches: object = batches, start: object = start) -> None:
+            for _, graphs, g in batches():
                 start(graphs, g)
 
         def steps(
-            batches: TrainingBatches = batches,
+            batches: object = batches,
             start: object = start,
             model: Autoencoder = model,
             optimizer: torch.optim.Adam = optimizer,
         ) -> None:
-            for _, graphs, g in batches:
+            for _, graphs, g in batches():
                 optimizer.zero_grad()
                 reconstruction_loss(graphs, model.decode(graphs, start(graphs, g))).mean().backward()
                 optimizer.step()

@@ -8,15 +8,13 @@ References:
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
-from sympe.encodings import SymPE
+from sympe.encodings import Encoding, SymPE
 from sympe.experiments.autoencoder.config import DATASETS, MAX_NODES
 from sympe.graphs import DenseGraphs
 from sympe.kernels import RelaxedPermutationKernel
@@ -101,49 +99,41 @@ def _released_blocks(first: Tensor, second: Tensor, n: int) -> Tensor:
     return inside
 
 
-@dataclass(frozen=True)
-class TrainingBatches(IterableDataset[tuple[int, DenseGraphs, Any]]):
+def training_batches(
+    name: str, encoding: Encoding, *, seed: int, batch: int, steps: range, rank: int = 0
+) -> list[tuple[int, DenseGraphs, Tensor | None]]:
     """The batches of a block of steps: graphs of one size, with g drawn for all of the block at once.
 
     A step and the seed decide its batch: a size in proportion to its graphs, then distinct graphs of that size. Kernels
-    without parameters draw here, which is cheaper for many graphs together; for the other encodings the third entry
-    of a batch is None, and the model draws.
+    without parameters draw here, which is cheaper for many graphs together; for the other encodings g is None, and
+    the model draws.
 
     Arguments:
         name: the dataset.
         encoding: of the model.
         seed: of the training.
-        batch: graphs a step on this device.
-        steps: which steps.
+        batch: graphs a step on this device; fewer where the dataset has fewer of that size.
+        steps: which steps, at least one.
         rank: of this device.
+
+    Returns:
+        For each step its number, its graphs and g.
     """
+    graphs = dataset(name, "train")
+    rows = [_rows(graphs.sizes, seeded(BATCHES, seed, step, rank), batch) for step in steps]
+    g: Sequence[Tensor | None] = [None] * len(rows)
+    if isinstance(encoding, SymPE) and not isinstance(encoding.kernel, RelaxedPermutationKernel):
+        generator = seeded(DRAWS, seed, steps.start, rank)
+        drawn = encoding.kernel.sample(graphs.select(torch.cat(rows)), generator=generator)
+        g = drawn.split([len(row) for row in rows])
+    return [(step, cut(graphs.select(row)), h) for step, row, h in zip(steps, rows, g, strict=True)]
 
-    name: str
-    encoding: Any
-    seed: int
-    batch: int
-    steps: range
-    rank: int = 0
 
-    def __post_init__(self) -> None:
-        """Dataset classes have no state of their own."""
-
-    def __iter__(self) -> Any:
-        graphs = dataset(self.name, "train")
-        sizes = graphs.sizes
-        rows = [self._rows(step, sizes) for step in self.steps]
-        g = None
-        if isinstance(self.encoding, SymPE) and not isinstance(self.encoding.kernel, RelaxedPermutationKernel):
-            generator = seeded(DRAWS, self.seed, self.steps.start, self.rank)
-            g = self.encoding.kernel.sample(graphs.select(torch.cat(rows)), generator=generator).split(self.batch)
-        for number, (step, row) in enumerate(zip(self.steps, rows, strict=True)):
-            yield step, cut(graphs.select(row)), None if g is None else g[number]
-
-    def _rows(self, step: int, sizes: Tensor) -> Tensor:
-        generator = seeded(BATCHES, self.seed, step, self.rank)
-        size = sizes[torch.randint(len(sizes), (), generator=generator)]
-        same = (sizes == size).nonzero().squeeze(1)
-        return same[torch.randperm(len(same), generator=generator)[: self.batch]]
+def _rows(sizes: Tensor, generator: torch.Generator, batch: int) -> Tensor:
+    """Distinct graphs of one size."""
+    size = sizes[torch.randint(len(sizes), (), generator=generator)]
+    same = (sizes == size).nonzero().squeeze(1)
+    return same[torch.randperm(len(same), generator=generator)[:batch]]
 
 
 def cut(graphs: DenseGraphs) -> DenseGraphs:

@@ -9,12 +9,12 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from sympe.encodings import SymPE
 from sympe.experiments import runs
 from sympe.experiments.autoencoder.config import CODE_VERSION, AutoencoderConfig
-from sympe.experiments.autoencoder.data import DRAWS, TrainingBatches, dataset, seeded
+from sympe.experiments.autoencoder.data import DRAWS, dataset, seeded, training_batches
 from sympe.experiments.autoencoder.evaluation import logits_of, reconstruction_loss
 from sympe.experiments.autoencoder.model import Autoencoder
 from sympe.experiments.training import BLOCK, RowTask, fit, read_config, restore
@@ -74,7 +74,8 @@ class AutoencoderTask(RowTask):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The batches of this block of steps."""
-        batches = TrainingBatches(
+        started = self.now()
+        batches: Any = training_batches(
             self.config.dataset,
             self.model.encoding,
             seed=self.config.seed,
@@ -82,15 +83,15 @@ class AutoencoderTask(RowTask):
             steps=self.block(),
             rank=self.global_rank,
         )
-        started = self.now()
-        drawn = list(batches)
-        self.encoding_seconds += self.now() - started
-        self.train_seconds += self.now() - started
-        return DataLoader(_Listed(drawn), batch_size=None)
+        seconds = self.now() - started
+        self.encoding_seconds += seconds
+        self.train_seconds += seconds
+        return DataLoader(batches, batch_size=None)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """One batch: the step takes all graphs at once."""
-        return DataLoader(_Listed([0]), batch_size=None)
+        once: Any = [0]
+        return DataLoader(once, batch_size=None)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Graphs are dataclasses that Lightning does not know."""
@@ -98,19 +99,6 @@ class AutoencoderTask(RowTask):
             step, graphs, g = batch
             return step, graphs.to(device), None if g is None else g.to(device)
         return batch
-
-
-class _Listed(Dataset[Any]):
-    """A list, as torch wants it."""
-
-    def __init__(self, items: list[Any]) -> None:
-        self.items = items
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.items[index]
 
 
 def train(config: AutoencoderConfig, run: Path, **options: Any) -> AutoencoderTask:

@@ -10,10 +10,9 @@ import torch
 
 from sympe.encodings import NoiseEncoding
 from sympe.experiments.autoencoder.config import DATASETS, ENCODINGS, AutoencoderConfig
-from sympe.experiments.autoencoder.data import COUNTS, TrainingBatches, cut, dataset
+from sympe.experiments.autoencoder.data import COUNTS, cut, dataset, training_batches
 from sympe.experiments.autoencoder.model import build_encoding
 from sympe.graphs import DenseGraphs
-from sympe.kernels import GraphKernel
 
 
 def frequency(edges: torch.Tensor, pairs: torch.Tensor, expected: float) -> float:
@@ -48,8 +47,6 @@ def test_er_graphs() -> None:
 def test_community_graphs() -> None:
     graphs = dataset("community", "train")
     assert 12 <= int(graphs.sizes.min()) <= int(graphs.sizes.max()) <= 20
-    components = GraphKernel(20)  # connected or not is not asked of it; blocks are told by their sizes below
-    assert components.group.degree == 20
     first = torch.stack(
         [size_of_first_block(g, int(n)) for g, n in zip(graphs.pairs[:300], graphs.sizes, strict=False)]
     )
@@ -91,9 +88,9 @@ def test_unknown_names_are_listed() -> None:
 def test_batches_are_of_one_size_and_decided_by_seed_and_step(encoding: str) -> None:
     config = AutoencoderConfig(encoding=encoding, width=8, batch=8)
     made = build_encoding(config)
-    one = list(TrainingBatches("er", made, seed=1, batch=8, steps=range(50, 54)))
-    two = list(TrainingBatches("er", made, seed=1, batch=8, steps=range(50, 54)))
-    other = list(TrainingBatches("er", made, seed=2, batch=8, steps=range(50, 54)))
+    one = training_batches("er", made, seed=1, batch=8, steps=range(50, 54))
+    two = training_batches("er", made, seed=1, batch=8, steps=range(50, 54))
+    other = training_batches("er", made, seed=2, batch=8, steps=range(50, 54))
     assert [step for step, _, _ in one] == [50, 51, 52, 53]
     for (_, graphs, g), (_, same, h) in zip(one, two, strict=True):
         assert graphs.sizes.tolist() == [graphs.mask.shape[1]] * 8
@@ -108,7 +105,7 @@ def test_batches_are_of_one_size_and_decided_by_seed_and_step(encoding: str) -> 
 def test_every_graph_has_the_same_chance() -> None:
     sizes = [
         int(graphs.sizes[0])
-        for _, graphs, _ in TrainingBatches("er", NoiseEncoding((16, 8)), seed=0, batch=1, steps=range(2000))
+        for _, graphs, _ in training_batches("er", NoiseEncoding((16, 8)), seed=0, batch=1, steps=range(2000))
     ]
     counts = torch.tensor(sizes).bincount(minlength=17)[7:]
     statistic = float(((counts - 200.0) ** 2 / 200).sum())
