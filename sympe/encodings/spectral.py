@@ -31,7 +31,7 @@ from torch import Tensor
 
 from sympe.encodings.base import Encoding
 from sympe.graphs import Graphs
-from sympe.kernels.graph import check_sizes
+from sympe.graphs.checks import check_sizes
 
 NORMALIZATIONS = ("symmetric", "none")
 """The Laplacians: with :math:`S = D^{1/2}`, whose spectrum is in [0, 2], and with S = I."""

@@ -276,7 +276,13 @@ class SparseGraphs:
         return SparseGraphs(self.sizes, colors, arcs, self.arc_colors[order])
 
     def select(self, index: Int64[Tensor, " chosen"]) -> SparseGraphs:
-        """The graphs at the given places of the batch, in that order, which must ascend."""
+        """The graphs at the given places of the batch, in that order.
+
+        Raises:
+            ValueError: if ``index`` does not strictly ascend: the lists of a batch keep their order.
+        """
+        if bool((index.diff() <= 0).any()):
+            raise ValueError(f"index: expected places that strictly ascend, got {index[:8].tolist()}")
         new = torch.full((len(self),), -1, dtype=torch.int64, device=self.device)
         new[index] = torch.arange(len(index), device=self.device)
         node = new[self.graph] >= 0

@@ -7,9 +7,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.graphs import Graphs, content_hash
+from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
 from sympe.kernels.base import Kernel, uniform
-from sympe.kernels.graph import GraphKernel, check_sizes
+from sympe.kernels.graph import GraphKernel
 
 
 class CachedGraphKernel(Kernel):

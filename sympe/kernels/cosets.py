@@ -20,7 +20,7 @@ from sympe.graphs.coloring import mix
 from sympe.kernels.base import uniform
 from sympe.kernels.bliss import BlissGraph
 from sympe.kernels.individualization import Leaves, search_graphs
-from sympe.kernels.refinement import cells_of, decompose
+from sympe.kernels.refinement import decompose, dense_rank, lexsort
 
 SMALL = 64
 """Graphs of up to this many nodes are searched in batches."""
@@ -150,23 +150,14 @@ class Decomposed:
         places = self.pieces.places(generator)
         kinds = self._kinds(places)
         rank = lexsort(kinds, uniform(kinds.shape, kinds, generator)).argsort()
-        major, minor = found.colors.clone(), torch.zeros_like(graph)
-        major[found.nodes] = rank[found.components.graph]
-        minor[found.nodes] = places
-        order = lexsort(graph, (~found.free).long(), major, minor, uniform(graph.shape, graph, generator))
+        order = found.order(graph, rank, places, uniform(graph.shape, graph, generator))
         return order - self.x.starts[graph]  # sorted by graph: nodes and places of a graph are the same range
 
     def log_orders(self) -> Float[Tensor, " batch"]:
         """The logarithms of the orders of the automorphism groups."""
-        found = self.found
-        out = torch.zeros(len(self.x), dtype=torch.float64, device=self.x.device)
-        out.index_add_(0, found.graph, self.pieces.log_orders())
-        _, size = cells_of(found.colors[found.free], self.x.graph[found.free])
-        first = size.cumsum(0) - size
-        of = self.x.graph[found.free][lexsort(self.x.graph[found.free], found.colors[found.free])][first]
-        out.index_add_(0, of, torch.lgamma(size + 1.0).double())
-        _, size, of = self._alike()
-        return out.index_add_(0, of, torch.lgamma(size.double() + 1))
+        kinds = self._kinds(self.pieces.places(_fixed()))
+        total = self.found.shuffles(self.x.graph, len(self.x), kinds)
+        return total.index_add(0, self.found.graph, self.pieces.log_orders())
 
     def orbits(self) -> Int64[Tensor, " nodes"]:
         """The least node of the orbit of each node, numbered over the batch."""
@@ -175,7 +166,7 @@ class Decomposed:
         orbit = self.pieces.orbits()
         # the orbit of a component by its least place: the same number in components of one kind
         least = torch.full_like(places, len(places)).scatter_reduce(0, orbit, places, "amin")[orbit]
-        kind, _, _ = self._alike(places)
+        kind, _ = dense_rank(found.graph, self._kinds(places))
         major, minor = found.colors.clone(), torch.full_like(self.x.graph, -1)
         major[found.nodes] = kind[found.components.graph]
         minor[found.nodes] = least
@@ -187,7 +178,7 @@ class Decomposed:
         """Generators of each automorphism group."""
         found, x = self.found, self.x
         places = self.pieces.places(_fixed())
-        kind, _, _ = self._alike(places)
+        kind, _ = dense_rank(found.graph, self._kinds(places))
         inside = self.pieces.generators()
         starts = found.components.starts
         local = found.nodes - x.starts[x.graph[found.nodes]]
@@ -210,7 +201,7 @@ class Decomposed:
                 p[one], p[other] = other, one
                 moves[row].append(p)
             last[int(kind[part])] = part
-        cell, size = cells_of(found.colors, x.graph)
+        cell, size = dense_rank(x.graph, found.colors)
         for number in ((size > 1).nonzero().squeeze(1)).tolist():
             nodes = (cell == number).nonzero().squeeze(1)
             if not bool(found.free[nodes[0]]):
@@ -234,14 +225,6 @@ class Decomposed:
         i, j = places[parts.arcs]
         return hashes.index_add_(0, parts.graph[parts.arcs[0]], mix(mix(mix(i) + j) + parts.arc_colors))
 
-    def _alike(self, places: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """The class of isomorphic components in one graph that each belongs to; sizes and graphs of the classes."""
-        kinds = self._kinds(self.pieces.places(_fixed()) if places is None else places)
-        pairs, inverse, count = torch.stack([self.found.graph, kinds]).unique(
-            dim=1, return_inverse=True, return_counts=True
-        )
-        return inverse, count, pairs[0]
-
 
 def least_of_orbits(generators: Int64[Tensor, "count nodes"]) -> Int64[Tensor, " nodes"]:
     """The least point of the orbit of each point under a group given by generators.
@@ -264,11 +247,3 @@ def least_of_orbits(generators: Int64[Tensor, "count nodes"]) -> Int64[Tensor, "
 def _fixed() -> torch.Generator:
     """For where any element of the coset will do: the global generator is left alone."""
     return torch.Generator().manual_seed(0)
-
-
-def lexsort(*keys: Tensor) -> Int64[Tensor, " count"]:
-    """Sort by the first key, then the second, and so on."""
-    order = keys[-1].argsort(stable=True)
-    for key in reversed(keys[:-1]):
-        order = order[key[order].argsort(stable=True)]
-    return order

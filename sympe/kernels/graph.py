@@ -6,13 +6,12 @@ canonical form is node g[r] of x, and row r of SymPE's v goes to node g[r].
 
 from __future__ import annotations
 
-import itertools
-
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
+from sympe.graphs import Graphs
+from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding
 from sympe.groups import Permutations
 from sympe.kernels.base import Kernel, uniform
 from sympe.kernels.cosets import Decomposed, choose, list_cosets
@@ -230,40 +229,3 @@ class GraphHaarKernel(Kernel):
     def entropy(self, x: Graphs) -> Float[Tensor, " batch"]:
         """``log n!``, in nats."""
         return torch.lgamma(check_sizes(x, self.group.degree) + 1.0)
-
-
-def check_sizes(x: Graphs, max_nodes: int) -> Int64[Tensor, " batch"]:
-    """The sizes of the graphs.
-
-    Raises:
-        TypeError: if ``x`` is no batch of graphs.
-        ValueError: if a graph has more than ``max_nodes`` nodes.
-    """
-    if not isinstance(x, DenseGraphs | SparseGraphs):
-        raise TypeError(f"x: expected DenseGraphs or SparseGraphs, got {type(x).__name__}")
-    sizes = x.sizes
-    if len(sizes) and int(sizes.max()) > max_nodes:
-        row = int(sizes.argmax())
-        raise ValueError(
-            f"x: expected graphs of at most max_nodes = {max_nodes} nodes; graph {row} has {int(sizes[row])}"
-        )
-    return sizes
-
-
-def equal_graphs(x: Graphs, y: Graphs) -> Bool[Tensor, " batch"]:
-    """Which graphs of two batches of the same sizes are the same, node by node and arc by arc."""
-    x, y = x.sparse(), y.sparse()
-    same = torch.bincount(x.graph[x.colors != y.colors], minlength=len(x)) == 0
-    n = len(x.colors)
-    keys, colors = [z.arcs[0] * n + z.arcs[1] for z in (x, y)], (x.arc_colors, y.arc_colors)
-    for (key, color), (other, other_color) in itertools.permutations(zip(keys, colors, strict=True)):
-        place = torch.searchsorted(other, key).clamp(max=max(len(other) - 1, 0))
-        missing = (other[place] != key) | (other_color[place] != color) if len(other) else torch.ones_like(key) == 1
-        same[x.graph[key[missing] // max(n, 1)]] = False
-    return same
-
-
-def fixes_padding(g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Bool[Tensor, " batch"]:
-    """Which permutations leave the padding where it is."""
-    place = torch.arange(g.shape[1], device=g.device)
-    return ((g == place) | (place < x.sizes[:, None])).all(1)

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sympe.graphs import Graphs
+from sympe.graphs.checks import check_sizes, fixes_padding
 from sympe.groups import Permutations
 from sympe.kernels.base import RelaxedPermutationKernel, uniform
-from sympe.kernels.graph import check_sizes, fixes_padding
 
 _LISTED = 8
 """Largest graphs whose orders are all listed for the entropy."""

@@ -7,12 +7,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.graphs import Graphs, SparseGraphs
+from sympe.graphs.checks import check_sizes, fixes_padding
 from sympe.graphs.coloring import mix
 from sympe.groups import Permutations
 from sympe.kernels.base import Kernel, uniform
-from sympe.kernels.cosets import lexsort
-from sympe.kernels.graph import check_sizes, fixes_padding
-from sympe.kernels.refinement import Decomposition, cells_of, decompose, refine_graphs
+from sympe.kernels.refinement import Decomposition, decompose, dense_rank, lexsort, refine_graphs
 
 _CHOSEN = 0x14057B7EF767814F
 _WIDTH = 4096
@@ -67,8 +66,8 @@ class GraphRefinementKernel(Kernel):
         parts = found.components
         places, _ = _individualize(parts, uniform(parts.colors.shape, parts.colors, generator))
         among = uniform(parts.sizes.shape, parts.sizes, generator)
-        major, minor = _keys(found, x, places, lexsort(_invariants(parts), among).argsort())
-        order = lexsort(x.graph, (~found.free).long(), major, minor, uniform(x.colors.shape, x.colors, generator))
+        rank = lexsort(_invariants(parts), among).argsort()
+        order = found.order(x.graph, rank, places, uniform(x.colors.shape, x.colors, generator))
         g = self.group.identity((len(x),), device=x.device)
         g[torch.arange(self.group.degree, device=x.device) < sizes[:, None]] = order - x.starts[x.graph]
         return g
@@ -91,12 +90,10 @@ class GraphRefinementKernel(Kernel):
         together = position[found.nodes] == start[part] + places
         allowed[graph[found.nodes[~together]]] = False
         kind = _invariants(parts)
-        rank = lexsort(kind, start).argsort()
-        major, minor = _keys(found, x, places, rank)
-        order = lexsort(graph, (~found.free).long(), major, minor, position)
+        order = found.order(graph, lexsort(kind, start).argsort(), places, position)
         wrong = position[order] != torch.arange(len(graph), device=g.device) - x.starts[graph]
         allowed[graph[order[wrong]]] = False
-        total = _shuffles(found, x, kind)
+        total = found.shuffles(graph, len(x), kind)
         total = -total.index_add(0, found.graph, -log_p)
         return torch.where(allowed, total, -torch.inf).to(torch.get_default_dtype())
 
@@ -109,7 +106,7 @@ class GraphRefinementKernel(Kernel):
         check_sizes(x, self.group.degree)
         x = x.sparse()
         found = decompose(x)
-        total = _shuffles(found, x, _invariants(found.components))
+        total = found.shuffles(x.graph, len(x), _invariants(found.components))
         return total.index_add(0, found.graph, _path_entropy(found)).to(torch.get_default_dtype())
 
 
@@ -120,7 +117,7 @@ def _individualize(parts: SparseGraphs, wanted: Tensor) -> tuple[Tensor, Tensor]
     so that the choices can be read off the places.
     """
     colors = refine_graphs(parts, parts.colors)
-    rank, size = cells_of(colors, parts.graph)
+    rank, size = dense_rank(parts.graph, colors)
     log_p = torch.zeros(len(parts), dtype=torch.float64, device=parts.device)
     depth = 0
     while bool((size > 1).any()):
@@ -132,7 +129,7 @@ def _individualize(parts: SparseGraphs, wanted: Tensor) -> tuple[Tensor, Tensor]
         colors = refine_graphs(parts, colors)
         later = torch.ones_like(rank)
         later[chosen] = 0
-        rank, size = _dense_rank(rank, later, colors)
+        rank, size = dense_rank(rank, later, colors)
     return rank - parts.starts[parts.graph], log_p
 
 
@@ -158,38 +155,10 @@ def _first_of_cells(rank: Tensor, cell: Tensor, wanted: Tensor, cells: int) -> T
     return number.scatter_reduce(0, rank[best], best, "amin")[cell]
 
 
-def _dense_rank(*keys: Tensor) -> tuple[Tensor, Tensor]:
-    """The rank of each entry by the keys, ties sharing one, and the sizes of the ties."""
-    order = lexsort(*keys)
-    new = torch.ones_like(order, dtype=torch.bool)
-    new[1:] = torch.stack([key[order].diff() != 0 for key in keys]).any(0)
-    rank = torch.empty_like(order)
-    rank[order] = new.cumsum(0) - 1
-    return rank, torch.bincount(rank)
-
-
 def _invariants(parts: SparseGraphs) -> Tensor:
     """A hash of the multiset of colours of each component, before any choice."""
     hashes = torch.zeros(len(parts), dtype=torch.int64, device=parts.device)
     return hashes.index_add_(0, parts.graph, mix(parts.colors))
-
-
-def _keys(found: Decomposition, x: SparseGraphs, places: Tensor, rank: Tensor) -> tuple[Tensor, Tensor]:
-    """By what nodes are sorted: free ones by colour, the others by the rank of their component and their place."""
-    major, minor = found.colors.clone(), torch.zeros_like(x.colors)
-    major[found.nodes] = rank[found.components.graph]
-    minor[found.nodes] = places
-    return major, minor
-
-
-def _shuffles(found: Decomposition, x: SparseGraphs, kind: Tensor) -> Tensor:
-    """The entropy of shuffling free cells, and components with the same colours."""
-    total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    graph = x.graph[found.free]
-    cell, size = cells_of(found.colors[found.free], graph)
-    total.index_add_(0, graph, torch.lgamma(size.double() + 1)[cell] / size[cell])
-    rank, size = _dense_rank(found.graph, kind)
-    return total.index_add_(0, found.graph, torch.lgamma(size.double() + 1)[rank] / size[rank])
 
 
 def _path_entropy(found: Decomposition) -> Tensor:
@@ -199,7 +168,7 @@ def _path_entropy(found: Decomposition) -> Tensor:
         one = found.components.select(torch.tensor([number], device=entropy.device))
         n = int(one.sizes[0])
         colors = refine_graphs(one, one.colors)[None]
-        rank = cells_of(colors[0], one.graph)[0][None]
+        rank = dense_rank(one.graph, colors[0])[0][None]
         weight = torch.ones(1, dtype=torch.float64, device=entropy.device)
         depth = 0
         while bool((rank.amax(1) < n - 1).any()):
@@ -218,7 +187,7 @@ def _path_entropy(found: Decomposition) -> Tensor:
                     child = refine_graphs(one, child)
                     later = torch.ones_like(r)
                     later[node] = 0
-                    rows.append((_dense_rank(r, later, child)[0], child, p / int(size[cell])))
+                    rows.append((dense_rank(r, later, child)[0], child, p / int(size[cell])))
                 if len(rows) > _WIDTH:
                     raise ValueError(
                         f"x: the entropy of graph {int(found.graph[number])} takes more than {_WIDTH} random paths "

@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sympe.graphs import SparseGraphs
@@ -47,6 +47,41 @@ class Decomposition:
     components: SparseGraphs
     nodes: Int64[Tensor, " rest"]
     graph: Int64[Tensor, " components"]
+
+    def order(
+        self,
+        graph: Int64[Tensor, " nodes"],
+        rank: Int64[Tensor, " components"],
+        places: Int64[Tensor, " rest"],
+        ties: Tensor,
+    ) -> Int64[Tensor, " nodes"]:
+        """The nodes graph by graph: free ones by colour, then the components in one piece each.
+
+        Arguments:
+            graph: of each node.
+            rank: in what order the components come.
+            places: of each node in its component.
+            ties: in what order the nodes of a free cell come.
+        """
+        major, minor = self.colors.clone(), torch.zeros_like(self.colors)
+        major[self.nodes] = rank[self.components.graph]
+        minor[self.nodes] = places
+        return lexsort(graph, (~self.free).long(), major, minor, ties)
+
+    def shuffles(self, graph: Int64[Tensor, " nodes"], batch: int, kind: Tensor) -> Float[Tensor, " batch"]:
+        """The entropy, in nats, of shuffling each free cell and the components of one graph and kind.
+
+        Arguments:
+            graph: of each node.
+            batch: how many graphs there are.
+            kind: of each component.
+        """
+        total = torch.zeros(batch, dtype=torch.float64, device=graph.device)
+        free = graph[self.free]
+        for of, key in ((free, self.colors[self.free]), (self.graph, kind)):
+            rank, size = dense_rank(of, key)
+            total.index_add_(0, of, (torch.lgamma(size.double() + 1) / size)[rank])
+        return total
 
 
 def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None = None) -> Int64[Tensor, " nodes"]:
@@ -90,7 +125,7 @@ def decompose(graphs: SparseGraphs) -> Decomposition:
     """Refine, leave out what is settled, and split the rest into components."""
     colors = refine_graphs(graphs)
     graph = graphs.graph
-    cell, size = cells_of(colors, graph)
+    cell, size = dense_rank(graph, colors)
     i, j = graphs.arcs
     kept = (size[cell[i]] > 1) & (size[cell[j]] > 1) & (i != j)
     arcs, arc_colors = graphs.arcs[:, kept], graphs.arc_colors[kept]
@@ -117,32 +152,43 @@ def decompose(graphs: SparseGraphs) -> Decomposition:
     return Decomposition(colors, free, components, rest, graph[rest[components.starts]])
 
 
-def cells_of(
-    colors: Int64[Tensor, " nodes"], graph: Int64[Tensor, " nodes"]
-) -> tuple[Int64[Tensor, " nodes"], Int64[Tensor, " cells"]]:
-    """The cell of each node, numbered by graph and colour, and the size of each cell."""
-    order = by_graph_and_color(colors, graph)
-    first = torch.ones_like(order, dtype=torch.bool)
-    first[1:] = (colors[order].diff() != 0) | (graph[order].diff() != 0)
-    rank = first.cumsum(0) - 1
-    cell = torch.empty_like(rank)
-    cell[order] = rank
-    return cell, torch.bincount(rank, minlength=0)
+def lexsort(*keys: Tensor) -> Int64[Tensor, " count"]:
+    """Sort by the first key, then the second, and so on; what ties in all of them stays in order.
+
+    Example:
+        >>> lexsort(torch.tensor([1, 0, 1]), torch.tensor([3, 2, 0]))
+        tensor([1, 2, 0])
+    """
+    order = keys[-1].argsort(stable=True)
+    for key in reversed(keys[:-1]):
+        if len(key) and bool((key != key[0]).any()):  # a batch of one large graph has one number for all its nodes
+            order = order[key[order].argsort(stable=True)]
+    return order
 
 
-def by_graph_and_color(colors: Tensor, graph: Tensor) -> Tensor:
-    """The nodes sorted by graph, then colour, then number."""
-    order = colors.argsort(stable=True)
-    if len(graph) and int(graph[-1]) == int(graph[0]):  # nodes come graph by graph
-        return order
-    return order[graph[order].argsort(stable=True)]
+def dense_rank(*keys: Tensor) -> tuple[Int64[Tensor, " count"], Int64[Tensor, " ranks"]]:
+    """The rank of each entry by the keys in turn, ties sharing one, and how many share each.
+
+    Example:
+        >>> dense_rank(torch.tensor([1, 0, 1, 1]), torch.tensor([3, 2, 0, 3]))
+        (tensor([2, 0, 1, 2]), tensor([1, 1, 2]))
+    """
+    order = lexsort(*keys)
+    rank = torch.empty_like(order)
+    rank[order] = _is_new(order, *keys).cumsum(0) - 1
+    return rank, torch.bincount(rank)
+
+
+def _is_new(order: Tensor, *keys: Tensor) -> Tensor:
+    """Which entries, in the given order, differ from the one before."""
+    new = torch.ones_like(order, dtype=torch.bool)
+    new[1:] = torch.stack([key[order].diff() != 0 for key in keys]).any(0)
+    return new
 
 
 def _count_cells(colors: Tensor, graph: Tensor, batch: int) -> Tensor:
-    order = by_graph_and_color(colors, graph)
-    first = torch.ones_like(order, dtype=torch.bool)
-    first[1:] = (colors[order].diff() != 0) | (graph[order].diff() != 0)
-    return torch.bincount(graph[order][first], minlength=batch)
+    order = lexsort(graph, colors)
+    return torch.bincount(graph[order][_is_new(order, graph, colors)], minlength=batch)
 
 
 def _heard(values: Tensor, ends: Tensor) -> Tensor:

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sympe.actions import EdgeAction, NodeAction
 from sympe.graphs import DenseGraphs, SparseGraphs
+from sympe.graphs.checks import equal_graphs
 from sympe.graphs.coloring import clusters, hashed, mix
 from sympe.groups import Permutations
-from sympe.kernels.graph import equal_graphs
 
 
 def ragged(directed: bool = False) -> DenseGraphs:
@@ -72,6 +72,13 @@ def test_selection() -> None:
     one, two = x.select(index), x.sparse().select(index)
     assert bool(equal_graphs(one, two).all())
     assert two.sizes.tolist() == [5, 3, 5]
+
+
+@pytest.mark.parametrize("index", [[1, 0], [0, 0], [2, 1, 3]])
+def test_lists_refuse_a_selection_that_would_change_their_order(index: list[int]) -> None:
+    x = SparseGraphs.from_features(torch.tensor([[0, 1], [1, 0]]), torch.tensor([2, 1, 1, 3]))
+    with pytest.raises(ValueError, match="index: expected places that strictly ascend, got "):
+        x.select(torch.tensor(index))
 
 
 def test_equal_graphs_sees_every_difference() -> None:

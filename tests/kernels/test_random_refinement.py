@@ -138,10 +138,10 @@ def test_errors() -> None:
 
 def test_a_first_choice_that_is_not_put_first_is_not_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken twin: if the chosen node came last in its cell, it could not be read off g as the first."""
-    original = random_refinement._dense_rank
+    original = random_refinement.dense_rank
     monkeypatch.setattr(
         random_refinement,
-        "_dense_rank",
+        "dense_rank",
         lambda *keys: original(keys[0], 1 - keys[1], keys[2]) if len(keys) == 3 else original(*keys),
     )
     every, x = everything(COMPLEMENT)

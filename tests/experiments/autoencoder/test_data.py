@@ -13,6 +13,7 @@ from sympe.experiments.autoencoder.config import DATASETS, ENCODINGS, Autoencode
 from sympe.experiments.autoencoder.data import COUNTS, cut, dataset, training_batches
 from sympe.experiments.autoencoder.model import build_encoding
 from sympe.graphs import DenseGraphs
+from sympe.kernels import GraphKernel
 
 
 def frequency(edges: torch.Tensor, pairs: torch.Tensor, expected: float) -> float:
@@ -100,6 +101,17 @@ def test_batches_are_of_one_size_and_decided_by_seed_and_step(encoding: str) -> 
             assert torch.equal(g, h)
             assert torch.equal(g.sort(1).values, torch.arange(16).expand(8, 16))
     assert any(not torch.equal(a.sizes, b.sizes) for (_, a, _), (_, b, _) in zip(one, other, strict=True))
+
+
+def test_g_goes_with_its_own_batch_where_a_size_has_few_graphs() -> None:
+    few = 600  # the train set has 500 graphs of each size
+    made = build_encoding(AutoencoderConfig(encoding="sympe", width=8))
+    batches = training_batches("er", made, seed=1, batch=few, steps=range(3))
+    kernel = GraphKernel(16, order=AutoencoderConfig().order)
+    for _, graphs, g in batches:
+        assert g is not None
+        assert len(graphs) == len(g) == 500
+        assert bool(kernel.log_prob(g, graphs).isfinite().all()), "g was drawn for other graphs"
 
 
 def test_every_graph_has_the_same_chance() -> None:
