@@ -168,21 +168,24 @@ class Report:
     channels are the bonds and the field of an Ising Hamiltonian).
     """
 
-    data: tyro.conf.Positional[Path]
-    """The file."""
+    data: tyro.conf.Positional[tuple[Path, ...]]
+    """The files; together they are one data set."""
     options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
     out: Path | None = None
-    """Where report.md, report.json and report.png go; runs/report-NAME by default."""
+    """Where report.md, report.json and report.png go; runs/report-NAME by default, by the first file."""
 
     def __call__(self) -> None:
         """Read, report, draw."""
-        out = self.out or Path("runs") / f"report-{self.data.stem}"
+        if not self.data:
+            raise ValueError("data: expected at least one file")
+        out = self.out or Path("runs") / f"report-{self.data[0].stem}"
+        title = ", ".join(path.name for path in self.data)
         found = symmetry_report(inputs_of(self.data, self.options))
         if not found.log_orders:
-            raise ValueError(f"data: nothing in {self.data} could be read\n" + found.markdown())
-        runs.write_json(out / "report.json", {"data": str(self.data), **found.summary()})
-        runs.write_text(out / "report.md", f"# Symmetries of {self.data.name}\n\n" + found.markdown())
-        draw_report(found, self.data.name, out / "report.png")
+            raise ValueError(f"data: nothing in {title} could be read\n" + found.markdown())
+        runs.write_json(out / "report.json", {"data": [str(path) for path in self.data], **found.summary()})
+        runs.write_text(out / "report.md", f"# Symmetries of {title}\n\n" + found.markdown())
+        draw_report(found, title, out / "report.png")
         print((out / "report.md").read_text())
         print("\n".join(str(out / name) for name in ("report.json", "report.md", "report.png")))
 

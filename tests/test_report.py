@@ -34,7 +34,7 @@ def sparse(graph: nx.Graph) -> SparseGraphs:
 
 
 def read(path: Path, **options: Any) -> SymmetryReport:
-    return symmetry_report(inputs_of(path, Options(**options)))
+    return symmetry_report(inputs_of([path], Options(**options)))
 
 
 def nauty_order(graph: nx.Graph, colors: dict[Any, list[Any]]) -> int:
@@ -325,6 +325,21 @@ def test_the_command_writes_table_json_and_picture(
     assert stop.value.code == 2
     assert "b.smi:1" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
+
+
+def test_several_files_are_one_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.smi").write_text("CC\nCO\n")
+    (tmp_path / "b.csv").write_text("SMILES\nCCO\nOO\n")
+    run(monkeypatch, "report", str(tmp_path / "a.smi"), str(tmp_path / "b.csv"), "--out", str(tmp_path / "out"))
+    assert "# Symmetries of a.smi, b.csv" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (found["inputs"], found["symmetric"]) == (4, 2)
+    assert found["data"] == [str(tmp_path / "a.smi"), str(tmp_path / "b.csv")]
+    with pytest.raises(SystemExit):
+        run(monkeypatch, "report", "--out", str(tmp_path / "none"))
+    assert "data: expected at least one file" in capsys.readouterr().err
 
 
 def test_a_picture_without_any_symmetry(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
@@ -20,9 +21,10 @@ from sympe.integrations.files import Options, load
 from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport
 
 
-def inputs_of(path: Path, options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
-    """What the report takes, from a file, with a progress bar when it takes long."""
-    for name, content, nodes, edges in tqdm(load(path, options), unit="input", delay=5):
+def inputs_of(paths: Sequence[Path], options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
+    """What the report takes, from files, with a progress bar when it takes long."""
+    read = itertools.chain.from_iterable(load(path, options) for path in paths)
+    for name, content, nodes, edges in tqdm(read, unit="input", delay=5):
         if isinstance(content, SparseGraphs):
             yield GraphInput(name, content, nodes, edges)
         elif isinstance(content, Tensor):
