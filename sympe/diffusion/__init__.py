@@ -1,0 +1,22 @@
+r"""Discrete diffusion of graphs: noise, the reverse step, the variational bound, and sampling.
+
+A forward process turns node and edge types into noise, every variable by itself; a network that sees the noisy graph
+predicts the clean one, and so defines the reverse process (Austin et al. 2021, Vignac et al. 2023).
+"""
+
+from sympe.diffusion.bound import Denoiser, nll, nll_digress, training_loss
+from sympe.diffusion.graphs import Features, GraphNoise
+from sympe.diffusion.noise import CategoricalNoise, cosine_schedule
+from sympe.diffusion.sampling import sample_graphs
+
+__all__ = [
+    "CategoricalNoise",
+    "Denoiser",
+    "Features",
+    "GraphNoise",
+    "cosine_schedule",
+    "nll",
+    "nll_digress",
+    "sample_graphs",
+    "training_loss",
+]

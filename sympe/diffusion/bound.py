@@ -1,0 +1,182 @@
+r"""What a denoiser is trained on, and the bound of the likelihood that it gives.
+
+For a graph x_0 with n nodes, drawn with probability p(n),
+
+.. math:: -\log p(x_0) \le -\log p(n) + \mathrm{KL}\bigl(q(x_T \mid x_0) \,\|\, m\bigr)
+   + \sum_{t=1}^T \mathbb{E}_{q(x_t \mid x_0)}\,
+   \mathrm{KL}\bigl(q(x_{t-1} \mid x_t, x_0) \,\|\, p(x_{t-1} \mid x_t)\bigr) ;
+
+the term t = 1 is the reconstruction :math:`-\log p(x_0 \mid x_1)`, for x_0 itself is the clean graph. Each pair of
+nodes counts once, and the graph is labelled: its isomorphism class has :math:`n! / |\mathrm{Aut}(x_0)|` labellings.
+
+A denoiser that draws g (SymPE, noise) has :math:`p(x_s \mid x_t) = \mathbb{E}_g\, p(x_s \mid x_t, g)`, where p(. | g)
+is a product over nodes and pairs, and its average is not. One draw still gives a bound; K draws give a tighter one,
+
+.. math:: \mathbb{E}_{q(x_s \mid x_t, x_0)}\, \mathbb{E}_{g_1, \dots, g_K} \Bigl[\log q(x_s \mid x_t, x_0)
+   - \log \tfrac1K \sum_k p(x_s \mid x_t, g_k)\Bigr] .
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sympe.diffusion.graphs import Features, GraphNoise, divergence, drawn, log_probability, total
+from sympe.graphs import DenseGraphs
+
+
+@runtime_checkable
+class Denoiser(Protocol):
+    """Anything that predicts clean graphs from noisy ones: most often a module with a backbone and an encoding."""
+
+    def __call__(
+        self, x: DenseGraphs, t: Int64[Tensor, " batch"], *, generator: torch.Generator | None = None
+    ) -> Features:
+        """Logits of the types of the clean graph, one draw of the encoding for each noisy graph at time ``t``."""
+
+
+def training_loss(
+    denoiser: Denoiser,
+    noise: GraphNoise,
+    x: DenseGraphs,
+    *,
+    edge_weight: float = 5.0,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, ""]:
+    """The cross-entropy of the clean types at random times: its mean over nodes, and over pairs with a weight.
+
+    Arguments:
+        denoiser: is trained.
+        noise: the forward process.
+        x: clean graphs.
+        edge_weight: of the mean over pairs.
+        generator: draws the times and the noise, and what the denoiser draws.
+
+    References:
+        Vignac et al., ICLR 2023, Equation 2 (with the weight 5).
+    """
+    t = torch.randint(1, noise.steps + 1, (len(x),), generator=generator, device=x.device)
+    logits = denoiser(noise.sample(x, t, generator=generator), t, generator=generator)
+    pairs = (x.mask[:, :, None] & x.mask[:, None]).triu(1)
+    nodes = cross_entropy(logits.nodes[x.mask], x.colors[x.mask])
+    if not bool(pairs.any()):
+        return nodes
+    return nodes + edge_weight * cross_entropy(logits.edges[pairs], x.pairs[pairs])
+
+
+@torch.no_grad()
+def nll(
+    denoiser: Denoiser,
+    noise: GraphNoise,
+    x: DenseGraphs,
+    log_sizes: Float[Tensor, " sizes"],
+    *,
+    times: int | None = None,
+    draws: int = 1,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, " batch"]:
+    """An unbiased estimate of the bound for every graph, in nats.
+
+    Arguments:
+        denoiser: predicts.
+        noise: the forward process.
+        x: clean graphs.
+        log_sizes: log p(n) for n = 0, 1, ...
+        times: how many t each graph is judged at, spread evenly over 1 to T with a random start; None for all.
+        draws: K, of the denoiser's own randomness. With 1 the divergence of a step is summed over its types; with
+            more it is estimated at one x_s.
+        generator: draws everything.
+
+    Raises:
+        ValueError: if a graph is not clean or has a size of probability 0, ``times`` is not between 1 and T, or
+            ``draws < 1``.
+    """
+    noise.check(x)
+    if draws < 1:
+        raise ValueError(f"draws: expected at least 1, got {draws}")
+
+    def term(t: Tensor) -> Tensor:
+        x_t = noise.sample(x, t, generator=generator)
+        true = noise.reverse_probabilities(noise.certain(x), x_t, t - 1, t)
+
+        def step() -> Features:
+            prediction = noise.predict(denoiser(x_t, t, generator=generator), x_t, t)
+            return noise.reverse_probabilities(prediction, x_t, t - 1, t)
+
+        if draws == 1:
+            return _divergence(true, step(), x.mask)
+        x_s = drawn(true, x.mask, generator)
+        log_p = torch.stack([log_probability(step(), x_s) for _ in range(draws)])
+        return log_probability(true, x_s) - log_p.logsumexp(0) + math.log(draws)
+
+    return noise.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, generator)
+
+
+@torch.no_grad()
+def nll_digress(
+    denoiser: Denoiser,
+    noise: GraphNoise,
+    x: DenseGraphs,
+    log_sizes: Float[Tensor, " sizes"],
+    *,
+    times: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, " batch"]:
+    """The number that DiGress reports, only to compare with published ones: it is no bound of anything.
+
+    Against :func:`nll` each pair counts twice, and the prediction is put into the formula of the posterior as if it
+    were the clean graph (:meth:`CategoricalNoise.digress_probabilities`). Arguments and errors are those of
+    :func:`nll`.
+
+    References:
+        Vignac et al., ICLR 2023, Appendix C, and their code.
+    """
+    noise.check(x)
+
+    def term(t: Tensor) -> Tensor:
+        x_t = noise.sample(x, t, generator=generator)
+        true = noise.reverse_probabilities(noise.certain(x), x_t, t - 1, t)
+        prediction = noise.predict(denoiser(x_t, t, generator=generator), x_t, t)
+        return _divergence(true, noise.digress_probabilities(prediction, x_t, t - 1, t), x.mask, pair_weight=2.0)
+
+    return noise.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, generator)
+
+
+def _divergence(q: Features, p: Features, mask: Tensor, pair_weight: float = 1.0) -> Float[Tensor, " batch"]:
+    return total(divergence(q.nodes, p.nodes), pair_weight * divergence(q.edges, p.edges), mask)
+
+
+def _over_times(
+    term: Callable[[Tensor], Tensor],
+    noise: GraphNoise,
+    x: DenseGraphs,
+    times: int | None,
+    generator: torch.Generator | None,
+) -> Float[Tensor, " batch"]:
+    """The sum of a term over t = 1, ..., T, or T times its mean over evenly spread ones."""
+    count = noise.steps if times is None else times
+    if not 1 <= count <= noise.steps:
+        raise ValueError(f"times: expected 1 to {noise.steps}, got {times}")
+    start = torch.rand(len(x), generator=generator, device=x.device, dtype=torch.float64)
+    result = torch.zeros(len(x), device=x.device, dtype=noise.schedule.dtype)
+    for number in range(count):
+        t = ((number + start) * noise.steps / count).long().clamp(max=noise.steps - 1) + 1
+        result += term(t)
+    return result * (noise.steps / count)
+
+
+def _log_size(x: DenseGraphs, log_sizes: Tensor) -> Float[Tensor, " batch"]:
+    """-log p(n)."""
+    sizes = x.sizes
+    known = sizes < len(log_sizes)
+    log_p = torch.where(known, log_sizes[sizes.clamp(max=len(log_sizes) - 1)], -torch.inf)
+    if bool((log_p == -torch.inf).any()):
+        row = int((log_p == -torch.inf).nonzero()[0])
+        raise ValueError(f"log_sizes: graph {row} has {int(sizes[row])} nodes, a size of probability 0")
+    return -log_p
