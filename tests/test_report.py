@@ -296,6 +296,17 @@ def test_npz(tmp_path: Path) -> None:
 def test_files_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="data: no file"):
         read(tmp_path / "a.smi")
+    (tmp_path / "folder.smi").mkdir()
+    with pytest.raises(FileNotFoundError, match="data: no file"):
+        read(tmp_path / "folder.smi")
+    (tmp_path / "text.pt").write_text("no pickle")
+    with pytest.raises(ValueError, match=r"data: .*text\.pt cannot be loaded by torch: "):
+        read(tmp_path / "text.pt")
+    (tmp_path / "long.csv").write_text("smiles,note\nCC,short\nCO," + "x" * 200_000 + "\n")
+    with pytest.raises(ValueError, match=r"data: long\.csv:3: field larger than field limit"):
+        read(tmp_path / "long.csv")
+    (tmp_path / "empty.txt").touch()
+    assert read(tmp_path / "empty.txt").bad == [Bad("empty.txt", "expected at least one edge or node, got none")]
     (tmp_path / "a.xyz").touch()
     with pytest.raises(ValueError, match=f"data: expected a file that ends with {', '.join(READERS)}; got a.xyz"):
         read(tmp_path / "a.xyz")

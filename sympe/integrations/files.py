@@ -56,7 +56,7 @@ def load(path: Path, options: Options) -> Iterator[Loaded]:
             cannot be read.
         ImportError: if a package is missing; names the extra.
     """
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(f"data: no file {path}")
     reader = READERS.get(path.suffix)
     if reader is None:
@@ -95,7 +95,13 @@ def _csv(path: Path, options: Options) -> Iterator[Loaded]:
         column = options.smiles_column or next((name for name in names if "smiles" in name.lower()), None)
         if column is None or column not in names:
             raise ValueError(f"smiles_column: expected one of {', '.join(names)}; got {column}")
-        for row in rows:
+        while True:
+            try:
+                row = next(rows, None)
+            except csv.Error as error:
+                raise ValueError(f"data: {path.name}:{rows.line_num + 1}: {error}") from error
+            if row is None:
+                return
             yield _attempt(f"{path.name}:{rows.line_num}", partial(parse, row[column] or ""))
 
 
@@ -154,7 +160,10 @@ def _edgelist(path: Path, options: Options) -> Iterator[Loaded]:
                 graph.add_edge(*words)
             elif words:
                 yield f"{path.name}:{number}", f"expected two nodes, got {len(words)} words", None, None
-    yield _attempt(path.name, lambda: _from_networkx(graph, options))
+    if len(graph):
+        yield _attempt(path.name, lambda: _from_networkx(graph, options))
+    else:
+        yield path.name, "expected at least one edge or node, got none", None, None
 
 
 def _from_networkx(graph: Any, options: Options) -> SparseGraphs:
@@ -186,9 +195,10 @@ def _pt(path: Path, options: Options) -> Iterator[Loaded]:
         from torch_geometric.data import Data
     except ImportError as error:
         raise ImportError("PyG files need torch_geometric: pip install 'sympe[pyg]'") from error
-    content = torch.load(
-        path, map_location="cpu", weights_only=False
-    )  # as PyG writes them, they are pickles: trust them
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=False)  # as PyG writes them, pickles: trust them
+    except Exception as error:  # a pickle can raise anything
+        raise ValueError(f"data: {path} cannot be loaded by torch: {error}") from error
     if isinstance(content, tuple) and len(content) >= 2:  # what InMemoryDataset saves: one big Data, and where to cut
         data, slices = content[:2]
         content = [
