@@ -1,0 +1,111 @@
+"""Between RDKit's molecules and graphs of atom and bond types.
+
+A node's type is the place of its element in a tuple of symbols. A pair's type is 0 without a bond, else 1 to 4: single,
+double, triple, aromatic. Formal charges, isotopes and stereochemistry are left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from rdkit import Chem, RDLogger
+from torch import Tensor
+
+BONDS = (
+    Chem.BondType.ZERO,
+    Chem.BondType.SINGLE,
+    Chem.BondType.DOUBLE,
+    Chem.BondType.TRIPLE,
+    Chem.BondType.AROMATIC,
+)
+"""Kinds of bonds by type; the first stands for none."""
+
+_CATIONS = {"N": 3, "O": 2, "S": 2}
+"""Elements that carry a charge where they have one bond more than this."""
+
+RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # what is wrong with a molecule is told by name and reason
+
+
+def molecule_from_smiles(text: str, *, hydrogens: bool) -> Any:
+    """A sanitized molecule, with its hydrogens as atoms or without.
+
+    Raises:
+        ValueError: if ``text`` is not the SMILES string of a molecule with at least one atom.
+    """
+    molecule: Any = Chem.MolFromSmiles(text)
+    if molecule is None or molecule.GetNumAtoms() == 0:
+        raise ValueError(f"not a SMILES string: {text[:60]!r}")
+    return Chem.AddHs(molecule) if hydrogens else molecule
+
+
+def types_of(molecule: Any, atoms: tuple[str, ...]) -> tuple[Int64[Tensor, " nodes"], Int64[Tensor, "nodes nodes"]]:
+    """The types of atoms and pairs of a molecule.
+
+    Raises:
+        ValueError: if an element is not among ``atoms``, or a bond is of another kind.
+
+    Example:
+        >>> types_of(molecule_from_smiles("C=O", hydrogens=False), ("C", "N", "O", "F"))
+        (tensor([0, 2]), tensor([[0, 2],
+                [2, 0]]))
+    """
+    symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
+    for symbol in symbols:
+        if symbol not in atoms:
+            raise ValueError(f"atom {symbol}: expected one of {', '.join(atoms)}")
+    pairs = torch.zeros(len(symbols), len(symbols), dtype=torch.int64)
+    for bond in molecule.GetBonds():
+        i, j, kind = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), bond.GetBondType()
+        if kind not in BONDS[1:]:
+            raise ValueError(f"bond {kind}: expected a single, double, triple or aromatic one")
+        pairs[i, j] = pairs[j, i] = BONDS.index(kind)
+    return torch.tensor([atoms.index(symbol) for symbol in symbols]), pairs
+
+
+def molecule_from_types(
+    colors: Int64[Tensor, " nodes"], pairs: Int64[Tensor, "nodes nodes"], atoms: tuple[str, ...]
+) -> Any:
+    """The molecule of a graph, not sanitized: whether it is one of chemistry is for :func:`smiles_of` to say.
+
+    Nitrogen, oxygen and sulphur with one bond more than usual get a positive charge, for types know no charges.
+
+    References:
+        Jo, Lee, Hwang, "Score-based Generative Modeling of Graphs via the System of Stochastic Differential
+        Equations", ICML 2022, for the charges; Vignac et al., ICLR 2023, do the same.
+    """
+    molecule: Any = Chem.RWMol()
+    for color in colors.tolist():
+        molecule.AddAtom(Chem.Atom(atoms[color]))
+    for i, j in pairs.triu(1).nonzero().tolist():
+        molecule.AddBond(i, j, BONDS[int(pairs[i, j])])
+    for atom in molecule.GetAtoms():
+        usual = _CATIONS.get(atom.GetSymbol())
+        orders = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
+        if usual is not None and sum(orders) == usual + 1 and 1.5 not in orders:
+            atom.SetFormalCharge(1)
+    return molecule
+
+
+def smiles_of(molecule: Any) -> str | None:
+    """The canonical SMILES of the largest fragment, or None if the molecule is not valid.
+
+    Valid means that RDKit sanitizes all of it: valences are possible, aromatic rings can be kekulized.
+
+    Example:
+        >>> smiles_of(molecule_from_smiles("OC", hydrogens=False))
+        'CO'
+        >>> five = molecule_from_types(torch.zeros(2).long(), torch.tensor([[0, 3], [3, 0]]), ("C",))
+        >>> smiles_of(five)
+        'C#C'
+    """
+    copy = Chem.Mol(molecule)
+    try:
+        fragments = Chem.GetMolFrags(copy, asMols=True, sanitizeFrags=True)
+    except (Chem.AtomValenceException, Chem.KekulizeException, Chem.AtomKekulizeException, ValueError):
+        return None
+    if not fragments:
+        return None
+    largest = max(fragments, key=lambda fragment: fragment.GetNumAtoms())
+    return str(Chem.MolToSmiles(largest))

@@ -1,0 +1,89 @@
+"""Molecules to types and back, over the bundled sample of QM9."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from rdkit import Chem
+
+from sympe.experiments.molecules.chemistry import (
+    BONDS,
+    molecule_from_smiles,
+    molecule_from_types,
+    smiles_of,
+    types_of,
+)
+
+SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
+ATOMS = ("C", "N", "O", "F")
+
+
+def sample() -> list[str]:
+    return [line.split()[0] for line in SAMPLE.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("hydrogens", [False, True])
+def test_types_keep_a_molecule_without_charges(hydrogens: bool) -> None:
+    atoms = ("H", *ATOMS) if hydrogens else ATOMS
+    kept = 0
+    for text in sample()[:400]:
+        molecule = molecule_from_smiles(text, hydrogens=hydrogens)
+        colors, pairs = types_of(molecule, atoms)
+        assert torch.equal(pairs, pairs.T)
+        assert len(colors) == molecule.GetNumAtoms()
+        again = molecule_from_types(colors, pairs, atoms)
+        charged = any(atom.GetFormalCharge() for atom in molecule.GetAtoms())
+        if charged or Chem.rdmolops.GetSSSR(molecule) is None:
+            continue
+        flat = Chem.MolFromSmiles(Chem.MolToSmiles(molecule, isomericSmiles=False))
+        pyrrole = any(a.GetIsAromatic() and a.GetSymbol() == "N" and a.GetTotalNumHs() for a in molecule.GetAtoms())
+        if pyrrole and not hydrogens:  # without its hydrogen such a ring cannot be kekulized: types cannot say it
+            continue
+        found = smiles_of(again)
+        assert found is not None, text
+        assert found == Chem.MolToSmiles(Chem.AddHs(flat) if hydrogens else flat), text
+        kept += 1
+    assert kept > 350
+
+
+def test_the_number_of_bonds_is_that_of_rdkit() -> None:
+    for text in sample()[:200]:
+        molecule = molecule_from_smiles(text, hydrogens=False)
+        _, pairs = types_of(molecule, ATOMS)
+        assert int((pairs.triu(1) > 0).sum()) == molecule.GetNumBonds()
+
+
+def graph(symbols: str, bonds: dict[tuple[int, int], int]) -> tuple[torch.Tensor, torch.Tensor]:
+    pairs = torch.zeros(len(symbols), len(symbols), dtype=torch.int64)
+    for (i, j), kind in bonds.items():
+        pairs[i, j] = pairs[j, i] = kind
+    return torch.tensor([ATOMS.index(symbol) for symbol in symbols], dtype=torch.int64), pairs
+
+
+def test_validity() -> None:
+    def read(symbols: str, bonds: dict[tuple[int, int], int]) -> str | None:
+        return smiles_of(molecule_from_types(*graph(symbols, bonds), ATOMS))
+
+    assert read("CO", {(0, 1): 2}) == "C=O"
+    assert read("FC", {(0, 1): 2}) is None, "fluorine with two bonds"
+    assert read("CCCCCC", {(0, i): 1 for i in range(1, 6)}) is None, "carbon with five"
+    assert read("CCO", {(0, 1): 4, (1, 2): 1}) is None, "an aromatic bond outside of a ring"
+    assert read("CCN", {(0, 1): 1}) == "CC", "the largest fragment"
+    assert read("NCCCC", {(0, i): 1 for i in range(1, 5)}) == "C[N+](C)(C)C", "a charge where it is needed"
+    assert read("NCCCCC", {(0, i): 1 for i in range(1, 6)}) is None, "no charge helps here"
+    ring = {(i, (i + 1) % 6): 4 for i in range(6)}
+    assert read("CCCCCC", ring) == "c1ccccc1"
+    assert read("", {}) is None
+
+
+def test_errors() -> None:
+    for text in ("", "C1CC", "not SMILES"):
+        with pytest.raises(ValueError, match="not a SMILES string"):
+            molecule_from_smiles(text, hydrogens=False)
+    with pytest.raises(ValueError, match="atom Cl: expected one of C, N, O, F"):
+        types_of(molecule_from_smiles("CCl", hydrogens=False), ATOMS)
+    with pytest.raises(ValueError, match="bond DATIVE: expected a single, double, triple or aromatic one"):
+        types_of(molecule_from_smiles("N->C", hydrogens=False), ATOMS)
+    assert len(BONDS) == 5
