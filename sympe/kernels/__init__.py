@@ -7,6 +7,7 @@ uniform on the elements that bring x to canonical form (paper, Section 3).
 from sympe.kernels.base import Kernel, RelaxedKernel, RelaxedPermutationKernel
 from sympe.kernels.cache import CachedGraphKernel
 from sympe.kernels.conjugated import HaarConjugated
+from sympe.kernels.coupled import CoupledGraphKernel, CoupledOrbitKernel
 from sympe.kernels.graph import GraphHaarKernel, GraphKernel
 from sympe.kernels.haar import HaarKernel
 from sympe.kernels.node_scores import NodeScoreKernel
@@ -16,6 +17,8 @@ from sympe.kernels.score import ScoreKernel
 
 __all__ = [
     "CachedGraphKernel",
+    "CoupledGraphKernel",
+    "CoupledOrbitKernel",
     "GraphHaarKernel",
     "GraphKernel",
     "GraphRefinementKernel",

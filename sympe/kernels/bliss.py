@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from sympe.graphs import SparseGraphs
+
+Draw = Callable[[torch.Size, Tensor], Tensor]
+"""Gives numbers in [0, 1) in double precision, of a shape, on the device of a tensor."""
 
 
 class BlissGraph:
@@ -53,11 +57,9 @@ class BlissGraph:
         """The node at each canonical place: an element of C(x), always the same one for the same numbering."""
         return self._order(torch.arange(len(self._colors)))
 
-    def sample(self, generator: torch.Generator | None = None) -> Int64[Tensor, " nodes"]:
-        """A uniform element of C(x), found on a Haar-relabelled copy."""
-        device = "cpu" if generator is None else generator.device
-        keys = torch.rand(len(self._colors), dtype=torch.float64, generator=generator, device=device)
-        return self._order(keys.cpu().argsort())
+    def sample(self, draw: Draw) -> Int64[Tensor, " nodes"]:
+        """A uniform element of C(x), found on a Haar-relabelled copy; ``draw`` gives uniform numbers."""
+        return self._order(draw(self._colors.shape, self._colors).argsort(stable=True))
 
     def _order(self, u: Tensor) -> Tensor:
         """u^-1 c(u x), without the nodes that stand for edges."""

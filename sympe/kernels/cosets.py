@@ -17,8 +17,7 @@ from torch import Tensor
 
 from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
 from sympe.graphs.coloring import mix
-from sympe.kernels.base import uniform
-from sympe.kernels.bliss import BlissGraph
+from sympe.kernels.bliss import BlissGraph, Draw
 from sympe.kernels.individualization import Leaves, search_graphs
 from sympe.kernels.refinement import decompose, dense_rank, lexsort
 
@@ -30,6 +29,11 @@ _LIMIT = 256
 
 _CHUNK = 2**22
 """Pairs of nodes that are searched at once."""
+
+
+def first_choice(shape: torch.Size, x: Tensor) -> Tensor:
+    """Instead of uniform numbers: settles every choice by the order of the nodes, the same way every time."""
+    return torch.zeros(shape, dtype=torch.float64, device=x.device)
 
 
 def list_cosets(x: Graphs, among: Bool[Tensor, " batch"] | None = None) -> Leaves:
@@ -56,12 +60,12 @@ def list_cosets(x: Graphs, among: Bool[Tensor, " batch"] | None = None) -> Leave
     return Leaves(row, torch.cat([places.expand(0, -1), *orders])[by], too_many)
 
 
-def choose(listed: Leaves, generator: torch.Generator | None) -> Int64[Tensor, "graphs nodes"]:
+def choose(listed: Leaves, draw: Draw) -> Int64[Tensor, "graphs nodes"]:
     """A uniform element of the coset of every graph that is listed."""
     count = torch.bincount(listed.rows, minlength=len(listed.too_many))
     first = (count.cumsum(0) - count)[count > 0]
     count = count[count > 0]
-    u = uniform(count.shape, listed.rows, generator)
+    u = draw(count.shape, listed.rows)
     return listed.orders[first + torch.minimum((u * count).long(), count - 1)]
 
 
@@ -78,17 +82,17 @@ class Pieces:
         self.listed = list_cosets(graphs, among)
         self.hard = self.listed.too_many.nonzero().squeeze(1).tolist()
 
-    def places(self, generator: torch.Generator | None) -> Int64[Tensor, " nodes"]:
+    def places(self, draw: Draw) -> Int64[Tensor, " nodes"]:
         """The canonical place of every node, for a uniform element of each coset."""
         graphs = self.graphs
         place = torch.empty_like(graphs.colors)
-        order = choose(self.listed, generator)
+        order = choose(self.listed, draw)
         easy = (~self.listed.too_many).nonzero().squeeze(1)
         spot = torch.arange(order.shape[1], device=order.device).expand_as(order)
         real = spot < graphs.sizes[easy][:, None]
         place[(graphs.starts[easy][:, None] + order)[real]] = spot[real]
         for row in self.hard:
-            g = self._bliss(row).sample(generator).to(place.device)
+            g = self._bliss(row).sample(draw).to(place.device)
             place[graphs.starts[row] + g] = torch.arange(len(g), device=place.device)
         return place
 
@@ -141,28 +145,28 @@ class Decomposed:
         # a component that is a whole graph of listable size was tried before
         self.pieces = Pieces(parts, (parts.sizes < x.sizes[self.found.graph]) | (parts.sizes > SMALL))
 
-    def orders(self, generator: torch.Generator | None) -> Int64[Tensor, " nodes"]:
+    def orders(self, draw: Draw) -> Int64[Tensor, " nodes"]:
         """The nodes of each graph in canonical order, numbered in their graph, for a uniform element of C(x).
 
         First the free cells by colour, each shuffled; then the components by kind, those of one kind shuffled.
         """
         found, graph = self.found, self.x.graph
-        places = self.pieces.places(generator)
+        places = self.pieces.places(draw)
         kinds = self._kinds(places)
-        rank = lexsort(kinds, uniform(kinds.shape, kinds, generator)).argsort()
-        order = found.order(graph, rank, places, uniform(graph.shape, graph, generator))
+        rank = lexsort(kinds, draw(kinds.shape, kinds)).argsort()
+        order = found.order(graph, rank, places, draw(graph.shape, graph))
         return order - self.x.starts[graph]  # sorted by graph: nodes and places of a graph are the same range
 
     def log_orders(self) -> Float[Tensor, " batch"]:
         """The logarithms of the orders of the automorphism groups."""
-        kinds = self._kinds(self.pieces.places(_fixed()))
+        kinds = self._kinds(self.pieces.places(first_choice))
         total = self.found.shuffles(self.x.graph, len(self.x), kinds)
         return total.index_add(0, self.found.graph, self.pieces.log_orders())
 
     def orbits(self) -> Int64[Tensor, " nodes"]:
         """The least node of the orbit of each node, numbered over the batch."""
         found = self.found
-        places = self.pieces.places(_fixed())
+        places = self.pieces.places(first_choice)
         orbit = self.pieces.orbits()
         # the orbit of a component by its least place: the same number in components of one kind
         least = torch.full_like(places, len(places)).scatter_reduce(0, orbit, places, "amin")[orbit]
@@ -177,7 +181,7 @@ class Decomposed:
     def generators(self) -> list[Int64[Tensor, "count nodes"]]:
         """Generators of each automorphism group."""
         found, x = self.found, self.x
-        places = self.pieces.places(_fixed())
+        places = self.pieces.places(first_choice)
         kind, _ = dense_rank(found.graph, self._kinds(places))
         inside = self.pieces.generators()
         starts = found.components.starts
@@ -242,8 +246,3 @@ def least_of_orbits(generators: Int64[Tensor, "count nodes"]) -> Int64[Tensor, "
         if torch.equal(new, label):
             return label
         label = new
-
-
-def _fixed() -> torch.Generator:
-    """For where any element of the coset will do: the global generator is left alone."""
-    return torch.Generator().manual_seed(0)

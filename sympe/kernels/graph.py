@@ -14,7 +14,8 @@ from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding
 from sympe.groups import Permutations
 from sympe.kernels.base import Kernel, uniform
-from sympe.kernels.cosets import Decomposed, choose, list_cosets
+from sympe.kernels.bliss import Draw
+from sympe.kernels.cosets import Decomposed, choose, first_choice, list_cosets
 from sympe.kernels.individualization import Leaves
 from sympe.kernels.node_orders import NODE_ORDERS
 
@@ -69,11 +70,29 @@ class GraphKernel(Kernel):
 
     def sample(self, x: Graphs, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch max_nodes"]:
         """Draw a uniform element of C(x) for every graph; the padding stays in place."""
+        return self._element(x, lambda shape, like: uniform(shape, like, generator))
+
+    def canonicalize(self, x: Graphs) -> Int64[Tensor, "batch max_nodes"]:
+        r"""One element of C(x) for every graph, always the same for the same labelling.
+
+        It is a canonicalizer c(x), so :math:`c(x)^{-1} x = \gamma(x)`. It is not equivariant: which of the elements of
+        C(x) it gives depends on the labels.
+
+        Example:
+            >>> from sympe.graphs import DenseGraphs
+            >>> star = DenseGraphs.from_features(torch.tensor([[[0, 1, 1], [1, 0, 0], [1, 0, 0]]]))
+            >>> kernel = GraphKernel(3)
+            >>> torch.equal(kernel.canonicalize(star), kernel.canonicalize(star))  # samples may differ
+            True
+        """
+        return self._element(x, first_choice)
+
+    def _element(self, x: Graphs, draw: Draw) -> Tensor:
         g, listed, large = self._start(x)
-        g[~listed.too_many, : listed.orders.shape[1]] = choose(listed, generator)
+        g[~listed.too_many, : listed.orders.shape[1]] = choose(listed, draw)
         if len(large):
             apart = Decomposed(x.select(large).sparse())
-            g[large] = self._padded(apart, apart.orders(generator))
+            g[large] = self._padded(apart, apart.orders(draw))
         if self.order == "refined":
             return g
         return self.group.compose(g, self._inner(x, g))
@@ -82,6 +101,7 @@ class GraphKernel(Kernel):
         """The whole of C(x) for graphs of up to 64 nodes and 256 automorphisms or so; ``too_many`` names the others.
 
         Example:
+            >>> from sympe.graphs import DenseGraphs
             >>> star = torch.tensor([[0, 1, 1], [1, 0, 0], [1, 0, 0]])
             >>> GraphKernel(4).cosets(DenseGraphs.from_features(star[None])).orders.shape
             torch.Size([2, 4])
@@ -106,7 +126,7 @@ class GraphKernel(Kernel):
         self.group.check(g)
         fixes = fixes_padding(g, x)
         g = torch.where(fixes[:, None], g, torch.arange(self.group.degree, device=g.device))
-        c = self.sample(x, generator=torch.Generator().manual_seed(0))  # any element of C(x) leads to the same form
+        c = self.canonicalize(x)  # any element of C(x) leads to the same form
         same = equal_graphs(x.relabel(self.group.inverse(g)), x.relabel(self.group.inverse(c)))
         return torch.where(fixes & same, -self.entropy(x), -torch.inf)
 
@@ -122,6 +142,7 @@ class GraphKernel(Kernel):
         """The orbits of the nodes under G_x: the least node of each node's orbit; in the padding, itself.
 
         Example:
+            >>> from sympe.graphs import DenseGraphs
             >>> star = torch.tensor([[0, 1, 1], [1, 0, 0], [1, 0, 0]])
             >>> GraphKernel(4).orbits(DenseGraphs.from_features(star[None]))
             tensor([[0, 1, 1, 3]])
@@ -145,6 +166,7 @@ class GraphKernel(Kernel):
         """Generators of G_x for each graph, more than needed; none where it is trivial.
 
         Example:
+            >>> from sympe.graphs import DenseGraphs
             >>> star = torch.tensor([[0, 1, 1], [1, 0, 0], [1, 0, 0]])
             >>> GraphKernel(4).generators(DenseGraphs.from_features(star[None]))
             [tensor([[0, 2, 1, 3]])]

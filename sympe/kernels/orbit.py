@@ -92,11 +92,23 @@ class OrbitKernel(Kernel):
         first = g[_offsets(rows, len(x))[1]]
         return self._mask(x, rows, self.group.compose(g, self.group.inverse(first)[rows]))
 
+    def canonicalize(self, x: Shaped[Tensor, "batch ..."]) -> Int64[Tensor, " batch"]:
+        """One element of C(x), the first in the order of the group: a canonicalizer c(x), but not equivariant.
+
+        Example:
+            >>> import torch
+            >>> from sympe.actions import GridAction
+            >>> from sympe.groups import P4M
+            >>> OrbitKernel(GridAction(P4M(3))).canonicalize(torch.ones(2, 1, 3, 3))
+            tensor([0, 0])
+        """
+        rows, g = self.support(x)
+        first = torch.full((len(x),), self.group.order, dtype=torch.int64, device=g.device)
+        return first.scatter_reduce(0, rows, g, "amin")
+
     def canonical_form(self, x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
         r"""The canonical form :math:`\gamma(x) = c^{-1}x`, up to the tolerance."""
-        rows, g = self.support(x)
-        first = g[_offsets(rows, len(x))[1]]
-        return self.action(self.group.inverse(first), x)
+        return self.action(self.group.inverse(self.canonicalize(x)), x)
 
     def sample(
         self, x: Shaped[Tensor, "batch ..."], *, generator: torch.Generator | None = None

@@ -1,0 +1,207 @@
+"""Coupled kernels, on all pairs of small graphs and on finite groups, by enumeration."""
+
+from __future__ import annotations
+
+import math
+
+import networkx as nx
+import pytest
+import torch
+from torch import Tensor
+
+from sympe.actions import DirectSum, GridAction
+from sympe.graphs import DenseGraphs
+from sympe.groups import P4M, Permutations
+from sympe.kernels import CoupledGraphKernel, CoupledOrbitKernel, GraphKernel, OrbitKernel
+from sympe.kernels.coupled import joined
+from tests.kernels.test_graph import every_graph, way  # noqa: F401  # the fixture runs all three ways
+
+
+def pairs_of_graphs(n: int) -> tuple[DenseGraphs, DenseGraphs]:
+    """Every graph x with every graph y that has some colours of nodes as well."""
+    graphs = every_graph(n)
+    colors = torch.tensor([[0] * n, [1] + [0] * (n - 1), [1, 2] + [0] * (n - 2)])
+    count = len(graphs)
+    first = graphs.repeat_interleave(count * len(colors), 0)
+    second = graphs.repeat_interleave(len(colors), 0).repeat(count, 1, 1)
+    x = DenseGraphs.from_features(first)
+    return x, DenseGraphs.from_features(second, colors.repeat(count * count, 1))
+
+
+def laws(kernel: CoupledGraphKernel, x: DenseGraphs, y: DenseGraphs) -> Tensor:
+    """κ(g | x, y) of every pair and every g."""
+    elements = kernel.group.elements()
+    columns = [kernel.log_prob(g.expand(len(x), -1), x, y).double().exp() for g in elements]
+    return torch.stack(columns, 1)
+
+
+@pytest.fixture(scope="module")
+def exchanged() -> Tensor:
+    """Entry [u, g] is the number of the element ug of S_3."""
+    group = Permutations(3)
+    elements = group.elements()
+    products = group.compose(elements[:, None].expand(6, 6, 3), elements.expand(6, 6, 3))
+    return (products[:, :, None] == elements).all(3).long().argmax(2)
+
+
+@pytest.mark.parametrize("order", ["refined", "fiedler"])
+def test_the_law_on_all_small_pairs(order: str, way: str, exchanged: Tensor) -> None:  # noqa: F811
+    x, y = pairs_of_graphs(3)
+    kernel = CoupledGraphKernel(GraphKernel(3, order=order))
+    p = laws(kernel, x, y)
+    elements = kernel.group.elements()
+    assert torch.allclose(p.sum(1), torch.ones(len(x), dtype=torch.float64))
+    # uniform on as many elements as fix both, all of them in C(x)
+    fixed = torch.stack(
+        [same(x.relabel(g.expand(len(x), -1)), x) & same(y.relabel(g.expand(len(x), -1)), y) for g in elements], 1
+    ).sum(1)
+    assert torch.equal((p > 0).sum(1), fixed)
+    assert torch.allclose(kernel.entropy(x, y).double(), fixed.double().log(), atol=1e-6)
+    alone = torch.stack([kernel.kernel.log_prob(g.expand(len(x), -1), x) for g in elements], 1)
+    assert bool(alone[p > 0].isfinite().all()), "an element is not in C(x)"
+    # equivariant in the pair
+    for u in range(6):
+        moved = laws(kernel, *(z.relabel(elements[u].expand(len(x), -1)) for z in (x, y)))
+        assert torch.allclose(moved[:, exchanged[u]], p), "κ(ug | ux, uy) differs from κ(g | x, y)"
+    # averaged over the targets that the symmetries of x exchange it is the kernel of x
+    total, count = torch.zeros_like(p), torch.zeros(len(x), 1)
+    for s in elements:
+        keeps = same(x.relabel(s.expand(len(x), -1)), x)
+        total += keeps[:, None] * laws(kernel, x, y.relabel(s.expand(len(x), -1)))
+        count += keeps[:, None]
+    assert torch.allclose(total / count, alone.double().exp(), atol=1e-6)
+
+
+def same(x: DenseGraphs, y: DenseGraphs) -> Tensor:
+    return (x.pairs == y.pairs).flatten(1).all(1) & (x.colors == y.colors).all(1)
+
+
+def test_the_joint_kernel_alone_is_not_coupled(way: str) -> None:  # noqa: F811
+    """The broken twin: canonical for the pair is not canonical for x."""
+    x, y = pairs_of_graphs(3)
+    kernel = GraphKernel(3)
+    g = kernel.canonicalize(joined(x, y))
+    assert not bool(kernel.log_prob(g, x).isfinite().all())
+
+
+def test_samples_follow_the_law(way: str) -> None:  # noqa: F811
+    ring = DenseGraphs.from_features(torch.tensor(nx.to_numpy_array(nx.cycle_graph(4), dtype=int))[None])
+    marked = DenseGraphs.from_features(ring.pairs, torch.tensor([[1, 0, 0, 0]]))
+    kernel = CoupledGraphKernel(GraphKernel(4))
+    many = torch.zeros(2000, dtype=torch.int64)
+    g = kernel.sample(ring.select(many), marked.select(many), generator=torch.Generator().manual_seed(0))
+    assert bool(kernel.log_prob(g, ring.select(many), marked.select(many)).isfinite().all())
+    found, counts = g.unique(dim=0, return_counts=True)
+    assert len(found) == 2  # the reflection that keeps the mark
+    assert abs(int(counts[0]) - 1000) < 120  # 5.4 standard deviations: false alarm 8e-8
+    forms = marked.select(many).relabel(g.argsort(1))
+    assert len(forms.colors.unique(dim=0)) == 1, "the target is not canonical"
+
+
+def test_the_bound_is_tight_for_the_right_model() -> None:
+    """y uniform over what the symmetries of x make of it: g tells y, and the price is log of their number."""
+    x, y = pairs_of_graphs(3)
+    kernel = CoupledGraphKernel(GraphKernel(3))
+    price = kernel.entropy(x, y) - kernel.kernel.entropy(x)
+    elements = kernel.group.elements()
+    keeps = torch.stack([same(x.relabel(s.expand(len(x), -1)), x) for s in elements], 1)
+    targets = torch.stack(
+        [
+            y.relabel(s.expand(len(x), -1)).pairs.flatten(1) * 1000
+            + y.relabel(s.expand(len(x), -1)).colors.repeat(1, 3)
+            for s in elements
+        ],
+        1,
+    )
+    for row in range(0, len(x), 7):
+        orbit = len(targets[row][keeps[row]].unique(dim=0))
+        assert float(price[row]) == pytest.approx(-math.log(orbit), abs=1e-5)
+
+
+def test_large_and_ragged_graphs() -> None:
+    """Complete graphs, too symmetric to be listed, beside small ones: the target settles all but its own symmetry."""
+    n = 9
+    sizes = torch.tensor([9, 5, 1])
+    mask = torch.arange(n) < sizes[:, None]
+    both = mask[:, :, None] & mask[:, None] & ~torch.eye(n, dtype=torch.bool)
+    x = DenseGraphs.from_features(both.long(), None, mask)
+    path = torch.tensor(nx.to_numpy_array(nx.path_graph(n), dtype=int))
+    y = DenseGraphs.from_features(path * both, None, mask)
+    kernel = CoupledGraphKernel(GraphKernel(12))
+    assert torch.allclose(kernel.entropy(x, y), torch.tensor([2.0, 2.0, 1.0]).log())
+    u = Permutations(12)
+    g = kernel.sample(x, y, generator=torch.Generator().manual_seed(0))
+    moves = torch.stack([torch.cat([torch.randperm(int(size)), torch.arange(int(size), 12)]) for size in sizes])
+    moved = u.compose(moves, g)
+    log_p = kernel.log_prob(moved, x.relabel(moves), y.relabel(moves))
+    assert torch.allclose(log_p, kernel.log_prob(g, x, y))
+    assert bool(log_p.isfinite().all())
+    alone = [kernel.log_prob(g[i : i + 1], *(z.select(torch.tensor([i])) for z in (x, y))) for i in range(3)]
+    assert torch.allclose(torch.cat(alone), log_p), "it depends on the rest of the batch"
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_law_on_finite_groups(size: int) -> None:
+    group = P4M(size)
+    action = GridAction(group)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(2, (40, 1, size, size), generator=generator).double()
+    x[:5] = 0.0
+    y = torch.randint(3, (40, 1, size, size), generator=generator).double()
+    kernel = CoupledOrbitKernel(action, action)
+    elements = group.elements()
+
+    def law(x: Tensor, y: Tensor) -> Tensor:
+        return torch.stack([kernel.log_prob(g.expand(40), x, y) for g in elements], 1).double().exp()
+
+    p = law(x, y)
+    assert torch.allclose(p.sum(1), torch.ones(40).double())
+    stabilizer = kernel.kernel.stabilizer(x) & kernel.kernel.stabilizer(y)
+    assert torch.equal((p > 0).sum(1), stabilizer.sum(1))
+    assert torch.allclose(kernel.entropy(x, y).double(), stabilizer.sum(1).double().log(), atol=1e-6)
+    q = torch.stack([kernel.kernel.log_prob(g.expand(40), x) for g in elements], 1).double().exp()
+    assert bool((q[p > 0] > 0).all()), "an element is not in C(x)"
+    averaged, count = torch.zeros_like(p), torch.zeros(40, 1)
+    for u in elements:
+        many = u.expand(40)
+        moved = law(action(many, x), action(many, y))
+        assert torch.allclose(moved[:, group.compose(u.expand(len(elements)), elements)], p), "it is not equivariant"
+        keeps = (action(many, x) == x).flatten(1).all(1)[:, None]
+        averaged += keeps * law(x, action(many, y))
+        count += keeps
+    assert torch.allclose(averaged / count, q, atol=1e-6), "averaged over y it is not the kernel of x"
+    g = kernel.sample(x, y, generator=torch.Generator().manual_seed(0))
+    assert bool(kernel.log_prob(g, x, y).isfinite().all())
+    # the twin: canonical for the pair is not canonical for x
+    h = OrbitKernel(DirectSum(action, action)).canonicalize(torch.cat([x, y], 1))
+    assert not bool(kernel.kernel.log_prob(h, x).isfinite().all())
+
+
+def test_samples_on_finite_groups_are_uniform() -> None:
+    action = GridAction(P4M(3))
+    kernel = CoupledOrbitKernel(action, action)
+    x, y = torch.zeros(4000, 1, 3, 3), torch.eye(9)[:1].view(1, 1, 3, 3).repeat(4000, 1, 1, 1)
+    g = kernel.sample(x, y, generator=torch.Generator().manual_seed(0))
+    counts = g.unique(return_counts=True)[1].double()
+    assert len(counts) == 8
+    assert float(((counts - 500) ** 2 / 500).sum()) < 45  # 7 degrees of freedom: false alarm 1e-7
+
+
+def test_canonicalizers_are_deterministic(way: str) -> None:  # noqa: F811
+    x = DenseGraphs.from_features(every_graph(4))
+    kernel = GraphKernel(4)
+    g = kernel.canonicalize(x)
+    assert torch.equal(g, kernel.canonicalize(x))
+    alone = [kernel.canonicalize(x.select(torch.tensor([row]))) for row in range(len(x))]
+    assert torch.equal(g, torch.cat(alone)), "it depends on the rest of the batch"
+    assert bool(kernel.log_prob(g, x).isfinite().all())
+
+
+def test_errors() -> None:
+    kernel = CoupledGraphKernel(GraphKernel(4))
+    x, y = (DenseGraphs.from_features(torch.zeros(1, n, n, dtype=torch.int64)) for n in (3, 2))
+    with pytest.raises(ValueError, match=r"y: expected graphs of the sizes of x, \[3\], got \[2\]"):
+        kernel.sample(x, y)
+    large = DenseGraphs.from_features(torch.zeros(1, 5, 5, dtype=torch.int64))
+    with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 4 nodes; graph 0 has 5"):
+        kernel.entropy(large, large)
