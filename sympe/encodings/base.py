@@ -34,6 +34,9 @@ class Encoded(nn.Module):
         network: takes x and the features, concatenated along dimension 1.
         encoding: draws the features.
 
+    Raises:
+        TypeError: if ``encoding`` is no encoding.
+
     References:
         Lawrence et al. (arXiv 2503.21985), Algorithm 1.
 
@@ -48,6 +51,8 @@ class Encoded(nn.Module):
 
     def __init__(self, network: nn.Module, encoding: Encoding) -> None:
         super().__init__()
+        if not isinstance(encoding, Encoding):
+            raise TypeError(f"encoding: expected an Encoding, got {type(encoding).__name__}")
         self.network = network
         self.encoding = encoding
 

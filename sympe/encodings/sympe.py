@@ -34,6 +34,7 @@ class SymPE(Encoding):
         generator: draws v at the start.
 
     Raises:
+        TypeError: if ``kernel`` is no kernel or ``action`` no action.
         ValueError: if kernel and action are not of the same group, ``scale`` is not positive, or the action is not one
             that the kernel's soft permutations know.
 
@@ -62,6 +63,9 @@ class SymPE(Encoding):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        for name, value, kind in (("kernel", kernel, Kernel), ("action", action, Action)):
+            if not isinstance(value, kind):
+                raise TypeError(f"{name}: expected an instance of {kind.__name__}, got {type(value).__name__}")
         if kernel.group != action.group:
             raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if not 0 < scale < float("inf"):

@@ -25,6 +25,7 @@ from torch_geometric.transforms import BaseTransform
 
 from sympe.encodings import Encoding
 from sympe.graphs import SparseGraphs
+from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
 from sympe.kernels import Kernel
 
@@ -51,7 +52,7 @@ def to_graphs(
 
     Raises:
         TypeError: if ``data`` is no ``Data``.
-        ValueError: if it has no ``edge_index`` or an attribute does not fit it.
+        ValueError: if it has no ``edge_index``, an attribute does not fit it, or one other than the defaults is absent.
 
     Example:
         >>> data = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
@@ -66,6 +67,9 @@ def to_graphs(
         sizes = data.ptr.diff()
     else:
         sizes = torch.tensor([data.num_nodes], device=data.edge_index.device)
+    for argument, name, default in (("node_attr", node_attr, "x"), ("edge_attr", edge_attr, "edge_attr")):
+        if name not in (None, default) and data.get(name) is None:  # a name of one's own is there on purpose
+            raise ValueError(f"{argument}: expected one of {', '.join(data.keys())}; got {name!r}")
     nodes = None if node_attr is None else data.get(node_attr)
     features = None if edge_attr is None else data.get(edge_attr)
     return SparseGraphs.from_features(
@@ -86,7 +90,8 @@ class NodeEncoding(nn.Module):
         options: of :func:`to_graphs`.
 
     Raises:
-        ValueError: if the encoding does not give features of nodes.
+        TypeError: if ``encoding`` is no encoding.
+        ValueError: if it does not give features of nodes; on use, if a graph has more than its ``max_nodes`` nodes.
 
     Example:
         >>> from sympe.actions import NodeAction
@@ -101,6 +106,7 @@ class NodeEncoding(nn.Module):
 
     def __init__(self, encoding: Encoding, **options: Any) -> None:
         super().__init__()
+        _check_encoding(encoding)
         if len(encoding.shape) != 2:
             raise ValueError(f"encoding: expected features of shape (max_nodes, channels), got {encoding.shape}")
         self.encoding = encoding
@@ -109,6 +115,7 @@ class NodeEncoding(nn.Module):
     def forward(self, data: Data, *, generator: torch.Generator | None = None) -> Float[Tensor, "nodes channels"]:
         """Draw features for every node."""
         graphs = to_graphs(data, **self.options)
+        check_sizes(graphs, self.encoding.shape[0])
         features: Tensor = self.encoding(graphs, generator=generator)
         graph, place = _places(graphs)
         return features[graph, place]
@@ -122,7 +129,8 @@ class EdgeEncoding(nn.Module):
         options: of :func:`to_graphs`.
 
     Raises:
-        ValueError: if the encoding does not give features of pairs.
+        TypeError: if ``encoding`` is no encoding.
+        ValueError: if it does not give features of pairs; on use, if a graph has more than its ``max_nodes`` nodes.
 
     Example:
         >>> from sympe.actions import EdgeAction
@@ -136,6 +144,7 @@ class EdgeEncoding(nn.Module):
 
     def __init__(self, encoding: Encoding, **options: Any) -> None:
         super().__init__()
+        _check_encoding(encoding)
         if len(encoding.shape) != 3:
             raise ValueError(
                 f"encoding: expected features of shape (max_nodes, max_nodes, channels), got {encoding.shape}"
@@ -146,6 +155,7 @@ class EdgeEncoding(nn.Module):
     def forward(self, data: Data, *, generator: torch.Generator | None = None) -> Float[Tensor, "arcs channels"]:
         """Draw features for every arc, in the order of ``edge_index``."""
         graphs = to_graphs(data, **self.options)
+        check_sizes(graphs, self.encoding.shape[0])
         features: Tensor = self.encoding(graphs, generator=generator)
         graph, place = _places(graphs)
         i, j = data.edge_index
@@ -191,6 +201,11 @@ class DrawPlaces(BaseTransform):  # type: ignore[misc]
         graph, node = _places(graphs)
         data[self.attr] = places[graph, node]
         return data
+
+
+def _check_encoding(encoding: Encoding) -> None:
+    if not isinstance(encoding, Encoding):
+        raise TypeError(f"encoding: expected an Encoding, such as SymPE(kernel, action); got {type(encoding).__name__}")
 
 
 def _places(graphs: SparseGraphs) -> tuple[Tensor, Tensor]:

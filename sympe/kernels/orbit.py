@@ -31,6 +31,7 @@ class OrbitKernel(Kernel):
         tolerance: largest difference, in the units of x, of neighbours that count as equal; 0 for exact comparison.
 
     Raises:
+        TypeError: if ``action`` is no action of a finite group.
         ValueError: if ``tolerance`` is negative or not finite.
 
     References:
@@ -48,6 +49,8 @@ class OrbitKernel(Kernel):
     """
 
     def __init__(self, action: FiniteAction, *, tolerance: float = 1e-6) -> None:
+        if not isinstance(action, FiniteAction):
+            raise TypeError(f"action: expected a FiniteAction, got {type(action).__name__}")
         if not 0 <= tolerance < float("inf"):
             raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance}")
         self.action = action

@@ -353,3 +353,17 @@ def test_an_unfaithful_action_of_permutations_is_told_without_a_count() -> None:
 def permutations(action: PermutationAction) -> torch.Tensor:
     """p_g in row g: where the action puts the indicator of each point."""
     return action(action.group.elements()[:, None], torch.eye(3).unsqueeze(1)).squeeze(2).argmax(2)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_kernel_action_or_encoding_is_named() -> None:
+    group = P4M(3)
+    kernel, action = OrbitKernel(GridAction(group)), GridAction(group)
+    with pytest.raises(TypeError, match="kernel: expected an instance of Kernel, got GridAction"):
+        SymPE(action, kernel)
+    with pytest.raises(TypeError, match="action: expected an instance of Action, got OrbitKernel"):
+        SymPE(kernel, kernel)
+    with pytest.raises(TypeError, match="encoding: expected an Encoding, got Identity"):
+        Encoded(SymPE(kernel, action), torch.nn.Identity())
+    with pytest.raises(TypeError, match="action: expected a FiniteAction, got P4M"):
+        OrbitKernel(group)

@@ -50,7 +50,7 @@ class IsingConfig:
     variant: str = "wide"
     size: int = 10
     seed: int = 0
-    steps: int = 2000
+    steps: int = 1500
     batch: int = 32
     channels: int = 16
     blocks: int = 3
