@@ -147,14 +147,14 @@ def test_errors(unchecked: None) -> None:
 def test_what_does_not_fit_is_named() -> None:
     kernel = GraphKernel(4)
     data = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=8, weight=torch.ones(2))
-    with pytest.raises(ValueError, match="node_attr: expected one of edge_index, .*weight.*; got 'typo'"):
+    with pytest.raises(ValueError, match=r"node_attr: expected one of edge_index, .*weight.*; got 'typo'"):
         to_graphs(data, node_attr="typo")
-    with pytest.raises(ValueError, match="edge_attr: expected one of .*; got 'weights'"):
+    with pytest.raises(ValueError, match=r"edge_attr: expected one of .*; got 'weights'"):
         to_graphs(data, edge_attr="weights")
     assert len(to_graphs(data, node_attr=None, edge_attr="weight")) == 1
     for encoding in (NodeEncoding(NoiseEncoding((4, 4))), EdgeEncoding(NoiseEncoding((4, 4, 2)))):
         with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 4 nodes; graph 0 has 8"):
             encoding(data)
     for kind in (NodeEncoding, EdgeEncoding):
-        with pytest.raises(TypeError, match="encoding: expected an Encoding, such as SymPE.*; got GraphKernel"):
+        with pytest.raises(TypeError, match=r"encoding: expected an Encoding, such as SymPE.*; got GraphKernel"):
             kind(kernel)
