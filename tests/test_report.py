@@ -315,6 +315,20 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
         read(tmp_path / "a.smi", node_targets="y")
 
 
+def test_options_that_fit_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="tolerance: expected a finite number of at least 0, got -1"):
+        Options(tolerance=-1.0)
+    torch.save([star(y=torch.zeros(4))], tmp_path / "a.pt")
+    for option in ("node_features", "edge_features"):
+        (bad,) = read(tmp_path / "a.pt", **{option: "typo"}).bad
+        assert bad.reason.startswith(f"{option}: expected one of ")
+        assert bad.reason.endswith("; got 'typo'")
+    nx.write_graphml(nx.path_graph(3), tmp_path / "b.graphml")
+    for option in ("node_features", "edge_features"):
+        (bad,) = read(tmp_path / "b.graphml", **{option: "typo"}).bad
+        assert bad.reason == f"{option}: nothing has an attribute 'typo'"
+
+
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     monkeypatch.setattr(sys, "argv", ["sympe", *words])
     cli.main()

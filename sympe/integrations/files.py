@@ -6,6 +6,7 @@ The format is that of the suffix. Packages that only one format needs are import
 from __future__ import annotations
 
 import csv
+import math
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,13 +30,17 @@ class Options:
     """What to read from a file.
 
     Arguments:
-        node_features: attribute of nodes that colours them; where it is absent all nodes are alike.
-        edge_features: attribute of edges that colours them.
+        node_features: attribute of nodes that colours them; where the default is absent all nodes are alike, and where
+            another is the input is bad.
+        edge_features: the same for edges.
         node_targets: attribute (of PyG data), or array (of an npz file), with targets of nodes or sites.
         edge_targets: attribute of PyG data with targets of edges.
         smiles_column: column of a CSV file; None for the first whose name contains "smiles".
         hydrogens: whether hydrogens of molecules are nodes; else they are part of their atom's colour.
         tolerance: largest gap between float features that count as equal.
+
+    Raises:
+        ValueError: if ``tolerance`` is negative or not finite.
     """
 
     node_features: str = "x"
@@ -45,6 +50,10 @@ class Options:
     smiles_column: str | None = None
     hydrogens: bool = False
     tolerance: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < math.inf:
+            raise ValueError(f"tolerance: expected a finite number of at least 0, got {self.tolerance}")
 
 
 def load(path: Path, options: Options) -> Iterator[Loaded]:
@@ -175,6 +184,12 @@ def _from_networkx(graph: Any, options: Options) -> SparseGraphs:
         arcs += ends
         kinds += [kind] * len(ends)
     colors = [graph.nodes[node].get(options.node_features) for node in graph]
+    for argument, name, values in (
+        ("node_features", options.node_features, colors),
+        ("edge_features", options.edge_features, kinds),
+    ):
+        if name != getattr(Options, argument) and values and all(value is None for value in values):
+            raise ValueError(f"{argument}: nothing has an attribute {name!r}")
     return SparseGraphs.from_features(
         torch.tensor(arcs, dtype=torch.int64).view(-1, 2).T,
         torch.tensor([len(number)]),
@@ -236,6 +251,10 @@ def _from_data(data: Any, options: Options) -> SparseGraphs:
     if data.edge_index is None:
         raise ValueError("expected an edge_index, got none")
     features = [data.get(name) for name in (options.node_features, options.edge_features)]
+    for argument, value in zip(("node_features", "edge_features"), features, strict=True):
+        name = getattr(options, argument)
+        if value is None and name != getattr(Options, argument):
+            raise ValueError(f"{argument}: expected one of {', '.join(data.keys())}; got {name!r}")
     nodes, edges = (None if value is None else value.view(len(value), -1) for value in features)
     sizes = torch.tensor([data.num_nodes])
     return SparseGraphs.from_features(data.edge_index, sizes, nodes, edges, directed=True, tolerance=options.tolerance)
