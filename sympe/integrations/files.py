@@ -30,8 +30,8 @@ class Options:
     """What to read from a file.
 
     Arguments:
-        node_features: attribute of nodes that colours them; where the default is absent all nodes are alike, and where
-            another is the input is bad.
+        node_features: attribute of nodes that colours them, or "none". Where the default is absent all nodes are alike;
+            where another is, the input is bad.
         edge_features: the same for edges.
         node_targets: attribute (of PyG data), or array (of an npz file), with targets of nodes or sites.
         edge_targets: attribute of PyG data with targets of edges.
@@ -188,7 +188,7 @@ def _from_networkx(graph: Any, options: Options) -> SparseGraphs:
         ("node_features", options.node_features, colors),
         ("edge_features", options.edge_features, kinds),
     ):
-        if name != getattr(Options, argument) and values and all(value is None for value in values):
+        if name not in ("none", getattr(Options, argument)) and values and all(value is None for value in values):
             raise ValueError(f"{argument}: nothing has an attribute {name!r}")
     return SparseGraphs.from_features(
         torch.tensor(arcs, dtype=torch.int64).view(-1, 2).T,
@@ -253,7 +253,7 @@ def _from_data(data: Any, options: Options) -> SparseGraphs:
     features = [data.get(name) for name in (options.node_features, options.edge_features)]
     for argument, value in zip(("node_features", "edge_features"), features, strict=True):
         name = getattr(options, argument)
-        if value is None and name != getattr(Options, argument):
+        if value is None and name not in ("none", getattr(Options, argument)):
             raise ValueError(f"{argument}: expected one of {', '.join(data.keys())}; got {name!r}")
     nodes, edges = (None if value is None else value.view(len(value), -1) for value in features)
     sizes = torch.tensor([data.num_nodes])
