@@ -70,7 +70,7 @@ def preset_configs(
     plan = plans[preset]
     if variant is not None or size is not None:
         chosen, default_size, chosen_encodings, chosen_seeds = plan[0]
-        plan = [(variant or chosen, size or default_size, chosen_encodings, chosen_seeds)]
+        plan = [(variant or chosen, default_size if size is None else size, chosen_encodings, chosen_seeds)]
     return [
         dataclasses.replace(base, variant=v, size=n, encoding=encoding, seed=seed)
         for v, n, own_encodings, own_seeds in plan

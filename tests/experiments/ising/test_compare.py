@@ -17,6 +17,8 @@ def test_presets():
     full = preset_configs("full")
     assert len({c.name for c in full}) == len(full) == 2 * 6 * 3 + 3 + 2 * 6
     assert len({(c.steps, c.batch, c.channels, c.blocks, c.learning_rate, c.encoding_scale) for c in full}) == 1
+    with pytest.raises(ValueError, match="size: expected at least 1, got 0"):
+        preset_configs("full", size=0)
     narrowed = preset_configs("full", encodings=["none", "sympe"], seeds=2, variant="glass", size=6)
     assert [c.name for c in narrowed] == [f"glass-L6-{e}-seed{s}" for s in (0, 1) for e in ("none", "sympe")]
 
