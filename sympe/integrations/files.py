@@ -254,7 +254,7 @@ def _from_data(data: Any, options: Options) -> SparseGraphs:
     for argument, value in zip(("node_features", "edge_features"), features, strict=True):
         name = getattr(options, argument)
         if value is None and name not in ("none", getattr(Options, argument)):
-            raise ValueError(f"{argument}: expected one of {', '.join(data.keys())}; got {name!r}")
+            raise ValueError(f"{argument}: expected one of {', '.join(sorted(data.keys()))}; got {name!r}")
     nodes, edges = (None if value is None else value.view(len(value), -1) for value in features)
     sizes = torch.tensor([data.num_nodes])
     return SparseGraphs.from_features(data.edge_index, sizes, nodes, edges, directed=True, tolerance=options.tolerance)

@@ -69,7 +69,7 @@ def to_graphs(
         sizes = torch.tensor([data.num_nodes], device=data.edge_index.device)
     for argument, name, default in (("node_attr", node_attr, "x"), ("edge_attr", edge_attr, "edge_attr")):
         if name not in (None, default) and data.get(name) is None:  # a name of one's own is there on purpose
-            raise ValueError(f"{argument}: expected one of {', '.join(data.keys())}; got {name!r}")
+            raise ValueError(f"{argument}: expected one of {', '.join(sorted(data.keys()))}; got {name!r}")
     nodes = None if node_attr is None else data.get(node_attr)
     features = None if edge_attr is None else data.get(edge_attr)
     return SparseGraphs.from_features(
