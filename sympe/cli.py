@@ -205,10 +205,10 @@ def main() -> None:
     words = sys.argv[1:]
     if " ".join(words[:2]) in COMMANDS:
         words = [" ".join(words[:2]), *words[2:]]
-    command = tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="sympe", description="Break symmetries without giving up equivariance.", args=words
-    )
     try:
+        command = tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="sympe", description="Break symmetries without giving up equivariance.", args=words
+        )  # a config refuses numbers out of range as it is made
         command()
     except (ValueError, FileNotFoundError, ImportError) as error:
         print(f"sympe: {error}", file=sys.stderr)

@@ -365,6 +365,12 @@ def test_several_files_are_one_data_set(
     with pytest.raises(SystemExit):
         run(monkeypatch, "report", "--out", str(tmp_path / "none"))
     assert "data: expected at least one file" in capsys.readouterr().err
+    for words in (("report", str(tmp_path / "a.smi"), "--tolerance", "-1"), ("train", "ising", "--variant", "glas")):
+        with pytest.raises(SystemExit) as stop:
+            run(monkeypatch, *words)
+        assert stop.value.code == 2
+        error = capsys.readouterr().err
+        assert error.startswith(("sympe: tolerance: expected", "sympe: variant: expected")), error
 
 
 def test_a_picture_without_any_symmetry(tmp_path: Path) -> None:
