@@ -27,7 +27,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from sympe.diffusion.graphs import Features, GraphNoise, divergence, drawn, log_probability, total
+from sympe.diffusion.graphs import Features, GraphNoise, divergence, drawn, log_probability, pairs_of, total
 from sympe.graphs import DenseGraphs
 
 
@@ -63,7 +63,7 @@ def training_loss(
     """
     t = torch.randint(1, noise.steps + 1, (len(x),), generator=generator, device=x.device)
     logits = denoiser(noise.sample(x, t, generator=generator), t, generator=generator)
-    pairs = (x.mask[:, :, None] & x.mask[:, None]).triu(1)
+    pairs = pairs_of(x.mask)
     nodes = cross_entropy(logits.nodes[x.mask], x.colors[x.mask])
     if not bool(pairs.any()):
         return nodes

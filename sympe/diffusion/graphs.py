@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from sympe.diffusion.noise import CategoricalNoise, draw
@@ -156,12 +156,16 @@ def divergence(q: Float[Tensor, "*batch types"], p: Float[Tensor, "*#batch types
     return (torch.where(q > 0, q, 0.0) * ratio).sum(-1)
 
 
+def pairs_of(mask: Bool[Tensor, "batch nodes"]) -> Bool[Tensor, "batch nodes nodes"]:
+    """The pairs of real nodes, each once."""
+    return (mask[:, :, None] & mask[:, None]).triu(1)
+
+
 def total(
     nodes: Float[Tensor, "batch nodes"], edges: Float[Tensor, "batch nodes nodes"], mask: Tensor
 ) -> Float[Tensor, " batch"]:
     """The sum over real nodes and over pairs of them, each once."""
-    pairs = (mask[:, :, None] & mask[:, None]).triu(1)
-    return torch.where(mask, nodes, 0.0).sum(1) + torch.where(pairs, edges, 0.0).flatten(1).sum(1)
+    return torch.where(mask, nodes, 0.0).sum(1) + torch.where(pairs_of(mask), edges, 0.0).flatten(1).sum(1)
 
 
 def log_probability(probabilities: Features, x: DenseGraphs) -> Float[Tensor, " batch"]:
@@ -175,7 +179,7 @@ def drawn(probabilities: Features, mask: Tensor, generator: torch.Generator | No
     """Draw every real node, and every pair of them once."""
     colors = torch.zeros_like(mask, dtype=torch.int64)
     colors[mask] = draw(probabilities.nodes[mask], generator)
-    real = (mask[:, :, None] & mask[:, None]).triu(1)
+    real = pairs_of(mask)
     pairs = torch.zeros_like(real, dtype=torch.int64)
     pairs[real] = draw(probabilities.edges[real], generator)
     return DenseGraphs(pairs + pairs.transpose(1, 2), colors, mask)

@@ -182,12 +182,6 @@ class CategoricalNoise(nn.Module):
         joint = self._onto(x, alpha_t / alpha_s) * (alpha * prediction + (1 - alpha) * self.limit)
         return joint / joint.sum(-1, keepdim=True)
 
-    def sample_limit(
-        self, shape: tuple[int, ...] | torch.Size, *, generator: torch.Generator | None = None
-    ) -> Int64[Tensor, "..."]:
-        """Draw from the limit."""
-        return draw(self.limit.expand(*shape, self.types), generator)
-
     def _onto(self, x: Tensor, alpha: Tensor) -> Tensor:
         """q(x | y) for every y: how likely each earlier value leads to x."""
         alpha = alpha[..., None]

@@ -114,20 +114,29 @@ def _csv(path: Path, options: Options) -> Iterator[Loaded]:
             yield _attempt(f"{path.name}:{rows.line_num}", partial(parse, row[column] or ""))
 
 
-def _smiles_parser(options: Options) -> Callable[[str], SparseGraphs]:
-    """Atoms by element, charge, isotope, and hydrogens that are not nodes; bonds by order. Chirality is left out."""
+def molecule_from_smiles(text: str, *, hydrogens: bool) -> Any:
+    """RDKit's sanitized molecule, with its hydrogens as atoms or without.
+
+    Raises:
+        ImportError: if RDKit is missing; names the extra.
+        ValueError: if ``text`` is not the SMILES string of a molecule with at least one atom.
+    """
     try:
         from rdkit import Chem, RDLogger
     except ImportError as error:
         raise ImportError("SMILES need RDKit: pip install 'sympe[molecules]'") from error
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # what is wrong with a line is told by name and reason
+    molecule: Any = Chem.MolFromSmiles(text)  # None where it cannot be parsed
+    if molecule is None or molecule.GetNumAtoms() == 0:
+        raise ValueError(f"not a SMILES string: {text[:60]!r}")
+    return Chem.AddHs(molecule) if hydrogens else molecule
+
+
+def _smiles_parser(options: Options) -> Callable[[str], SparseGraphs]:
+    """Atoms by element, charge, isotope, and hydrogens that are not nodes; bonds by order. Chirality is left out."""
 
     def parse(text: str) -> SparseGraphs:
-        molecule: Any = Chem.MolFromSmiles(text)  # None where it cannot be parsed
-        if molecule is None or molecule.GetNumAtoms() == 0:
-            raise ValueError(f"not a SMILES string: {text[:60]!r}")
-        if options.hydrogens:
-            molecule = Chem.AddHs(molecule)
+        molecule = molecule_from_smiles(text, hydrogens=options.hydrogens)
         atoms = torch.tensor(
             [
                 [atom.GetAtomicNum(), atom.GetFormalCharge(), atom.GetIsotope(), atom.GetTotalNumHs()]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Int64
-from rdkit import Chem, RDLogger
+from rdkit import Chem
 from torch import Tensor
 
 BONDS = (
@@ -25,20 +25,6 @@ BONDS = (
 _CATIONS = {"N": 3, "O": 2, "S": 2}
 """Elements that carry a charge where they have one bond more than this."""
 
-RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]  # what is wrong with a molecule is told by name and reason
-
-
-def molecule_from_smiles(text: str, *, hydrogens: bool) -> Any:
-    """A sanitized molecule, with its hydrogens as atoms or without.
-
-    Raises:
-        ValueError: if ``text`` is not the SMILES string of a molecule with at least one atom.
-    """
-    molecule: Any = Chem.MolFromSmiles(text)
-    if molecule is None or molecule.GetNumAtoms() == 0:
-        raise ValueError(f"not a SMILES string: {text[:60]!r}")
-    return Chem.AddHs(molecule) if hydrogens else molecule
-
 
 def types_of(molecule: Any, atoms: tuple[str, ...]) -> tuple[Int64[Tensor, " nodes"], Int64[Tensor, "nodes nodes"]]:
     """The types of atoms and pairs of a molecule.
@@ -47,6 +33,7 @@ def types_of(molecule: Any, atoms: tuple[str, ...]) -> tuple[Int64[Tensor, " nod
         ValueError: if an element is not among ``atoms``, or a bond is of another kind.
 
     Example:
+        >>> from sympe.integrations.files import molecule_from_smiles
         >>> types_of(molecule_from_smiles("C=O", hydrogens=False), ("C", "N", "O", "F"))
         (tensor([0, 2]), tensor([[0, 2],
                 [2, 0]]))
@@ -94,6 +81,7 @@ def smiles_of(molecule: Any) -> str | None:
     Valid means that RDKit sanitizes all of it: valences are possible, aromatic rings can be kekulized.
 
     Example:
+        >>> from sympe.integrations.files import molecule_from_smiles
         >>> smiles_of(molecule_from_smiles("OC", hydrogens=False))
         'CO'
         >>> five = molecule_from_types(torch.zeros(2).long(), torch.tensor([[0, 3], [3, 0]]), ("C",))

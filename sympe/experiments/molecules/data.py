@@ -6,6 +6,7 @@ is imported: their files are read from where pip put them, from the wheel itself
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import hashlib
@@ -30,8 +31,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.chemistry import molecule_from_smiles, types_of
+from sympe.experiments.molecules.chemistry import types_of
 from sympe.graphs import DenseGraphs
+from sympe.integrations.files import molecule_from_smiles
 
 SPLITS = ("train", "validation", "test")
 LARGEST_TRAINING_SET = 100_000
@@ -221,16 +223,15 @@ def _parse(source: Source, contents: list[tuple[str, bytes]]) -> Molecules:
     chunks = [named[i : i + _CHUNK] for i in range(0, len(named), _CHUNK)]
     parse = partial(_parse_chunk, atoms=source.atoms, hydrogens=source.hydrogens)
     done: list[Parsed] = []
-    with tqdm(total=len(named), unit="molecule", desc="reading", delay=5) as bar:
-        if len(chunks) < 3:
-            results: Iterator[list[Parsed]] = map(parse, chunks)
-            for result in results:
-                done += result
-        else:
-            with ProcessPoolExecutor() as pool:
-                for result in pool.map(parse, chunks):
-                    done += result
-                    bar.update(len(result))
+    with contextlib.ExitStack() as stack:
+        results: Iterator[list[Parsed]] = map(parse, chunks)
+        if len(chunks) > 2:
+            workers = ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,))
+            results = stack.enter_context(workers).map(parse, chunks)
+        bar = stack.enter_context(tqdm(total=len(named), unit="molecule", desc="reading", delay=5))
+        for result in results:
+            done += result
+            bar.update(len(result))
     return _padded(done, source.atoms)
 
 
@@ -253,7 +254,6 @@ def _padded(done: list[Parsed], atoms: tuple[str, ...]) -> Molecules:
 
 def _parse_chunk(rows: list[tuple[str, str]], atoms: tuple[str, ...], hydrogens: bool) -> list[Parsed]:
     """Name, SMILES and types of each; of one that fails name and reason."""
-    torch.set_num_threads(1)
     found: list[Parsed] = []
     for name, text in rows:
         try:
