@@ -50,14 +50,14 @@ class IsingConfig:
     variant: str = "wide"
     size: int = 10
     seed: int = 0
-    steps: int = 1500
+    steps: int = 2000
     batch: int = 32
     channels: int = 16
     blocks: int = 3
     encoding_channels: int = 4
     encoding_scale: float = 3.0
     coupling_scale: float = 6.0
-    learning_rate: float = 5e-3
+    learning_rate: float = 3e-3
     encoding_rate: float = 5.0
     warmup: float = 0.3
     gradient_clip: float = 1.0

@@ -97,7 +97,7 @@ def test_bad_input(arguments, message):
         ("cooling", 0.0, "cooling: expected a share above 0 and at most 1, got 0.0"),
         ("cooling", 1.5, "cooling: expected a share above 0 and at most 1, got 1.5"),
         ("warmup", 1.0, "warmup: expected a share between 0 and 1, got 1.0"),
-        ("warmup", 0.0005, "warmup: expected more than one step, got 0.0005 of 1500"),
+        ("warmup", 0.0004, "warmup: expected more than one step, got 0.0004 of 2000"),
         ("seed", -1, "seed: expected at least 0, got -1"),
     ],
 )
