@@ -4,7 +4,7 @@ A forward process turns node and edge types into noise, every variable by itself
 predicts the clean one, and so defines the reverse process (Austin et al. 2021, Vignac et al. 2023).
 """
 
-from sympe.diffusion.bound import Denoiser, nll, nll_digress, training_loss
+from sympe.diffusion.bound import Denoiser, denoising_loss, nll, nll_digress, training_loss
 from sympe.diffusion.graphs import Features, GraphNoise
 from sympe.diffusion.noise import CategoricalNoise, cosine_schedule
 from sympe.diffusion.sampling import sample_graphs
@@ -15,6 +15,7 @@ __all__ = [
     "Features",
     "GraphNoise",
     "cosine_schedule",
+    "denoising_loss",
     "nll",
     "nll_digress",
     "sample_graphs",

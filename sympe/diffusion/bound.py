@@ -62,7 +62,11 @@ def training_loss(
         Vignac et al., ICLR 2023, Equation 2 (with the weight 5).
     """
     t = torch.randint(1, noise.steps + 1, (len(x),), generator=generator, device=x.device)
-    logits = denoiser(noise.sample(x, t, generator=generator), t, generator=generator)
+    return denoising_loss(denoiser(noise.sample(x, t, generator=generator), t, generator=generator), x, edge_weight)
+
+
+def denoising_loss(logits: Features, x: DenseGraphs, edge_weight: float = 5.0) -> Float[Tensor, ""]:
+    """The cross-entropy of the clean types: its mean over nodes, and ``edge_weight`` times that over pairs."""
     pairs = pairs_of(x.mask)
     nodes = cross_entropy(logits.nodes[x.mask], x.colors[x.mask])
     if not bool(pairs.any()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sympe.actions import EdgeAction, NodeAction
@@ -71,6 +71,11 @@ class GraphSymPE(nn.Module):
         self, x: Graphs, *, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "batch nodes node_channels"], Float[Tensor, "batch nodes nodes edge_channels"]]:
         """Draw g for every graph; features of the nodes and of the pairs of nodes."""
-        g = self.kernel.sample(x, generator=generator)
+        return self.moved(self.kernel.sample(x, generator=generator))
+
+    def moved(
+        self, g: Int64[Tensor, "batch nodes"]
+    ) -> tuple[Float[Tensor, "batch nodes node_channels"], Float[Tensor, "batch nodes nodes edge_channels"]]:
+        """The features that given elements lead to."""
         table = (self.u + self.u.transpose(0, 1)) / math.sqrt(2)
         return self.node_action(g, self.v), self.edge_action(g, table)

@@ -135,6 +135,18 @@ class DenseGraphs:
         """The graphs at the given places of the batch, in that order."""
         return DenseGraphs(self.pairs[index], self.colors[index], self.mask[index])
 
+    def trimmed(self) -> DenseGraphs:
+        """Without the padding that all of them have.
+
+        Example:
+            >>> mask = torch.arange(9) < torch.tensor([[3], [5]])
+            >>> graphs = DenseGraphs.from_features(torch.zeros(2, 9, 9).long(), mask=mask)
+            >>> graphs.trimmed().mask.shape
+            torch.Size([2, 5])
+        """
+        n = int(self.sizes.max()) if len(self) else 0
+        return DenseGraphs(self.pairs[:, :n, :n], self.colors[:, :n], self.mask[:, :n])
+
     def to(self, device: torch.device | str) -> DenseGraphs:
         """The same graphs on another device."""
         return DenseGraphs(self.pairs.to(device), self.colors.to(device), self.mask.to(device))

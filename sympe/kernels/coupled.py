@@ -162,9 +162,7 @@ def joined(x: Graphs, y: Graphs) -> DenseGraphs:
     """
     if not torch.equal(x.sizes, y.sizes):
         raise ValueError(f"y: expected graphs of the sizes of x, {x.sizes.tolist()[:8]}, got {y.sizes.tolist()[:8]}")
-    x, y = x.dense(), y.dense()
-    n = int(x.sizes.max()) if len(x) else 0
-    x, y = (DenseGraphs(z.pairs[:, :n, :n], z.colors[:, :n], z.mask[:, :n]) for z in (x, y))
+    x, y = x.dense().trimmed(), y.dense().trimmed()
     colors = hashed(torch.stack([x.colors.flatten(), y.colors.flatten()], 1)).view_as(x.colors)
     pairs = hashed(torch.stack([x.pairs.flatten(), y.pairs.flatten()], 1)).view_as(x.pairs)
     arc = (x.pairs != 0) | (y.pairs != 0)

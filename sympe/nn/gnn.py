@@ -24,6 +24,19 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 
+def standardized(s: Float[Tensor, "batch n"], mask: Bool[Tensor, "batch n"]) -> Float[Tensor, "batch n"]:
+    """Scores of mean 0 and standard deviation 1 over the real nodes of each graph; equal scores become 0.
+
+    Example:
+        >>> standardized(torch.tensor([[1.0, 3.0, 9.0]]), torch.tensor([[True, True, False]]))[:, :2]
+        tensor([[-1.,  1.]])
+    """
+    real = mask.to(s.dtype)
+    count = real.sum(1, keepdim=True).clamp(min=1)
+    s = s - (s * real).sum(1, keepdim=True) / count
+    return s / ((s.square() * real).sum(1, keepdim=True) / count).sqrt().clamp(min=1e-3)
+
+
 class MessagePassing(nn.Module):
     r"""One layer, from :math:`h_i` to :math:`h_i + \phi_h(h_i, \sum_j w_{ij} m_{ij})`, with a weight for every pair.
 

@@ -262,9 +262,9 @@ def test_digress_counts_pairs_twice_and_is_another_number() -> None:
 def test_samples_have_the_exact_distribution(noise: GraphNoise) -> None:
     table = Table(noise.nodes.types, states=2)
     p = likelihoods(table, noise)
-    found = sample_graphs(
-        table, noise, torch.full((20_000,), 2, dtype=torch.int64), generator=torch.Generator().manual_seed(0)
-    )
+    generator = torch.Generator().manual_seed(0)
+    start = noise.sample_limit(torch.full((20_000,), 2), generator=generator)
+    found = sample_graphs(table, noise, start, generator=generator)
     counts = table.number(found).bincount(minlength=len(p)).double()
     expected = p * 20_000
     assert bool((counts[p == 0] == 0).all())
@@ -278,7 +278,7 @@ def test_samples_have_the_exact_distribution(noise: GraphNoise) -> None:
 def test_fewer_steps_end_clean(noise: GraphNoise) -> None:
     table = Table(noise.nodes.types)
     for steps in (1, 2):
-        found = sample_graphs(table, noise, torch.full((50,), 2), steps=steps)
+        found = sample_graphs(table, noise, noise.sample_limit(torch.full((50,), 2)), steps=steps)
         noise.check(found)
 
 
@@ -351,9 +351,9 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="x: expected undirected graphs without self-loops"):
         noise.check(DenseGraphs(torch.ones_like(x.pairs), x.colors, x.mask))
     with pytest.raises(ValueError, match="steps: expected 1 to 3, got 9"):
-        sample_graphs(table, noise, torch.tensor([2]), steps=9)
-    with pytest.raises(ValueError, match="sizes: expected at least 1 node, got 0"):
-        sample_graphs(table, noise, torch.tensor([2, 0]))
+        sample_graphs(table, noise, noise.sample_limit(torch.tensor([2])), steps=9)
+    with pytest.raises(ValueError, match="x: expected graphs of at least 1 node, got one of 0"):
+        sample_graphs(table, noise, noise.sample_limit(torch.tensor([2, 0])))
     for schedule in ([1.0], [1.0, 0.5], [0.9, 0.0], [1.0, 0.2, 0.5, 0.0], [1.0, 0.0, 0.0]):
         with pytest.raises(ValueError, match="schedule: expected shares that fall from 1 to 0, got "):
             GraphNoise(noise.nodes, noise.edges, torch.tensor(schedule))

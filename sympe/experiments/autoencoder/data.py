@@ -7,7 +7,6 @@ References:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cache
 
@@ -16,17 +15,12 @@ from torch import Tensor
 
 from sympe.encodings import Encoding, SymPE
 from sympe.experiments.autoencoder.config import DATASETS, MAX_NODES
+from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 from sympe.kernels import RelaxedPermutationKernel
 
 COUNTS = {"train": 5000, "validation": 500, "test": 500}
 BATCHES, DRAWS = "batches", "draws"
-
-
-def seeded(*parts: object) -> torch.Generator:
-    """A generator for a purpose: its seed is a hash of the parts."""
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
 @cache
@@ -126,7 +120,7 @@ def training_batches(
         generator = seeded(DRAWS, seed, steps.start, rank)
         drawn = encoding.kernel.sample(graphs.select(torch.cat(rows)), generator=generator)
         g = drawn.split([len(row) for row in rows])
-    return [(step, cut(graphs.select(row)), h) for step, row, h in zip(steps, rows, g, strict=True)]
+    return [(step, graphs.select(row).trimmed(), h) for step, row, h in zip(steps, rows, g, strict=True)]
 
 
 def _rows(sizes: Tensor, generator: torch.Generator, batch: int) -> Tensor:
@@ -134,9 +128,3 @@ def _rows(sizes: Tensor, generator: torch.Generator, batch: int) -> Tensor:
     size = sizes[torch.randint(len(sizes), (), generator=generator)]
     same = (sizes == size).nonzero().squeeze(1)
     return same[torch.randperm(len(same), generator=generator)[:batch]]
-
-
-def cut(graphs: DenseGraphs) -> DenseGraphs:
-    """Without the padding that all of them have."""
-    n = int(graphs.sizes.max()) if len(graphs) else 0
-    return DenseGraphs(graphs.pairs[:, :n, :n], graphs.colors[:, :n], graphs.mask[:, :n])

@@ -9,8 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from sympe.experiments.autoencoder.data import DRAWS, cut, dataset, seeded
+from sympe.experiments.autoencoder.data import DRAWS, dataset
 from sympe.experiments.autoencoder.model import Autoencoder
+from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
 
@@ -45,7 +46,7 @@ def logits_of(
     device = next(model.parameters()).device
     for size in graphs.sizes.unique().tolist():
         rows = (graphs.sizes == size).nonzero().squeeze(1)
-        some = cut(graphs.select(rows))
+        some = graphs.select(rows).trimmed()
         logits[rows[:, None, None], torch.arange(size)[:, None], torch.arange(size)] = model(
             some.to(device), generator=generator
         ).cpu()

@@ -15,6 +15,7 @@ from sympe.experiments.autoencoder.config import AutoencoderConfig
 from sympe.graphs import DenseGraphs
 from sympe.kernels import CachedGraphKernel, GraphHaarKernel, GraphKernel, GraphRefinementKernel, NodeScoreKernel
 from sympe.nn import EGNN, GNN
+from sympe.nn.gnn import standardized
 
 
 class Autoencoder(nn.Module):
@@ -99,9 +100,4 @@ class NodeScores(nn.Module):
         """One score for each node."""
         edges = graphs.pairs[..., None].to(self.score.weight.dtype)
         h = self.network(torch.ones_like(edges[:, :, 0]), edges, graphs.mask)
-        s: Tensor = self.score(h).squeeze(2)
-        real = graphs.mask.to(s.dtype)
-        count = real.sum(1, keepdim=True).clamp(min=1)
-        s = s - (s * real).sum(1, keepdim=True) / count
-        scale = ((s.square() * real).sum(1, keepdim=True) / count).sqrt().clamp(min=1e-3)
-        return 10 * s / scale  # against Gumbel noise of standard deviation 1.3
+        return 10 * standardized(self.score(h).squeeze(2), graphs.mask)  # against Gumbel noise of deviation 1.3

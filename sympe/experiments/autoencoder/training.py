@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 from sympe.encodings import SymPE
 from sympe.experiments import runs
 from sympe.experiments.autoencoder.config import CODE_VERSION, AutoencoderConfig
-from sympe.experiments.autoencoder.data import DRAWS, dataset, seeded, training_batches
+from sympe.experiments.autoencoder.data import DRAWS, dataset, training_batches
 from sympe.experiments.autoencoder.evaluation import logits_of, reconstruction_loss
 from sympe.experiments.autoencoder.model import Autoencoder
+from sympe.experiments.runs import seeded
 from sympe.experiments.training import BLOCK, RowTask, fit, read_config, restore
 
 VALIDATE = 10

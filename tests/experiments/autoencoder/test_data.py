@@ -10,7 +10,7 @@ import torch
 
 from sympe.encodings import NoiseEncoding
 from sympe.experiments.autoencoder.config import DATASETS, ENCODINGS, AutoencoderConfig
-from sympe.experiments.autoencoder.data import COUNTS, cut, dataset, training_batches
+from sympe.experiments.autoencoder.data import COUNTS, dataset, training_batches
 from sympe.experiments.autoencoder.model import build_encoding
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
@@ -122,12 +122,6 @@ def test_every_graph_has_the_same_chance() -> None:
     counts = torch.tensor(sizes).bincount(minlength=17)[7:]
     statistic = float(((counts - 200.0) ** 2 / 200).sum())
     assert statistic < 52  # 9 degrees of freedom: false alarm below 1e-7
-
-
-def test_cut_drops_common_padding_only() -> None:
-    graphs = dataset("er", "test").select(torch.tensor([0, 3]))
-    assert cut(graphs).mask.shape == (2, 10)
-    assert torch.equal(cut(graphs).sizes, graphs.sizes)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import torch
 
 from sympe.encodings import SymPE
 from sympe.experiments.autoencoder.config import BACKBONES, ENCODINGS, AutoencoderConfig
-from sympe.experiments.autoencoder.data import dataset, seeded
+from sympe.experiments.autoencoder.data import dataset
 from sympe.experiments.autoencoder.evaluation import evaluate, logits_of, metrics, pairs_of, reconstruction_loss
 from sympe.experiments.autoencoder.model import Autoencoder
+from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 
 

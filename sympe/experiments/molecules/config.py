@@ -1,0 +1,123 @@
+"""The config of one row, the encodings, datasets and transitions by name, and the presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Encoding = Literal[
+    "none", "cycles", "stock", "noise", "haar", "laplacian", "sympe-nodes", "sympe-nodes-edges", "sympe-scores"
+]
+Dataset = Literal["qm9", "qm9-h", "moses"]
+Transition = Literal["marginal", "uniform", "absorbing"]
+Preset = Literal["smoke", "demo", "full"]
+
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
+DATASETS: tuple[Dataset, ...] = get_args(Dataset)
+TRANSITIONS: tuple[Transition, ...] = get_args(Transition)
+PRESETS: tuple[Preset, ...] = get_args(Preset)
+
+CODE_VERSION = 1
+"""Raise this when a change alters what a config trains: rows of another version are trained again."""
+
+
+@dataclass(frozen=True)
+class MoleculesConfig:
+    """One row of the comparison: everything that decides its numbers.
+
+    Arguments:
+        encoding: what the network is told beside the types, one of ENCODINGS
+            (:mod:`~sympe.experiments.molecules.model`).
+        dataset: the molecules, one of DATASETS.
+        transition: towards what the noise goes, one of TRANSITIONS.
+        coupled: whether g is drawn once for all times, from x_T and in training also from x_0, and not anew from each
+            noisy graph; for sympe-nodes and sympe-nodes-edges.
+        seed: of the initial weights, the batches, the noise and the draws of the encoding; not of the data.
+        steps: optimiser steps, the same for every row.
+        batch: molecules a step, over all devices.
+        times: T, the number of noise levels.
+        layers: of the graph transformer, as all sizes below.
+        node_width: width of the features of nodes.
+        edge_width: width of those of pairs.
+        graph_width: width of those of the graph.
+        heads: number of heads, which sets the scale of the attention.
+        node_hidden: width inside the two-layer networks on nodes.
+        edge_hidden: width inside those on pairs.
+        graph_hidden: width inside those on graphs.
+        encoding_channels: features of a node that the encoding gives.
+        pair_channels: features of a pair that it gives.
+        learning_rate: of AdamW, after the warm-up; it falls to 0 by a cosine.
+        warmup: share of the steps in which the learning rate rises.
+        gradient_clip: largest norm of the gradient of all parameters together.
+        average: decay of the exponential moving average of the weights, which is what is evaluated.
+        precision: of Lightning: "32-true", or "bf16-mixed" on a GPU.
+        code_version: see :data:`CODE_VERSION`.
+
+    Raises:
+        ValueError: if a name is unknown or a number is out of range.
+    """
+
+    encoding: str = "sympe-nodes-edges"
+    dataset: str = "qm9"
+    transition: str = "marginal"
+    coupled: bool = False
+    seed: int = 0
+    steps: int = 6000
+    batch: int = 64
+    times: int = 500
+    layers: int = 4
+    node_width: int = 64
+    edge_width: int = 32
+    graph_width: int = 32
+    heads: int = 8
+    node_hidden: int = 128
+    edge_hidden: int = 64
+    graph_hidden: int = 64
+    encoding_channels: int = 8
+    pair_channels: int = 4
+    learning_rate: float = 1e-3
+    warmup: float = 0.05
+    gradient_clip: float = 1.0
+    average: float = 0.999
+    precision: str = "32-true"
+    code_version: int = CODE_VERSION
+
+    def __post_init__(self) -> None:
+        known = {
+            "encoding": ENCODINGS,
+            "dataset": DATASETS,
+            "transition": TRANSITIONS,
+            "precision": ("32-true", "bf16-mixed"),
+        }
+        for name, names in known.items():
+            if getattr(self, name) not in names:
+                raise ValueError(f"{name}: expected one of {', '.join(names)}; got {getattr(self, name)!r}")
+        positive = ("steps", "batch", "times", "encoding_channels", "pair_channels")  # the network checks its own sizes
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.encoding_channels < LEAST_CHANNELS:
+            raise ValueError(
+                f"encoding_channels: expected at least {LEAST_CHANNELS}, for the stock features; "
+                f"got {self.encoding_channels}"
+            )
+        for name in ("learning_rate", "gradient_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+        for name in ("warmup", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
+        if self.coupled and self.encoding not in ("sympe-nodes", "sympe-nodes-edges"):
+            raise ValueError(f"coupled: expected the encoding sympe-nodes or sympe-nodes-edges, got {self.encoding!r}")
+        if self.seed < 0:
+            raise ValueError(f"seed: expected at least 0, got {self.seed}")
+
+    @property
+    def name(self) -> str:
+        """Names the row and its run directory."""
+        coupled = "-coupled" if self.coupled else ""
+        return f"{self.dataset}-{self.transition}-{self.encoding}{coupled}-seed{self.seed}"
+
+
+LEAST_CHANNELS = 6
+"""Features of a node that the stock features of DiGress need."""
