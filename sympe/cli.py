@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -18,9 +19,30 @@ from sympe.experiments.autoencoder.config import Encoding as AutoencoderEncoding
 from sympe.experiments.ising import compare as ising
 from sympe.experiments.ising.config import Encoding as IsingEncoding
 from sympe.experiments.ising.config import IsingConfig, Preset, Variant
+from sympe.experiments.molecules.config import Dataset as MoleculeDataset
+from sympe.experiments.molecules.config import Encoding as MoleculesEncoding
+from sympe.experiments.molecules.config import MoleculesConfig, Transition
 from sympe.experiments.report import draw_report, inputs_of
 from sympe.integrations.files import Options
 from sympe.report import symmetry_report
+
+try:  # the extra "molecules" may be missing; the commands that need it say so
+    from sympe.experiments.molecules import compare as molecules
+    from sympe.experiments.molecules.sampling import sample_to
+except ModuleNotFoundError as error:
+    MISSING: str | None = error.name
+else:
+    MISSING = None
+
+
+def need_molecules() -> None:
+    """Refuse to go on without the extra.
+
+    Raises:
+        ImportError: names what is missing, and the extra.
+    """
+    if MISSING is not None:
+        raise ImportError(f"molecules need the package {MISSING}: pip install 'sympe[molecules]'")
 
 
 @dataclass
@@ -93,6 +115,26 @@ class CompareAutoencoder(Compare):
 
 
 @dataclass
+class CompareMolecules(Compare):
+    """Compare encodings on molecule generation: train the missing rows, then table, summary and figures."""
+
+    encodings: tuple[MoleculesEncoding, ...] | None = None
+    """Only these, instead of the preset's."""
+    dataset: MoleculeDataset = "qm9"
+    """The molecules."""
+    transition: Transition | None = None
+    """Towards what the noise goes, instead of the preset's."""
+    data: Path | None = None
+    """A wheel, a folder or a file with the molecules; by default the installed package."""
+
+    def __call__(self) -> None:
+        """Run the comparison and print its table."""
+        need_molecules()
+        choices = {"encodings": self.encodings, "dataset": self.dataset, "transition": self.transition}
+        self.run("molecules", molecules.compare, data=self.data, **choices)
+
+
+@dataclass
 class Train:
     """What all trainings take."""
 
@@ -145,18 +187,72 @@ class TrainAutoencoder(Train):
 
 
 @dataclass
+class TrainMolecules(Train):
+    """Train one denoiser of molecules, or go on where it stopped."""
+
+    config: Annotated[MoleculesConfig, tyro.conf.arg(name="")] = field(default_factory=MoleculesConfig)
+    out: Path = Path("runs/molecules")
+    """The run directory is OUT/runs/NAME."""
+    data: Path | None = None
+    """A wheel, a folder or a file with the molecules; by default the installed package."""
+
+    def __call__(self) -> None:
+        """Train, evaluate and print the row."""
+        need_molecules()
+        self.run(partial(molecules.train_row, data=self.data), self.config, self.out)
+
+
+@dataclass
 class Evaluate:
-    """Evaluate the last checkpoint of a run directory, or the best where the experiment keeps it."""
+    """Evaluate a run directory: the last checkpoint, or the best where the experiment keeps it."""
 
     run: tyro.conf.Positional[Path]
     """A run directory, DIR/runs/NAME."""
+    nll_draws: int = 1
+    """Molecules only: draws of the encoding in each step of the bound."""
+    data: Path | None = None
+    """Molecules only: a wheel, a folder or a file with them; by default the installed package."""
 
     def __call__(self) -> None:
         """Print the metrics."""
         config = self.run / "config.json"
-        is_autoencoder = config.exists() and "dataset" in runs.read_json(config)
-        evaluate_run = autoencoder.evaluate_run if is_autoencoder else ising.evaluate_run
-        print(json.dumps(evaluate_run(self.run), indent=1))
+        keys = runs.read_json(config).keys() if config.exists() else ()
+        if "transition" in keys:
+            need_molecules()
+            found = molecules.evaluate_run(self.run, draws=self.nll_draws, data=self.data)
+        elif "backbone" in keys:
+            found = autoencoder.evaluate_run(self.run)
+        else:
+            found = ising.evaluate_run(self.run)
+        print(json.dumps(found, indent=1))
+
+
+@dataclass
+class Sample:
+    """Draw molecules from a trained model: molecules.smi, molecules.png and metrics.json."""
+
+    model: tyro.conf.Positional[str]
+    """A run directory, a model file, or the name of a model that comes with the package."""
+    count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 100
+    """How many."""
+    out: Path | None = None
+    """Where everything goes; runs/sample-MODEL by default."""
+    steps: int | None = None
+    """Reverse steps; all noise levels by default."""
+    seed: int = 0
+    """Of the draws."""
+    fcd: bool = False
+    """Compute the Fréchet ChemNet distance to the test set, too."""
+    data: Path | None = None
+    """A wheel, a folder or a file with the molecules; by default the installed package."""
+
+    def __call__(self) -> None:
+        """Draw, write, and print the metrics."""
+        need_molecules()
+        out = self.out or Path("runs") / f"sample-{Path(self.model).name}"
+        metrics = sample_to(self.model, self.count, out, steps=self.steps, seed=self.seed, data=self.data, fcd=self.fcd)
+        print(json.dumps(metrics, indent=1))
+        print("\n".join(str(path) for path in sorted(out.glob("m*.*"))))
 
 
 @dataclass
@@ -193,9 +289,12 @@ class Report:
 COMMANDS: dict[str, Callable[..., Any]] = {
     "compare ising": CompareIsing,
     "compare autoencoder": CompareAutoencoder,
+    "compare molecules": CompareMolecules,
     "train ising": TrainIsing,
     "train autoencoder": TrainAutoencoder,
+    "train molecules": TrainMolecules,
     "evaluate": Evaluate,
+    "sample": Sample,
     "report": Report,
 }
 

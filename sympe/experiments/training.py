@@ -106,6 +106,36 @@ class Progress(Callback):
             runs.write_progress(self.run, trainer.global_step, value)
 
 
+class ValidationCurve(Callback):
+    """Record a validation loss beside the training curve.
+
+    Arguments:
+        run: the run directory.
+        monitor: the name that the module logs it by.
+    """
+
+    def __init__(self, run: Path, monitor: str) -> None:
+        self.run = run
+        self.monitor = monitor
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Add a point."""
+        if trainer.is_global_zero:
+            value = float(trainer.callback_metrics[self.monitor])
+            runs.append_curve(self.run, trainer.global_step, value, name="validation")
+
+
+def evenly(steps: int, most: int) -> int:
+    """How many blocks lie between validations: at most ``most``, and so that one comes after the last block.
+
+    Example:
+        >>> evenly(18_000, 10), evenly(20 * 53, 10)
+        (10, 2)
+    """
+    blocks = -(-steps // BLOCK)
+    return max(n for n in range(1, most + 1) if blocks % n == 0)
+
+
 def fit(
     task: RowTask,
     run: Path,

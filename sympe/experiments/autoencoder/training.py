@@ -5,20 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sympe.encodings import SymPE
-from sympe.experiments import runs
 from sympe.experiments.autoencoder.config import CODE_VERSION, AutoencoderConfig
 from sympe.experiments.autoencoder.data import DRAWS, dataset, training_batches
 from sympe.experiments.autoencoder.evaluation import logits_of, reconstruction_loss
 from sympe.experiments.autoencoder.model import Autoencoder
 from sympe.experiments.runs import seeded
-from sympe.experiments.training import BLOCK, RowTask, fit, read_config, restore
+from sympe.experiments.training import RowTask, ValidationCurve, evenly, fit, read_config, restore
 
 VALIDATE = 10
 """Blocks of steps between validations, at most."""
@@ -117,14 +115,13 @@ def train(config: AutoencoderConfig, run: Path, **options: Any) -> AutoencoderTa
         ValueError: if the batch does not divide among the devices.
     """
     task = AutoencoderTask(config)
-    blocks = -(-config.steps // BLOCK)
     best = ModelCheckpoint(dirpath=run, filename="best", monitor="bce", save_top_k=1, enable_version_counter=False)
     fit(
         task,
         run,
         gradient_clip=config.gradient_clip,
-        callbacks=[ValidationCurve(run), best],
-        check_val_every_n_epoch=max(n for n in range(1, VALIDATE + 1) if blocks % n == 0),  # the last one counts
+        callbacks=[ValidationCurve(run, "bce"), best],
+        check_val_every_n_epoch=evenly(config.steps, VALIDATE),
         num_sanity_val_steps=0,
         **options,
     )
@@ -133,18 +130,6 @@ def train(config: AutoencoderConfig, run: Path, **options: Any) -> AutoencoderTa
     restore(task, run / "best.ckpt")
     task.train_seconds, task.encoding_seconds = seconds  # of all steps, not only up to the best
     return task
-
-
-class ValidationCurve(Callback):
-    """Record the validation loss beside the training curve."""
-
-    def __init__(self, run: Path) -> None:
-        self.run = run
-
-    def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """Add a point."""
-        if trainer.is_global_zero:
-            runs.append_curve(self.run, trainer.global_step, float(trainer.callback_metrics["bce"]), name="validation")
 
 
 def load(run: Path) -> AutoencoderTask:

@@ -6,12 +6,15 @@ double, triple, aromatic. Formal charges, isotopes and stereochemistry are left 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from jaxtyping import Int64
 from rdkit import Chem
 from torch import Tensor
+
+from sympe.graphs import DenseGraphs
 
 BONDS = (
     Chem.BondType.ZERO,
@@ -21,6 +24,9 @@ BONDS = (
     Chem.BondType.AROMATIC,
 )
 """Kinds of bonds by type; the first stands for none."""
+
+_VALENCES = {"H": 1, "C": 4, "N": 3, "O": 2, "F": 1, "S": 2, "Cl": 1, "Br": 1}
+"""Bonds that an atom without a charge has."""
 
 _CATIONS = {"N": 3, "O": 2, "S": 2}
 """Elements that carry a charge where they have one bond more than this."""
@@ -97,3 +103,32 @@ def smiles_of(molecule: Any) -> str | None:
         return None
     largest = max(fragments, key=lambda fragment: fragment.GetNumAtoms())
     return str(Chem.MolToSmiles(largest))
+
+
+def stability(batches: Sequence[DenseGraphs], atoms: tuple[str, ...]) -> dict[str, float]:
+    """Shares of atoms with their usual number of bonds, and of molecules in which all atoms have it.
+
+    Aromatic bonds count 1.5.
+
+    References:
+        Hoogeboom et al., "Equivariant Diffusion for Molecule Generation in 3D", ICML 2022, Section 5.
+
+    Example:
+        >>> from sympe.integrations.files import molecule_from_smiles
+        >>> colors, pairs = types_of(molecule_from_smiles("C", hydrogens=True), ("H", "C"))
+        >>> methane = DenseGraphs(pairs[None], colors[None], torch.ones(1, 5, dtype=torch.bool))
+        >>> stability([methane], ("H", "C"))
+        {'atom_stability': 1.0, 'molecule_stability': 1.0}
+    """
+    usual = torch.tensor([_VALENCES[symbol] for symbol in atoms])
+    orders = torch.tensor([0.0, 1.0, 2.0, 3.0, 1.5])
+    stable, whole, count = 0, [], 0
+    for x in batches:
+        right = orders[x.pairs].sum(2) == usual[x.colors]
+        stable += int((right & x.mask).sum())
+        count += int(x.mask.sum())
+        whole.append((right | ~x.mask).all(1))
+    return {
+        "atom_stability": stable / max(1, count),
+        "molecule_stability": float(torch.cat(whole).double().mean()),
+    }

@@ -107,6 +107,8 @@ class MoleculesConfig:
         for name in ("warmup", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
+        if self.warmup * self.steps <= 1:
+            raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.coupled and self.encoding not in ("sympe-nodes", "sympe-nodes-edges"):
             raise ValueError(f"coupled: expected the encoding sympe-nodes or sympe-nodes-edges, got {self.encoding!r}")
         if self.seed < 0:

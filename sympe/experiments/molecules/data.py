@@ -16,7 +16,7 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.chemistry import types_of
+from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
 from sympe.graphs import DenseGraphs
 from sympe.integrations.files import molecule_from_smiles
 
@@ -101,6 +101,15 @@ class Molecules:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def __deepcopy__(self, memo: object) -> Molecules:
+        """Itself: it is never changed, and Lightning copies a module with all that it holds."""
+        return self
+
+    @property
+    def content_hash(self) -> str:
+        """Twelve hexadecimal digits of the graphs."""
+        return runs.data_hash(self.colors, self.pairs, self.sizes)
+
     def graphs(self, rows: Int64[Tensor, " chosen"]) -> DenseGraphs:
         """Some of them, padded to the largest of these."""
         sizes = self.sizes[rows]
@@ -140,9 +149,7 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
     own = data is not None and data.is_file() and data.suffix not in (".whl", ".zip")
     whole = own or "all" in source.files
     contents = _contents(source, source.files["all" if whole else split], data, own=own)
-    if cache is None:
-        cache = Path(os.environ.get("SYMPE_CACHE", Path.home() / ".cache" / "sympe"))
-    found = _cached(name, source, contents, cache)
+    found = _cached(name, source, contents, _cache_folder(cache))
     if not whole:
         return found
     order = np.random.RandomState(42).permutation(len(found))
@@ -150,6 +157,50 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
     train = min(LARGEST_TRAINING_SET, len(found) * 8 // 10)
     parts = {"train": order[:train], "validation": order[train : len(order) - test], "test": order[len(order) - test :]}
     return found.subset(torch.from_numpy(parts[split]))
+
+
+def canonical_smiles(molecules: Molecules, *, cache: Path | None = None) -> list[str]:
+    """The SMILES of the graphs as samples are written: without charges and stereochemistry that types do not know.
+
+    Molecules that are not valid without them are left out. The list is kept in the cache, by the content of the graphs.
+
+    Arguments:
+        molecules: most often a training set.
+        cache: as in :func:`load_molecules`.
+    """
+    path = _cache_folder(cache) / f"smiles-{molecules.content_hash}.txt"
+    if not path.exists():
+        parts = torch.arange(len(molecules)).split(_CHUNK)
+        graphs = [(molecules.colors[part], molecules.pairs[part], molecules.sizes[part]) for part in parts]
+        found = _in_parallel(partial(_smiles_chunk, atoms=molecules.atoms), graphs, len(molecules), "writing SMILES")
+        runs.write_text(path, "".join(f"{text}\n" for text in found if text is not None))
+    return path.read_text().splitlines()
+
+
+def _smiles_chunk(graphs: tuple[Tensor, Tensor, Tensor], atoms: tuple[str, ...]) -> list[str | None]:
+    return [
+        smiles_of(molecule_from_types(colors[:n], pairs[:n, :n], atoms))
+        for colors, pairs, n in zip(*graphs[:2], graphs[2].tolist(), strict=True)
+    ]
+
+
+def _cache_folder(cache: Path | None) -> Path:
+    return Path(os.environ.get("SYMPE_CACHE", Path.home() / ".cache" / "sympe")) if cache is None else cache
+
+
+def _in_parallel(work: Callable[[Any], list[Any]], chunks: Sequence[Any], total: int, what: str) -> list[Any]:
+    """The results of all chunks, one after the other; in processes if there are several chunks."""
+    done: list[Any] = []
+    with contextlib.ExitStack() as stack:
+        results: Iterator[list[Any]] = map(work, chunks)
+        if len(chunks) > 2:
+            workers = ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,))
+            results = stack.enter_context(workers).map(work, chunks)
+        bar = stack.enter_context(tqdm(total=total, unit="molecule", desc=what, delay=5))
+        for result in results:
+            done += result
+            bar.update(len(result))
+    return done
 
 
 def _contents(source: Source, files: tuple[str, ...], data: Path | None, *, own: bool) -> list[tuple[str, bytes]]:
@@ -222,16 +273,7 @@ def _parse(source: Source, contents: list[tuple[str, bytes]]) -> Molecules:
     named = [(name, text) for _, name, text in rows]
     chunks = [named[i : i + _CHUNK] for i in range(0, len(named), _CHUNK)]
     parse = partial(_parse_chunk, atoms=source.atoms, hydrogens=source.hydrogens)
-    done: list[Parsed] = []
-    with contextlib.ExitStack() as stack:
-        results: Iterator[list[Parsed]] = map(parse, chunks)
-        if len(chunks) > 2:
-            workers = ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,))
-            results = stack.enter_context(workers).map(parse, chunks)
-        bar = stack.enter_context(tqdm(total=len(named), unit="molecule", desc="reading", delay=5))
-        for result in results:
-            done += result
-            bar.update(len(result))
+    done: list[Parsed] = _in_parallel(parse, chunks, len(named), "reading")
     return _padded(done, source.atoms)
 
 

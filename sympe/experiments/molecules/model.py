@@ -82,6 +82,7 @@ class MoleculeModel(nn.Module):
     def __init__(self, config: MoleculesConfig, statistics: Statistics) -> None:
         super().__init__()
         self.config = config
+        self.statistics = statistics
         self.max_nodes = len(statistics.size_counts) - 1
         self.noise = GraphNoise(
             _noise(config.transition, statistics.node_counts),

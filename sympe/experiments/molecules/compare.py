@@ -1,0 +1,285 @@
+"""Compare encodings: train the missing rows, then the table, the summary and the figures."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sympe.experiments import runs
+from sympe.experiments.molecules.config import ENCODINGS, PRESETS, MoleculesConfig
+from sympe.experiments.molecules.data import Molecules, canonical_smiles, load_molecules
+from sympe.experiments.molecules.evaluation import bar, bound, entropies, estimate, sample, sample_metrics, smiles
+from sympe.experiments.molecules.figures import draw_figures
+from sympe.experiments.molecules.files import load_model
+from sympe.experiments.molecules.model import MoleculeModel
+from sympe.experiments.molecules.training import train
+from sympe.experiments.runs import seeded
+
+PUBLISHED = "DiGress on QM9 (Vignac et al. 2023): nll_digress 69.6, validity 99.0 %, uniqueness 96.3 %."
+REPEATS = 2
+"""Independent estimates of the bound, from which its standard error follows."""
+
+TIMES = 10
+"""Times at which each test molecule is judged in one of them."""
+
+SAMPLED = 1000
+"""Molecules that are drawn from every model."""
+
+ENTROPY_TIMES = 26
+"""Times at which the entropy of the kernel is taken, on as many molecules as are sampled."""
+
+
+def preset_configs(
+    preset: str,
+    *,
+    encodings: Sequence[str] | None = None,
+    seeds: int | None = None,
+    dataset: str = "qm9",
+    transition: str | None = None,
+) -> list[MoleculesConfig]:
+    """The rows of a preset; every argument that is given replaces the preset's own choice.
+
+    - ``smoke``: all encodings, a tiny network and a few steps: does everything run?
+    - ``demo``: none and sympe-nodes-edges, marginal noise, one seed.
+    - ``full``: marginal noise with all encodings, absorbing noise with none, noise and sympe-nodes-edges, and coupled
+      sympe-nodes-edges with both, two seeds each; four times the steps of ``demo``. On other datasets than qm9: none
+      and sympe-nodes-edges, marginal noise, one seed.
+
+    Raises:
+        ValueError: if a name is unknown, or ``encodings`` is empty or names one twice, or ``seeds`` below 1.
+    """
+    if preset not in PRESETS:
+        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}; got {preset!r}")
+    runs.check_choice(encodings, seeds)
+    base = MoleculesConfig(dataset=dataset)
+    if preset == "smoke":
+        base = dataclasses.replace(
+            base,
+            steps=20,
+            warmup=0.2,
+            batch=4,
+            times=10,
+            layers=2,
+            node_width=8,
+            edge_width=8,
+            graph_width=8,
+            heads=2,
+            node_hidden=8,
+            edge_hidden=8,
+            graph_hidden=8,
+        )
+    if preset == "full":
+        base = dataclasses.replace(base, steps=4 * base.steps)
+    short, best = ("none", "sympe-nodes-edges"), ("sympe-nodes-edges",)
+    plan: list[tuple[str, bool, Sequence[str], int]] = [("marginal", False, short, 1)]
+    if preset == "smoke":
+        plan = [("marginal", False, ENCODINGS, 1), ("absorbing", True, best, 1)]
+    if preset == "full" and dataset == "qm9":
+        plan = [
+            ("marginal", False, ENCODINGS, 2),
+            ("absorbing", False, ("none", "noise", *best), 2),
+            ("absorbing", True, best, 2),
+            ("marginal", True, best, 2),
+        ]
+    if transition is not None:
+        plan = [row for row in plan if row[0] == transition] or [(transition, *plan[0][1:])]
+    if encodings is not None:
+        uncoupled = [row for row in plan if not row[1]] or plan
+        plan = [(first, False, encodings, count) for first, _, _, count in uncoupled]
+    return [
+        dataclasses.replace(base, transition=first, coupled=coupled, encoding=encoding, seed=seed)
+        for first, coupled, own_encodings, own_seeds in plan
+        for seed in range(seeds or own_seeds)
+        for encoding in own_encodings
+    ]
+
+
+def train_row(
+    config: MoleculesConfig, out: Path, threads: int | None, *, data: Path | None = None, **options: Any
+) -> dict[str, Any] | None:
+    """Train, evaluate and record one row; goes on from the last checkpoint.
+
+    ``options`` are those of :func:`sympe.experiments.training.fit`. On several devices only the first records the row;
+    the others return None.
+    """
+    training, validation = (load_molecules(config.dataset, split, data=data) for split in ("train", "validation"))
+    task = train(config, runs.prepare_run(config, out), training, validation, threads=threads, **options)
+    if task.global_rank != 0:
+        return None
+    run = out / "runs" / config.name
+    test = load_molecules(config.dataset, "test", data=data)
+    numbers, arrays = evaluate(task.model, training, test)
+    row = {
+        "dataset": config.dataset,
+        "encoding": config.encoding,
+        "transition": config.transition,
+        "coupled": config.coupled,
+        "seed": config.seed,
+        **numbers,
+        "steps": config.steps,
+        "parameters": sum(p.numel() for p in task.model.parameters()),
+        "encoding_parameters": sum(p.numel() for p in task.model.encoding.parameters()),
+        "train_seconds": round(task.train_seconds, 2),
+        "encoding_seconds": round(task.encoding_seconds, 3),
+        "molecules": {"train": len(training), "test": len(test), "failed": len(training.failed)},
+        "loss": "cross-entropy of the clean types, g "
+        + ("coupled to them" if config.coupled else "of the noisy graph"),
+        "data_hash": training.content_hash,
+        "config": dataclasses.asdict(config),
+        "environment": runs.environment(),
+    }
+    for name in ("curve", "validation"):
+        arrays[name] = np.array(runs.read_curve(run, name=name))
+    runs.write_row(row, arrays, out, config.name)
+    return row
+
+
+def evaluate(
+    model: MoleculeModel, training: Molecules, test: Molecules, *, draws: int = 1
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers of a row, and what its figures need.
+
+    - ``nll``: the bound in nats a molecule, the mean over the test set, with the standard error ``nll_error`` that
+      comes of the draws (:func:`~sympe.experiments.molecules.evaluation.bound`).
+    - ``nll_digress``: the number that DiGress reports; only to compare with theirs.
+    - those of :func:`~sympe.experiments.molecules.evaluation.sample_metrics`.
+    """
+    name = model.config.name
+    parts = [
+        bound(
+            model,
+            test,
+            times=TIMES,
+            draws=draws,
+            generator=seeded("test", number),
+            progress=bar(f"{name}: bound {number + 1} of {REPEATS}"),
+        )
+        for number in range(REPEATS)
+    ]
+    nll, error = estimate(parts)
+    digress = bound(
+        model,
+        test,
+        times=TIMES,
+        digress=True,
+        generator=seeded("test", "digress"),
+        progress=bar(f"{name}: nll_digress"),
+    )
+    batches = sample(model, SAMPLED, generator=seeded("samples", model.config.seed), progress=bar(f"{name}: samples"))
+    found = smiles(batches, training.atoms)
+    metrics = sample_metrics(batches, found, training.atoms, set(canonical_smiles(training)))
+    numbers = {
+        "nll": nll,
+        "nll_error": error,
+        "nll_draws": draws,
+        "nll_digress": float(digress.mean()) if not model.config.coupled else None,
+        **metrics,
+    }
+    some = test.subset(torch.arange(min(SAMPLED, len(test))))
+    times = torch.linspace(0, model.noise.steps, ENTROPY_TIMES).round().long().unique().tolist()
+    along = entropies(model.noise, some, model.max_nodes, times, seeded("entropy"))
+    arrays = {
+        "bound": torch.stack(parts).mean(0).numpy(),
+        "sizes": test.sizes.numpy(),
+        "times": np.array(times),
+        **{f"entropy_{key}": value.numpy() for key, value in along.items()},
+        "samples": np.array([text or "" for text in found]),
+    }
+    return numbers, arrays
+
+
+def evaluate_run(run: Path, *, draws: int = 1, data: Path | None = None) -> dict[str, Any]:
+    """Evaluate the model of a run directory on the test molecules."""
+    model = load_model(run)
+    training, test = (load_molecules(model.config.dataset, split, data=data) for split in ("train", "test"))
+    return evaluate(model, training, test, draws=draws)[0]
+
+
+def compare(
+    preset: str,
+    out: Path,
+    *,
+    encodings: Sequence[str] | None = None,
+    seeds: int | None = None,
+    dataset: str = "qm9",
+    transition: str | None = None,
+    data: Path | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Train what is missing, then write ``summary.json``, ``table.md`` and the figures to ``out``.
+
+    Rows that are there for the same config and code version are kept; an interrupted row goes on from its last
+    checkpoint.
+
+    Arguments:
+        preset: see :func:`preset_configs`.
+        out: the folder of the comparison.
+        encodings: see :func:`preset_configs`.
+        seeds: see :func:`preset_configs`.
+        dataset: see :func:`preset_configs`.
+        transition: see :func:`preset_configs`.
+        data: see :func:`~sympe.experiments.molecules.data.load_molecules`.
+        options: ``train_missing``, ``jobs``, ``cluster`` and ``cluster_options``, see
+            :func:`sympe.experiments.runs.compare_rows`.
+
+    Returns:
+        The summary.
+
+    Raises:
+        ValueError: if ``out`` holds rows or runs of another config; nothing is touched then; or a choice is not known.
+        FileNotFoundError: if the dataset is not there.
+    """
+    configs = preset_configs(preset, encodings=encodings, seeds=seeds, dataset=dataset, transition=transition)
+    if options.get("train_missing", True) and any(runs.finished_row(config, out) is None for config in configs):
+        canonical_smiles(load_molecules(dataset, "train", data=data))  # read once, before rows read side by side
+    row = partial(train_row, data=data)
+    return runs.compare_rows(
+        "molecules", preset, configs, out, train=row, table=table, draw_figures=draw_figures, **options
+    )
+
+
+def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
+    """A Markdown table for every dataset and transition: mean and range over seeds."""
+    lines = ["# Molecules", ""]
+    heads = ["encoding", "seeds", "nll", "nll_digress", "valid", "unique", "novel", "connected", "parameters"]
+    heads += ["training s", "encoding s"]
+    for name, transition in sorted(
+        {(row["dataset"], row["transition"]) for row in rows}, key=lambda k: (k[0], k[1][::-1])
+    ):
+        some = [row for row in rows if (row["dataset"], row["transition"]) == (name, transition)]
+        error = max(row["nll_error"] for row in some)
+        stable = "molecule_stability" in some[0]
+        lines += [
+            f"## {name}, {transition} noise",
+            "",
+            f"{some[0]['molecules']['test']:,} test molecules, {some[0]['steps']:,} steps. nll: bound in nats a "
+            f"molecule (each pair once, of the labelled graph), standard error of the draws at most {error:.3f}; "
+            f"nll_digress: DiGress' convention. Of {some[0]['samples']:,} samples: valid, unique among these, novel "
+            "among those, and in one piece. Mean over seeds (least to greatest).",
+            "",
+            "| " + " | ".join(heads + ["stable atoms", "stable molecules"] * stable) + " |",
+            "|" + " --- |" * (len(heads) + 2 * stable),
+        ]
+        for encoding, coupled in [(e, c) for e in ENCODINGS for c in (False, True)]:
+            own = [row for row in some if row["encoding"] == encoding and row["coupled"] == coupled]
+            if not own:
+                continue
+            cells = [encoding + (", coupled" if coupled else ""), str(len(own)), runs.spread(own, "nll", 2)]
+            cells.append("" if own[0]["nll_digress"] is None else runs.spread(own, "nll_digress", 2))
+            cells += [runs.spread(own, key, 3) for key in ("validity", "uniqueness", "novelty", "connected")]
+            cells += [f"{own[0]['parameters']:,}", f"{np.mean([row['train_seconds'] for row in own]):.0f}"]
+            cells.append(f"{np.mean([row['encoding_seconds'] for row in own]):.1f}")
+            cells += [runs.spread(own, key, 3) for key in ("atom_stability", "molecule_stability") if stable]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines.append("")
+    if rows:
+        lines += [PUBLISHED, ""]
+    if missing:
+        lines += ["Missing rows: " + ", ".join(missing) + ".", ""]
+    return "\n".join(lines)

@@ -1,0 +1,217 @@
+r"""How good a model of molecules is: the bound of its likelihood, its samples, and how random its kernel is.
+
+For a coupled row the bound is joint in x_T and the trajectory, with the price of g paid once
+(:mod:`sympe.kernels.coupled`),
+
+.. math:: \log |G_{x_T}| - \log |G_{x_T} \cap G_{x_0}| .
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from tqdm import tqdm
+
+from sympe.diffusion import Denoiser, Features, GraphNoise, nll, nll_digress, sample_graphs
+from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, stability
+from sympe.experiments.molecules.data import Molecules
+from sympe.experiments.molecules.model import MoleculeModel
+from sympe.graphs import DenseGraphs
+from sympe.kernels import GraphKernel
+
+CHUNK = 512
+"""Molecules that are evaluated or sampled at once."""
+
+
+def given(model: MoleculeModel, g: Tensor) -> Denoiser:
+    """The denoiser with the same g at all times."""
+
+    def denoiser(x: DenseGraphs, t: Tensor, *, generator: torch.Generator | None = None) -> Features:
+        logits: Features = model(x, t, g=g, generator=generator)
+        return logits
+
+    return denoiser
+
+
+@torch.no_grad()
+def bound(
+    model: MoleculeModel,
+    molecules: Molecules,
+    *,
+    times: int,
+    draws: int = 1,
+    digress: bool = False,
+    generator: torch.Generator | None = None,
+    progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
+) -> Float[Tensor, " molecules"]:
+    """An unbiased estimate of the bound for every molecule, in nats, on the CPU.
+
+    Arguments:
+        model: on any device.
+        molecules: of the kind that it was trained on.
+        times: how many t each molecule is judged at; all T if there are fewer.
+        draws: K, of the encoding; see :func:`sympe.diffusion.nll`.
+        digress: the number that DiGress reports in place of the bound.
+        generator: draws everything.
+        progress: wraps the parts that are evaluated at once, such as tqdm.
+
+    Raises:
+        ValueError: if ``draws`` is not 1 for a coupled row or DiGress' number; and what :func:`sympe.diffusion.nll`
+            raises.
+    """
+    coupled = model.encoding.coupled
+    if draws != 1 and (digress or coupled is not None):
+        raise ValueError(f"draws: expected 1 for nll_digress and for coupled rows, got {draws}")
+    times = min(times, model.noise.steps)
+    found = []
+    for rows in progress(torch.arange(len(molecules)).split(CHUNK)):
+        x = molecules.graphs(rows).to(model.log_sizes.device)
+        denoiser: Denoiser = model
+        price = torch.zeros(len(x), device=x.device)
+        if coupled is not None:
+            last = model.noise.sample_limit(x.sizes, generator=generator)
+            denoiser = given(model, coupled.sample(last, x, generator=generator))
+            price = coupled.kernel.entropy(last) - coupled.entropy(last, x)
+        if digress:
+            value = nll_digress(denoiser, model.noise, x, model.log_sizes, times=times, generator=generator)
+        else:
+            value = nll(denoiser, model.noise, x, model.log_sizes, times=times, draws=draws, generator=generator)
+        found.append((value + price).cpu())
+    return torch.cat(found)
+
+
+def estimate(repeats: Sequence[Tensor]) -> tuple[float, float]:
+    """The mean over molecules and repeats, and the standard error that comes of the draws alone.
+
+    Arguments:
+        repeats: independent estimates for the same molecules, at least two.
+
+    Example:
+        >>> estimate([torch.tensor([1.0, 4.0]), torch.tensor([3.0, 4.0])])
+        (3.0, 0.5)
+    """
+    values = torch.stack(list(repeats)).double()
+    variance = values.var(0).mean() / values.numel()  # of the mean over molecules and repeats
+    return float(values.mean()), math.sqrt(float(variance))
+
+
+@torch.no_grad()
+def sample(
+    model: MoleculeModel,
+    count: int,
+    *,
+    steps: int | None = None,
+    generator: torch.Generator | None = None,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> list[DenseGraphs]:
+    """Draw molecules as graphs, their sizes as in the training set, in batches.
+
+    Arguments:
+        model: on any device.
+        count: how many.
+        steps: reverse steps, see :func:`sympe.diffusion.sample_graphs`.
+        generator: draws everything, on the device of the model.
+        progress: wraps the batches.
+
+    Raises:
+        ValueError: if ``count < 1``, or ``steps`` is not between 1 and T.
+    """
+    if count < 1:
+        raise ValueError(f"count: expected at least 1, got {count}")
+    sizes = torch.multinomial(model.log_sizes.exp(), count, replacement=True, generator=generator)
+    batches = []
+    for part in progress(sizes.split(CHUNK)):
+        x = model.noise.sample_limit(part, generator=generator)
+        denoiser: Denoiser = model
+        if model.encoding.coupled is not None:
+            denoiser = given(model, model.encoding.coupled.kernel.sample(x, generator=generator))
+        batches.append(sample_graphs(denoiser, model.noise, x, steps=steps, generator=generator).to("cpu"))
+    return batches
+
+
+def smiles(batches: Sequence[DenseGraphs], atoms: tuple[str, ...]) -> list[str | None]:
+    """The canonical SMILES of the largest fragment of every molecule; None where it is not valid."""
+    graphs = [(batch.select(torch.tensor([row])), row) for batch in batches for row in range(len(batch))]
+    return [smiles_of(molecule_from_types(*_types(graph), atoms)) for graph, _ in graphs]
+
+
+def _types(graph: DenseGraphs) -> tuple[Tensor, Tensor]:
+    n = int(graph.sizes[0])
+    return graph.colors[0, :n], graph.pairs[0, :n, :n]
+
+
+def sample_metrics(
+    batches: Sequence[DenseGraphs], found: Sequence[str | None], atoms: tuple[str, ...], training: set[str] | None
+) -> dict[str, Any]:
+    """How good samples are, as shares.
+
+    - ``validity``: of samples that RDKit sanitizes.
+    - ``uniqueness``: of different SMILES among the valid ones.
+    - ``novelty``: of those that are not in the training set; None if that is not given.
+    - ``connected``: of samples in one piece. SMILES are those of the largest.
+    - ``atom_stability`` and ``molecule_stability``, where hydrogens are nodes: of atoms with the usual number of bonds,
+      and of samples in which all have it.
+
+    Arguments:
+        batches: samples as graphs.
+        found: their SMILES, None where not valid.
+        atoms: the elements.
+        training: SMILES of the training set.
+
+    References:
+        Vignac et al., ICLR 2023, for the first three; Hoogeboom et al., ICML 2022, for stability.
+    """
+    valid = [text for text in found if text is not None]
+    unique = set(valid)
+    metrics: dict[str, Any] = {
+        "samples": len(found),
+        "validity": len(valid) / len(found),
+        "uniqueness": len(unique) / len(valid) if valid else 0.0,
+        "novelty": None if training is None else len(unique - training) / max(1, len(unique)),
+        "connected": float(torch.cat([_connected(batch) for batch in batches]).double().mean()),
+    }
+    if "H" in atoms:
+        metrics |= stability(batches, atoms)
+    return metrics
+
+
+def _connected(x: DenseGraphs) -> Tensor:
+    linked = x.pairs.ne(0) | torch.eye(x.pairs.shape[1], dtype=torch.bool)
+    reached = linked.float()
+    for _ in range(max(1, (x.pairs.shape[1] - 1).bit_length())):
+        reached = (reached @ reached).clamp(max=1)
+    return reached[:, 0].gt(0).sum(1) == x.sizes
+
+
+def entropies(
+    noise: GraphNoise, molecules: Molecules, max_nodes: int, times: Sequence[int], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """The entropy of the exact kernel on noisy molecules, along t.
+
+    Returns:
+        ``mean`` over the molecules at each time, ``symmetric``, the share of those with any symmetry, and ``uniform``,
+        the mean of log n!.
+    """
+    kernel = GraphKernel(max_nodes)
+    x = molecules.graphs(torch.arange(len(molecules)))
+    mean, symmetric = [], []
+    for t in times:
+        noisy = noise.sample(x, torch.full((len(x),), t), generator=generator)
+        entropy = kernel.entropy(noisy)
+        mean.append(entropy.mean())
+        symmetric.append((entropy > 1e-6).float().mean())
+    return {
+        "mean": torch.stack(mean),
+        "symmetric": torch.stack(symmetric),
+        "uniform": torch.lgamma(x.sizes + 1.0).mean(),
+    }
+
+
+def bar(description: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
+    """A progress bar for what takes more than five seconds."""
+    return lambda parts: tqdm(parts, desc=description, delay=5, leave=False)

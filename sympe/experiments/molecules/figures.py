@@ -1,0 +1,129 @@
+"""The pictures: samples, the bound along the training, and the entropy of the kernel along t."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from rdkit import Chem
+from rdkit.Chem import Draw
+
+from sympe.experiments import runs
+from sympe.experiments.molecules.config import ENCODINGS, MoleculesConfig
+
+Rows = Sequence[Mapping[str, Any]]
+COLORS = dict(
+    zip(
+        ENCODINGS,
+        ("0.5", "tab:brown", "tab:olive", "tab:orange", "tab:purple", "tab:pink", "tab:cyan", "tab:blue", "tab:green"),
+        strict=True,
+    )
+)
+SHOWN = 12
+"""Samples of each encoding that are drawn."""
+
+
+def draw_figures(rows: Rows, out: Path) -> list[Path]:
+    """Draw all figures of a comparison; one of each kind for every dataset and transition."""
+    paths = []
+    for name, transition in sorted({(row["dataset"], row["transition"]) for row in rows}):
+        some = [row for row in rows if (row["dataset"], row["transition"]) == (name, transition)]
+        arrays = [dict(np.load(out / "rows" / f"{MoleculesConfig(**row['config']).name}.npz")) for row in some]
+        title = f"{name}, {transition} noise"
+        figures = {
+            "samples": samples(some, arrays, title),
+            "curves": curves(some, arrays, title),
+            "entropy": entropy(arrays[0], title),
+        }
+        for kind, figure in figures.items():
+            paths.append(out / f"{kind}-{name}-{transition}.png")
+            with runs.written_aside(paths[-1]) as aside:
+                figure.savefig(aside, dpi=130)
+            plt.close(figure)
+    return paths
+
+
+def label_of(row: Mapping[str, Any]) -> str:
+    """The encoding, and whether it is coupled."""
+    return str(row["encoding"]) + (", coupled" if row["coupled"] else "")
+
+
+def samples(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """The first valid samples of each encoding, of its first seed."""
+    first = {label_of(row): index for index, row in reversed(list(enumerate(rows)))}
+    order = sorted(first, key=lambda label: first[label])
+    figure, axes = plt.subplots(
+        len(order), 1, figsize=(13, 1.6 * len(order) + 0.6), squeeze=False, layout="constrained"
+    )
+    for axis, label in zip(axes[:, 0], order, strict=True):
+        valid = [text for text in arrays[first[label]]["samples"].tolist() if text][:SHOWN]
+        axis.imshow(grid(valid, per_row=SHOWN, size=220) if valid else np.full((220, 220 * SHOWN, 3), 255, np.uint8))
+        axis.set_ylabel(label, fontsize=8)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    figure.suptitle(f"Valid samples (their largest fragments), {title}", fontsize=11)
+    return figure
+
+
+def grid(found: Sequence[str], *, per_row: int, size: int) -> Image.Image:
+    """Molecules side by side; SMILES in, at least one."""
+    molecules = [Chem.MolFromSmiles(text) for text in found]
+    draw: Any = Draw.MolsToGridImage
+    png = draw(molecules, molsPerRow=per_row, subImgSize=(size, size), returnPNG=True)
+    return Image.open(io.BytesIO(png))
+
+
+def curves(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """The bound on validation molecules along the training, a thin line for each seed."""
+    figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    seen: set[str] = set()
+    lowest = []
+    for row, array in zip(rows, arrays, strict=True):
+        label = label_of(row)
+        points = array["validation"]
+        axis.plot(
+            *points.T,
+            "--" if row["coupled"] else "-",
+            color=COLORS[row["encoding"]],
+            lw=1.2,
+            alpha=0.8,
+            label=None if label in seen else label,
+        )
+        seen.add(label)
+        lowest.append(points[:, 1].min())
+    axis.set_ylim(min(lowest) - 0.5, min(lowest) + 8)
+    axis.set_xlabel("optimiser step")
+    axis.set_ylabel("validation bound (nats a molecule)")
+    axis.set_title(f"Bound along the training, {title}")
+    axis.legend(fontsize=8)
+    return figure
+
+
+def entropy(array: Mapping[str, Any], title: str) -> Figure:
+    """How random the exact kernel is on noisy molecules, and on how many of them it is at all."""
+    figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    axis.plot(array["times"], array["entropy_mean"], color="tab:blue", label="exact kernel: mean log |Aut|")
+    axis.axhline(float(array["entropy_uniform"]), color="tab:purple", ls="--", label="haar: mean log n!")
+    axis.set_yscale("symlog", linthresh=1.0)
+    axis.set_ylim(0, None)
+    axis.set_xlabel("t")
+    axis.set_ylabel("entropy of g (nats)")
+    share = axis.twinx()
+    share.plot(array["times"], 100 * array["entropy_symmetric"], color="0.6", lw=1)
+    share.set_ylim(0, 101)
+    share.set_ylabel("graphs with any symmetry (%, grey)")
+    axis.set_title(f"Entropy of the kernel on noisy molecules, {title}")
+    axis.legend(fontsize=8, loc="center left")
+    return figure

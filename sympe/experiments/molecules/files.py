@@ -1,0 +1,79 @@
+"""A trained model in one file: weights as safetensors, with the config and the statistics of its training set."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from sympe.experiments import runs
+from sympe.experiments.molecules.config import CODE_VERSION, MoleculesConfig
+from sympe.experiments.molecules.model import MoleculeModel, Statistics
+
+PRETRAINED = Path(__file__).parent / "pretrained"
+MODEL_FILE = "model.safetensors"
+
+
+def pretrained_names() -> list[str]:
+    """The models that come with the package."""
+    return sorted(path.stem for path in PRETRAINED.glob("*.safetensors"))
+
+
+def save_model(model: MoleculeModel, path: Path) -> None:
+    """Write a model whole or not at all."""
+    about = {
+        "config": json.dumps(dataclasses.asdict(model.config)),
+        "statistics": json.dumps([counts.tolist() for counts in model.statistics]),
+    }
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with runs.written_aside(path) as aside:
+        save_file(weights, aside, metadata=about)
+
+
+def load_model(source: str | Path) -> MoleculeModel:
+    """A model in evaluation mode, on the CPU.
+
+    Arguments:
+        source: a run directory, a file, or the name of a model that comes with the package.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, is no model of molecules, or was made by another code version.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / MODEL_FILE
+        if not path.exists():
+            raise FileNotFoundError(
+                f"run: expected a run directory with {MODEL_FILE}, that of a finished training; got {source}"
+            )
+    elif not path.exists():
+        path = PRETRAINED / f"{source}.safetensors"
+        if not path.exists():
+            names = ", ".join(pretrained_names()) or "none"
+            raise FileNotFoundError(f"run: expected a run directory, a file or one of {names}; got {source}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"run: {path} is damaged, or no safetensors file: {error}") from error
+    try:
+        stored = json.loads(about["config"])
+        version = stored.get("code_version")
+        if version != CODE_VERSION:
+            raise ValueError(f"run: {path} was made by code version {version}, this is {CODE_VERSION}; train it again")
+        config = MoleculesConfig(**stored)
+        counts = [torch.tensor(values) for values in json.loads(about["statistics"])]
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"run: {path} is no model of molecules: {error!r}") from error
+    model = MoleculeModel(config, Statistics(*counts))
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"run: the weights in {path} do not fit its config {stored}: {error}") from error
+    return model.eval()

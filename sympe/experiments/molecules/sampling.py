@@ -1,0 +1,114 @@
+"""Draw molecules from a trained model: a SMILES file, a picture, and how good they are."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from fcd_torch import FCD
+from fcd_torch.utils import get_one_hot
+
+from sympe.experiments import runs
+from sympe.experiments.molecules.data import SOURCES, canonical_smiles, load_molecules
+from sympe.experiments.molecules.evaluation import bar, sample, sample_metrics, smiles
+from sympe.experiments.molecules.figures import grid
+from sympe.experiments.molecules.files import load_model
+from sympe.experiments.runs import seeded
+
+PICTURED = 60
+"""Molecules in the picture, at most."""
+
+
+def sample_to(
+    source: str | Path,
+    count: int,
+    out: Path,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    data: Path | None = None,
+    fcd: bool = False,
+) -> dict[str, Any]:
+    """Draw molecules and write ``molecules.smi``, ``molecules.png`` and ``metrics.json`` to a folder.
+
+    The SMILES are those of the valid molecules, one a line, of the largest fragment each.
+
+    Arguments:
+        source: see :func:`~sympe.experiments.molecules.files.load_model`.
+        count: how many.
+        out: the folder; files of these names in it are replaced.
+        steps: reverse steps; None for all T.
+        seed: of the draws.
+        data: of the dataset that the model was trained on, see
+            :func:`~sympe.experiments.molecules.data.load_molecules`. Without the dataset novelty is not computed, and
+            a line on standard error says so.
+        fcd: whether to compute the Fréchet ChemNet distance to the test set, too.
+
+    Returns:
+        The metrics.
+
+    Raises:
+        ValueError: if a number is out of range or the model is damaged.
+        FileNotFoundError: if there is no such model, or no dataset for the distance.
+    """
+    model = load_model(source)
+    dataset = model.config.dataset
+    atoms = SOURCES[dataset].atoms
+    batches = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
+    found = smiles(batches, atoms)
+    training = None
+    try:
+        training = set(canonical_smiles(load_molecules(dataset, "train", data=data)))
+    except FileNotFoundError as error:
+        if fcd:
+            raise
+        print(f"novelty is not computed: {error}", file=sys.stderr)
+    metrics = sample_metrics(batches, found, atoms, training)
+    valid = [text for text in found if text is not None]
+    if fcd:
+        metrics["fcd"] = frechet_distance(valid, canonical_smiles(load_molecules(dataset, "test", data=data)))
+    metrics |= {"steps": steps or model.noise.steps, "seed": seed, "model": model.config.name}
+    runs.write_text(out / "molecules.smi", "".join(f"{text}\n" for text in valid))
+    if valid:
+        with runs.written_aside(out / "molecules.png") as aside:
+            grid(valid[:PICTURED], per_row=10, size=180).save(aside)
+    runs.write_json(out / "metrics.json", metrics)
+    return metrics
+
+
+def frechet_distance(found: list[str], reference: list[str]) -> float:
+    r"""The Fréchet ChemNet distance between two sets of molecules, by fcd-torch's network.
+
+    .. math:: |\mu - \mu'|^2 + \mathrm{tr}\bigl(\Sigma + \Sigma' - 2 (\Sigma \Sigma')^{1/2}\bigr)
+
+    Arguments:
+        found: SMILES, at least two.
+        reference: SMILES, at least two.
+
+    Raises:
+        ValueError: if there are fewer.
+
+    References:
+        Preuer et al., "Fréchet ChemNet Distance", J. Chem. Inf. Model. 2018.
+    """
+    if min(len(found), len(reference)) < 2:
+        raise ValueError(f"found: expected at least 2 molecules on both sides, got {len(found)} and {len(reference)}")
+    network = FCD().model  # on the CPU
+    moments = []
+    for some in (found, reference):
+        parts = [some[start : start + 512] for start in range(0, len(some), 512)]
+        activations = np.concatenate([_activations(network, part) for part in bar("ChemNet")(parts)])
+        moments.append((activations.mean(0), np.cov(activations.T)))
+    (mu, sigma), (nu, tau) = moments
+    root = np.sqrt(np.clip(np.linalg.eigvals(sigma @ tau).real, 0, None)).sum()  # a product of two psd matrices
+    return float(((mu - nu) ** 2).sum() + np.trace(sigma) + np.trace(tau) - 2 * root)
+
+
+@torch.no_grad()
+def _activations(network: Any, some: list[str]) -> Any:
+    """Of the last but one layer; FCD.get_predictions calls what NumPy deprecates."""
+    letters = np.stack([get_one_hot(text, 350) for text in some])
+    return network(torch.from_numpy(letters / letters.shape[2]).float().transpose(1, 2)).numpy()

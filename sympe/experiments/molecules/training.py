@@ -1,0 +1,184 @@
+"""Train one row with Lightning: batches with their noise and g, an average of the weights, the file of the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sympe.diffusion import denoising_loss
+from sympe.experiments.molecules.config import MoleculesConfig
+from sympe.experiments.molecules.data import Molecules
+from sympe.experiments.molecules.evaluation import bound
+from sympe.experiments.molecules.files import MODEL_FILE, save_model
+from sympe.experiments.molecules.model import MoleculeModel, Statistics
+from sympe.experiments.runs import seeded
+from sympe.experiments.training import BLOCK, RowTask, ValidationCurve, evenly, fit, restore
+from sympe.graphs import DenseGraphs
+
+VALIDATIONS = 12
+"""In a training, or some more."""
+
+VALIDATED = 1000
+"""Molecules that the validation bound is taken over, at 20 times each."""
+
+
+class Batch(NamedTuple):
+    """What a step needs.
+
+    Arguments:
+        step: its number.
+        clean: molecules.
+        noisy: the same, at their times.
+        t: the times.
+        g: of the kernel, where it has nothing to learn.
+    """
+
+    step: int
+    clean: DenseGraphs
+    noisy: DenseGraphs
+    t: Tensor
+    g: Tensor | None
+
+
+class MoleculesTask(RowTask):
+    """The cross-entropy of the clean types; AdamW in one cycle.
+
+    Arguments:
+        config: the row.
+        training: molecules to train on.
+        validation: molecules for the curve of the bound.
+    """
+
+    config: MoleculesConfig
+    model: MoleculeModel
+
+    def __init__(self, config: MoleculesConfig, training: Molecules, validation: Molecules) -> None:
+        statistics = Statistics.of(training)
+        with torch.random.fork_rng(devices=[]):  # the initial weights come from the seed, and nothing else does
+            torch.manual_seed(config.seed)
+            model = MoleculeModel(config, statistics)
+        super().__init__(config, model, model.encoding)
+        self.training_set = training
+        self.validation_set = validation.subset(torch.arange(min(VALIDATED, len(validation))))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """The loss of a batch."""
+        generator = seeded("encoding", self.config.seed, batch.step, self.global_rank, device=self.device)
+        logits = self.model(batch.noisy, batch.t, g=batch.g, generator=generator)
+        loss = denoising_loss(logits, batch.clean)
+        return {"loss": loss, "curve": loss.detach()}
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        """The bound on some validation molecules, with the same draws every time."""
+        found = bound(self.model, self.validation_set, times=20, generator=seeded("validation", device=self.device))
+        self.log("nll", found.mean(), batch_size=1, sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, and one cycle over all steps."""
+        config = self.config
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            config.learning_rate,
+            total_steps=config.steps,
+            pct_start=config.warmup,
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """The batches of this block of steps."""
+        started = self.now()
+        batches: Any = self.batches(self.block(), rank=self.global_rank, world_size=self.trainer.world_size)
+        self.train_seconds += self.now() - started
+        return DataLoader(batches, batch_size=None, collate_fn=_as_it_is)
+
+    def batches(self, steps: range, *, rank: int = 0, world_size: int = 1) -> list[Batch]:
+        """The batches of some steps, on the device of the model, with noise and g drawn for all of them at once.
+
+        Molecules are drawn uniformly, with replacement; times are uniform on 1 to T. Given x_0, the x_T of a coupled
+        row is independent of x_t, for the last step of the noise forgets everything.
+
+        Arguments:
+            steps: which, at least one.
+            rank: of this device.
+            world_size: number of devices.
+        """
+        noise, encoding, count = self.model.noise, self.model.encoding, self.config.batch // world_size
+        purpose = (self.config.seed, steps.start, rank)
+        generator = seeded("batches", *purpose)
+        rows = torch.randint(len(self.training_set), (len(steps) * count,), generator=generator)
+        t = torch.randint(1, noise.steps + 1, (len(rows),), generator=generator).to(self.device)
+        clean = self.training_set.graphs(rows).to(self.device)
+        generator = seeded("noise", *purpose, device=self.device)
+        noisy = noise.sample(clean, t, generator=generator)
+        started = self.now()
+        g = None
+        if encoding.coupled is not None:
+            last = noise.sample_limit(clean.sizes, generator=generator)
+            g = encoding.coupled.sample(last, clean, generator=generator)
+        elif encoding.kernel is not None:
+            g = encoding.kernel.sample(noisy, generator=generator)
+        self.encoding_seconds += self.now() - started
+        parts = torch.arange(len(rows), device=self.device).split(count)
+        return [
+            Batch(step, clean.select(at).trimmed(), noisy.select(at).trimmed(), t[at], None if g is None else g[at])
+            for step, at in zip(steps, parts, strict=True)
+        ]
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """One batch: the step takes all molecules at once."""
+        once: Any = [0]
+        return DataLoader(once, batch_size=None)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Batches are made where they are needed."""
+        return batch
+
+
+def train(
+    config: MoleculesConfig, run: Path, training: Molecules, validation: Molecules, **options: Any
+) -> MoleculesTask:
+    """Train a row in its run directory, or go on from its last checkpoint; writes the model file at the end.
+
+    Arguments:
+        config: the row.
+        run: its run directory, made by :func:`sympe.experiments.runs.prepare_run`.
+        training: molecules to train on.
+        validation: molecules for the curve of the bound.
+        options: of :func:`sympe.experiments.training.fit`.
+
+    Returns:
+        The module with the averaged weights, on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: if the batch does not divide among the devices.
+    """
+    task = MoleculesTask(config, training, validation)
+    fit(
+        task,
+        run,
+        gradient_clip=config.gradient_clip,
+        callbacks=[
+            ValidationCurve(run, "nll"),
+            EMAWeightAveraging(decay=config.average, use_buffers=False),
+        ],
+        check_val_every_n_epoch=evenly(config.steps, max(1, config.steps // (VALIDATIONS * BLOCK))),
+        num_sanity_val_steps=0,
+        precision=config.precision,
+        **options,
+    )
+    task = task.cpu()
+    restore(task, run / "last.ckpt")
+    if task.global_rank == 0:
+        save_model(task.model, run / MODEL_FILE)
+    return task
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
