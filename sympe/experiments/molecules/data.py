@@ -179,7 +179,7 @@ def canonical_smiles(molecules: Molecules, *, cache: Path | None = None) -> list
 
 def _smiles_chunk(graphs: tuple[Tensor, Tensor, Tensor], atoms: tuple[str, ...]) -> list[str | None]:
     return [
-        smiles_of(molecule_from_types(colors[:n], pairs[:n, :n], atoms))
+        smiles_of(molecule_from_types(colors[:n].long(), pairs[:n, :n].long(), atoms))
         for colors, pairs, n in zip(*graphs[:2], graphs[2].tolist(), strict=True)
     ]
 

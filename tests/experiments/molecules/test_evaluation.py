@@ -1,0 +1,163 @@
+"""The bound of a coupled model against its exact likelihood; samples and what is said of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from sympe.diffusion import denoising_loss
+from sympe.diffusion.graphs import log_probability
+from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
+from sympe.experiments.molecules.data import Molecules
+from sympe.experiments.molecules.evaluation import bound, entropies, estimate, sample, sample_metrics, smiles
+from sympe.experiments.molecules.model import MoleculeModel, Statistics
+from sympe.graphs import DenseGraphs
+from sympe.integrations.files import molecule_from_smiles
+from tests.diffusion.test_bound import every_graph
+from tests.experiments.molecules.test_model import TINY, build
+
+PAIR = Statistics(torch.tensor([1, 1]), torch.tensor([1, 1]), torch.tensor([0, 0, 1]))
+
+
+def molecules_of(x: DenseGraphs) -> Molecules:
+    kinds = x.colors.to(torch.int8), x.pairs.to(torch.int8)
+    return Molecules(*kinds, x.sizes, [""] * len(x), [], ("C", "O"))
+
+
+def exact_likelihood(model: MoleculeModel, number: int) -> float:
+    """p(x_0) of a coupled model of two nodes under absorbing noise, every sum carried out."""
+    graphs = every_graph(3)  # with the mask
+    count, last = len(graphs), len(graphs) - 1  # x_T: all masked
+    x, y = graphs.select(torch.arange(count).repeat_interleave(count)), graphs.select(torch.arange(count).repeat(count))
+    result = 0.0
+    for g in ([0, 1], [1, 0]):  # C(x_T) is all of S_2
+        p = torch.nn.functional.one_hot(torch.tensor(last), count).float()
+        for t in range(model.noise.steps, 0, -1):
+            now = torch.full((count * count,), t)
+            logits = model(x, now, g=torch.tensor(g).expand(len(x), 2))
+            step = model.noise.reverse_probabilities(model.noise.predict(logits, x, now), x, now - 1, now)
+            p = p @ log_probability(step, y).exp().view(count, count).nan_to_num(0.0)
+        result += float(p[number]) / 2
+    return result
+
+
+@pytest.fixture(scope="module", name="coupled")
+def fixture_coupled() -> tuple[MoleculeModel, int]:
+    """A coupled model that has learned one asymmetric graph, and its number: a C, an O and a bond."""
+    config = TINY.__class__(**{**TINY.__dict__, "coupled": True, "transition": "absorbing", "times": 3})
+    torch.manual_seed(0)
+    model = MoleculeModel(config, PAIR)
+    number = next(i for i, x in enumerate(every_graph(3).colors.tolist()) if x == [0, 1]) + 1
+    target = every_graph(3).select(torch.full((64,), number))
+    flip = torch.tensor([[1, 0]]).expand(64, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    generator = torch.Generator().manual_seed(0)
+    kernel = model.encoding.coupled
+    assert kernel is not None
+    for step in range(150):
+        clean = target if step % 2 else target.relabel(flip)
+        t = torch.randint(1, 4, (64,), generator=generator)
+        g = kernel.sample(model.noise.sample_limit(clean.sizes), clean, generator=generator)
+        loss = denoising_loss(model(model.noise.sample(clean, t, generator=generator), t, g=g), clean)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval(), number
+
+
+@torch.no_grad()
+def test_the_bound_of_a_coupled_model_is_one(coupled: tuple[MoleculeModel, int]) -> None:
+    model, number = coupled
+    exact = -math.log(exact_likelihood(model, number))
+    assert exact > 0.6, "two labellings share the probability"
+    copies = molecules_of(every_graph(3).select(torch.full((2000,), number)))
+    found = bound(model, copies, times=3, generator=torch.Generator().manual_seed(0))
+    error = float(found.std()) / math.sqrt(len(copies))
+    assert float(found.mean()) > exact - 5 * error - 1e-4
+    assert float(found.mean()) < exact + 0.3, "it is nearly tight for a model that has learned"
+    assert float(found.mean()) - math.log(2) < exact - 0.3, "without the price of g it would not be a bound"
+
+
+def test_coupled_models_sample_the_target(coupled: tuple[MoleculeModel, int]) -> None:
+    model, _ = coupled
+    (graphs,) = sample(model, 200, generator=torch.Generator().manual_seed(0))
+    right = graphs.colors.sum(1).eq(1) & graphs.pairs[:, 0, 1].eq(1)
+    assert int(right.sum()) > 180
+    assert 60 < int(graphs.colors[right, 0].sum()) < 140, "both labellings come"
+
+
+@torch.no_grad()
+def test_more_draws_are_refused_where_they_mean_nothing(coupled: tuple[MoleculeModel, int]) -> None:
+    some = molecules_of(every_graph(2).select(torch.arange(4)))
+    for model, digress in ((coupled[0], False), (build(), True)):
+        with pytest.raises(ValueError, match="draws: expected 1 for nll_digress and for coupled rows, got 2"):
+            bound(model, some, times=3, draws=2, digress=digress)
+
+
+def test_the_standard_error_is_that_of_the_draws_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    own = 100 * torch.randn(1000, generator=generator)  # of the molecules: no error of the draws
+    parts = [own + torch.randn(1000, generator=generator) for _ in range(2)]
+    mean, error = estimate(parts)
+    assert abs(mean - float(own.mean())) < 5 * error
+    assert error == pytest.approx(1 / math.sqrt(2000), rel=0.1)
+
+
+def graphs_of(*texts: str, hydrogens: bool = False) -> list[DenseGraphs]:
+    atoms = ("H", "C", "N", "O") if hydrogens else ("C", "N", "O")
+    batches = []
+    for text in texts:
+        colors, pairs = types_of(molecule_from_smiles(text, hydrogens=hydrogens), atoms)
+        batches.append(DenseGraphs(pairs[None], colors[None], torch.ones(1, len(colors), dtype=torch.bool)))
+    return batches
+
+
+def test_metrics_of_samples() -> None:
+    batches = graphs_of("CCO", "OCC", "C=O", "C.O")
+    complete = 1 - torch.eye(6, dtype=torch.int64)[None]  # carbons with five bonds
+    five = DenseGraphs(complete, torch.zeros(1, 6, dtype=torch.int64), torch.ones(1, 6, dtype=torch.bool))
+    batches.append(five)
+    found = smiles(batches, ("C", "N", "O"))
+    assert found == ["CCO", "CCO", "C=O", "C", None]
+    metrics = sample_metrics(batches, found, ("C", "N", "O"), {"C=O"})
+    assert metrics == {
+        "samples": 5,
+        "validity": 0.8,
+        "uniqueness": 0.75,
+        "novelty": pytest.approx(2 / 3),
+        "connected": 0.8,
+    }
+    assert sample_metrics(batches, found, ("C", "N", "O"), None)["novelty"] is None
+    assert sample_metrics([five], [None], ("C", "N", "O"), {"C"})["uniqueness"] == 0
+
+
+def test_stability_of_samples_with_hydrogens() -> None:
+    batches = graphs_of("C", "O", "C", hydrogens=True)
+    batches[0].pairs[0, 1, 0] = batches[0].pairs[0, 0, 1] = 0  # one hydrogen less: it and the carbon are not stable
+    metrics = sample_metrics(batches, ["C", "O", "C"], ("H", "C", "N", "O"), set())
+    assert metrics["atom_stability"] == pytest.approx(11 / 13)
+    assert metrics["molecule_stability"] == pytest.approx(2 / 3)
+    assert smiles_of(molecule_from_types(batches[1].colors[0], batches[1].pairs[0], ("H", "C", "N", "O"))) is not None
+
+
+def test_entropy_grows_from_the_molecule_to_log_n_under_absorbing_noise() -> None:
+    model = build(transition="absorbing")
+    pair = molecules_of(every_graph(2, 3).select(torch.arange(20, 36)))
+    found = entropies(model.noise, pair, 4, [0, 5, 10], torch.Generator().manual_seed(0))
+    assert float(found["mean"][-1]) == pytest.approx(math.log(6), abs=1e-5)
+    assert float(found["uniform"]) == pytest.approx(math.log(6), abs=1e-5)
+    assert float(found["mean"][0]) < float(found["mean"][-1])
+    assert float(found["symmetric"][-1]) == 1
+
+
+def test_samples_are_refused_and_sized() -> None:
+    model = build()
+    with pytest.raises(ValueError, match="count: expected at least 1, got 0"):
+        sample(model, 0)
+    batches = sample(model, 600, steps=2, generator=torch.Generator().manual_seed(0))
+    assert [len(batch) for batch in batches] == [512, 88]
+    sizes = torch.cat([batch.sizes for batch in batches]).bincount(minlength=5)
+    expected = torch.tensor([0, 0, 120.0, 120.0, 360.0])
+    assert float(((sizes - expected)[2:].square() / expected[2:]).sum()) < 28  # false alarm below 1e-6

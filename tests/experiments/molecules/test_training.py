@@ -1,0 +1,217 @@
+"""Training learns, resumes exactly, averages the weights, and gives one file that can be read again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from sympe.experiments import runs
+from sympe.experiments.molecules import compare as comparison
+from sympe.experiments.molecules.config import ENCODINGS
+from sympe.experiments.molecules.data import Molecules, canonical_smiles, load_molecules
+from sympe.experiments.molecules.files import MODEL_FILE, load_model
+from sympe.experiments.molecules.sampling import frechet_distance, sample_to
+from sympe.experiments.molecules.training import Batch, MoleculesTask, train
+from sympe.experiments.training import BLOCK
+from sympe.kernels import CoupledGraphKernel
+from tests.experiments.molecules.test_model import TINY
+
+SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
+SHORT = dataclasses.replace(TINY, steps=2 * BLOCK, batch=4, seed=3)
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYMPE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="module", name="parts")
+def fixture_parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Molecules, Molecules]:
+    cache = tmp_path_factory.getbasetemp() / "cache"
+    train_part, validation = (load_molecules("qm9", s, data=SAMPLE, cache=cache) for s in ("train", "validation"))
+    return train_part, validation.subset(torch.arange(20))
+
+
+@pytest.fixture(scope="module", name="whole")
+def fixture_whole(
+    tmp_path_factory: pytest.TempPathFactory, parts: tuple[Molecules, Molecules]
+) -> tuple[Path, MoleculesTask]:
+    run = runs.prepare_run(SHORT, tmp_path_factory.mktemp("whole"))
+    return run, train(SHORT, run, *parts, accelerator="cpu")
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(whole, parts, tmp_path, monkeypatch) -> None:
+    run = runs.prepare_run(SHORT, tmp_path)
+    original = MoleculesTask.training_step
+
+    def step(self: MoleculesTask, batch: Batch, batch_idx: int) -> dict[str, torch.Tensor]:
+        if batch.step == BLOCK + 10:
+            raise _StoppedError
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MoleculesTask, "training_step", step)
+        with pytest.raises(_StoppedError):
+            train(SHORT, run, *parts, accelerator="cpu")
+    assert runs.read_curve(run)[-1][0] == BLOCK
+    resumed = train(SHORT, run, *parts, accelerator="cpu")
+    for name, value in resumed.state_dict().items():
+        assert torch.equal(value, whole[1].state_dict()[name]), name
+    for name in ("curve", "validation"):
+        assert runs.read_curve(run, name=name) == runs.read_curve(whole[0], name=name)
+
+
+def test_training_learns_and_averages(whole) -> None:
+    run, task = whole
+    (_, first), (last_step, last) = runs.read_curve(run)
+    assert last_step == SHORT.steps
+    assert last < first
+    assert runs.read_curve(run, name="validation")[-1][0] == SHORT.steps
+    assert 0 < task.encoding_seconds < task.train_seconds
+    checkpoint = torch.load(run / "last.ckpt", weights_only=False)
+    average, current = checkpoint["state_dict"], checkpoint["current_model_state"]
+    name = "model.encoding.on_both.v"
+    assert torch.equal(average[name], task.state_dict()[name]), "the average is what is evaluated"
+    assert not torch.equal(average[name], current[name])
+    assert torch.equal(average["model.noise.nodes.limit"], current["model.noise.nodes.limit"])
+
+
+def test_the_model_file_gives_the_same_model(whole) -> None:
+    run, task = whole
+    for source in (run, run / MODEL_FILE):
+        model = load_model(source)
+        assert not model.training
+        for name, value in model.state_dict().items():
+            assert torch.equal(value, task.model.state_dict()[name]), name
+
+
+def test_model_files_that_do_not_fit(whole, tmp_path) -> None:
+    run, _ = whole
+    with pytest.raises(FileNotFoundError, match=r"expected a run directory with model\.safetensors"):
+        load_model(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"expected a run directory, a file or one of .*; got qm8"):
+        load_model("qm8")
+    path = tmp_path / MODEL_FILE
+    path.write_bytes((run / MODEL_FILE).read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is damaged, or no safetensors file"):
+        load_model(path)
+    weights = load_file(run / MODEL_FILE)
+    about = {"config": json.dumps(dataclasses.asdict(SHORT)), "statistics": "[[1, 1, 1, 1], [1, 1, 1, 1, 1], [0, 1]]"}
+    save_file(weights, path)
+    with pytest.raises(ValueError, match="is no model of molecules"):
+        load_model(path)
+    save_file(weights, path, about)
+    with pytest.raises(ValueError, match="do not fit its config"):
+        load_model(path)
+    other = json.dumps(dataclasses.asdict(dataclasses.replace(SHORT, encoding="none")))
+    save_file(weights, path, {**about, "config": other})
+    with pytest.raises(ValueError, match="do not fit its config"):
+        load_model(path)
+    old = json.dumps({**dataclasses.asdict(SHORT), "code_version": 0})
+    save_file(weights, path, {**about, "config": old})
+    with pytest.raises(ValueError, match="was made by code version 0, this is 1; train it again"):
+        load_model(path)
+
+
+def test_batches_depend_on_the_seed_and_the_step_alone(parts) -> None:
+    first, again = (MoleculesTask(SHORT, *parts).batches(range(50, 53)) for _ in range(2))
+    other = MoleculesTask(dataclasses.replace(SHORT, seed=4), *parts).batches(range(50, 53))
+    assert [batch.step for batch in first] == [50, 51, 52]
+    assert all(
+        torch.equal(a.g, b.g) and torch.equal(a.noisy.pairs, b.noisy.pairs) for a, b in zip(first, again, strict=True)
+    )
+    assert not all(torch.equal(a.t, b.t) for a, b in zip(first, other, strict=True))
+    for batch in first:
+        kernel = MoleculesTask(SHORT, *parts).model.encoding.kernel
+        assert bool(kernel.log_prob(batch.g, batch.noisy).isfinite().all()), "g is of the noisy graphs"
+
+
+def test_coupled_batches_bring_the_order_of_the_clean_graph(parts) -> None:
+    config = dataclasses.replace(SHORT, coupled=True, transition="absorbing", batch=16)
+    task = MoleculesTask(config, *parts)
+    (batch,) = task.batches(range(1))
+    coupled = task.model.encoding.coupled
+    assert isinstance(coupled, CoupledGraphKernel)
+    last = task.model.noise.sample_limit(batch.clean.sizes)  # absorbing: always the same
+    assert bool(coupled.log_prob(batch.g, last, batch.clean).isfinite().all())
+    twin = coupled.kernel.sample(last)
+    assert not bool(coupled.log_prob(twin, last, batch.clean).isfinite().all()), "most orders are others"
+
+
+@pytest.mark.slow
+def test_compare_from_one_end_to_the_other(tmp_path) -> None:
+    summary = comparison.compare("smoke", tmp_path, data=SAMPLE, jobs=2)
+    rows = summary["rows"]
+    assert [row["encoding"] for row in rows if row["transition"] == "marginal"] == list(ENCODINGS)
+    assert rows[-1]["coupled"] is True
+    for row in rows:
+        assert {"nll", "nll_digress", "validity", "uniqueness", "novelty", "steps", "parameters"} <= row.keys()
+        assert row["nll"] > 20
+    assert summary["missing"] == []
+    names = {path.name for path in tmp_path.glob("*.png")}
+    assert names == {f"{k}-qm9-{n}.png" for k in ("samples", "curves", "entropy") for n in ("marginal", "absorbing")}
+    table = (tmp_path / "table.md").read_text()
+    assert "sympe-nodes-edges, coupled" in table
+    before = (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns
+    comparison.compare("smoke", tmp_path, data=SAMPLE, jobs=2, encodings=["none"])
+    assert (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="was made with another config"):
+        comparison.compare("demo", tmp_path, data=SAMPLE)
+    found = comparison.evaluate_run(tmp_path / "runs" / "qm9-marginal-none-seed0", data=SAMPLE)
+    assert found["nll"] == pytest.approx(rows[0]["nll"])
+
+
+def test_presets() -> None:
+    assert len(comparison.preset_configs("full")) == 9 * 2 + 3 * 2 + 2 + 2
+    assert [row.encoding for row in comparison.preset_configs("demo")] == ["none", "sympe-nodes-edges"]
+    assert {row.transition for row in comparison.preset_configs("demo", transition="uniform")} == {"uniform"}
+    assert len(comparison.preset_configs("full", dataset="qm9-h")) == 2
+    some = comparison.preset_configs("full", encodings=["noise"], seeds=1)
+    assert [(row.encoding, row.transition) for row in some] == [("noise", "marginal"), ("noise", "absorbing")]
+    with pytest.raises(ValueError, match="preset: expected one of smoke, demo, full; got 'big'"):
+        comparison.preset_configs("big")
+
+
+def test_samples_are_written(whole, tmp_path, capsys) -> None:
+    run, _ = whole
+    metrics = sample_to(run, 20, tmp_path / "out", steps=5, data=SAMPLE)
+    stored = runs.read_json(tmp_path / "out" / "metrics.json")
+    assert stored == metrics
+    lines = (tmp_path / "out" / "molecules.smi").read_text().splitlines()
+    assert len(lines) == round(20 * metrics["validity"])
+    assert (tmp_path / "out" / "molecules.png").exists() == bool(lines)
+    assert metrics["samples"] == 20
+    again = sample_to(run, 20, tmp_path / "again", steps=5, data=SAMPLE)
+    assert again == metrics
+    missing = sample_to(run, 5, tmp_path / "none", steps=2, data=tmp_path / "nowhere")
+    assert missing["novelty"] is None
+    assert "novelty is not computed: " in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError):
+        sample_to(run, 5, tmp_path / "none", steps=2, data=tmp_path / "nowhere", fcd=True)
+
+
+def test_the_distance_of_molecules_to_themselves_is_none() -> None:
+    some = [line.split()[0] for line in SAMPLE.read_text().splitlines()[:12]]
+    assert frechet_distance(some, some) == pytest.approx(0, abs=1e-2)
+    assert frechet_distance(some, ["CCCCCCCC", "CCCCCCC"]) > 1
+    with pytest.raises(ValueError, match="found: expected at least 2 molecules on both sides, got 1 and 2"):
+        frechet_distance(["C"], ["C", "CC"])
+
+
+def test_smiles_of_a_training_set_are_kept(parts, tmp_path) -> None:
+    some = parts[0].subset(torch.arange(30))
+    first = canonical_smiles(some, cache=tmp_path)
+    (path,) = tmp_path.glob("smiles-*.txt")
+    path.write_text("kept\n")
+    assert canonical_smiles(some, cache=tmp_path) == ["kept"]
+    assert len(first) > 25
+    assert len(canonical_smiles(parts[0].subset(torch.arange(29)), cache=tmp_path)) > 25
