@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Int64
-from rdkit import Chem
+from rdkit import Chem, rdBase
 from torch import Tensor
 
 from sympe.graphs import DenseGraphs
@@ -96,7 +96,8 @@ def smiles_of(molecule: Any) -> str | None:
     """
     copy = Chem.Mol(molecule)
     try:
-        fragments = Chem.GetMolFrags(copy, asMols=True, sanitizeFrags=True)
+        with rdBase.BlockLogs():  # that it is not valid is told by None
+            fragments = Chem.GetMolFrags(copy, asMols=True, sanitizeFrags=True)
     except (Chem.AtomValenceException, Chem.KekulizeException, Chem.AtomKekulizeException, ValueError):
         return None
     if not fragments:

@@ -137,8 +137,8 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
         cache: a folder for the cache; None for ``$SYMPE_CACHE``, or ``~/.cache/sympe``.
 
     Raises:
-        ValueError: if a name is unknown, a file is empty or has no column of SMILES, no molecule can be used, or the
-            cache is damaged.
+        ValueError: if a name is unknown, a file is empty or has no column of SMILES, no molecule can be used or fewer
+            than 10 are to be split, or the cache is damaged.
         FileNotFoundError: if the files are not there; says how to get them.
     """
     if name not in SOURCES:
@@ -155,6 +155,8 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
     order = np.random.RandomState(42).permutation(len(found))
     test = len(found) // 10
     train = min(LARGEST_TRAINING_SET, len(found) * 8 // 10)
+    if len(found) < 10:
+        raise ValueError(f"data: expected at least 10 molecules to split, got {len(found)}")
     parts = {"train": order[:train], "validation": order[train : len(order) - test], "test": order[len(order) - test :]}
     return found.subset(torch.from_numpy(parts[split]))
 
@@ -281,7 +283,7 @@ def _padded(done: list[Parsed], atoms: tuple[str, ...]) -> Molecules:
     good = [(text, colors, pairs) for _, text, colors, pairs in done if colors is not None and pairs is not None]
     failed = [(name, text) for name, text, colors, _ in done if colors is None]
     if not good:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed[:5])
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed[:5]) or "There is none."
         raise ValueError(f"data: no molecule could be used. {reasons}")
     n = max(len(colors) for _, colors, _ in good)
     all_colors = np.zeros((len(good), n), np.int8)

@@ -54,8 +54,8 @@ def load_model(source: str | Path) -> MoleculeModel:
     elif not path.exists():
         path = PRETRAINED / f"{source}.safetensors"
         if not path.exists():
-            names = ", ".join(pretrained_names()) or "none"
-            raise FileNotFoundError(f"run: expected a run directory, a file or one of {names}; got {source}")
+            kinds = ["a run directory", "a model file", *pretrained_names()]
+            raise FileNotFoundError(f"run: expected {', or '.join(kinds)}; got {source}")
     try:
         with safe_open(path, framework="pt") as file:
             about = file.metadata() or {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from rdkit import Chem
+from rdkit import Chem, RDLogger
 
 from sympe.experiments.molecules.chemistry import (
     BONDS,
@@ -87,3 +87,13 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="bond DATIVE: expected a single, double, triple or aromatic one"):
         types_of(molecule_from_smiles("N->C", hydrogens=False), ATOMS)
     assert len(BONDS) == 5
+
+
+def test_what_is_not_valid_is_told_by_none_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
+    five = molecule_from_types(torch.zeros(6).long(), 1 - torch.eye(6).long(), ("C",))
+    RDLogger.EnableLog("rdApp.error")  # other tests switch it off for good
+    assert smiles_of(five) is None
+    assert capfd.readouterr().err == ""
+    Chem.SanitizeMol(five, catchErrors=True)  # the broken twin: RDKit does say something
+    assert "valence" in capfd.readouterr().err
+    RDLogger.DisableLog("rdApp.error")

@@ -155,6 +155,9 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty.csv").touch()
     with pytest.raises(ValueError, match=r"data: expected a column of SMILES in empty\.csv, got none"):
         load_molecules("qm9", "train", data=tmp_path / "empty.csv", cache=tmp_path)
+    (tmp_path / "few.smi").write_text("CCO\nnonsense\n" + 8 * "CC\n")
+    with pytest.raises(ValueError, match="data: expected at least 10 molecules to split, got 9"):
+        load_molecules("qm9", "train", data=tmp_path / "few.smi", cache=tmp_path)
     (tmp_path / "empty.smi").touch()
     with pytest.raises(ValueError, match="data: no molecule could be used"):
         load_molecules("qm9", "train", data=tmp_path / "empty.smi", cache=tmp_path)

@@ -98,7 +98,7 @@ def test_model_files_that_do_not_fit(whole, tmp_path) -> None:
     run, _ = whole
     with pytest.raises(FileNotFoundError, match=r"expected a run directory with model\.safetensors"):
         load_model(tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"expected a run directory, a file or one of .*; got qm8"):
+    with pytest.raises(FileNotFoundError, match=r"run: expected a run directory, or a model file.*; got qm8"):
         load_model("qm8")
     path = tmp_path / MODEL_FILE
     path.write_bytes((run / MODEL_FILE).read_bytes()[:1000])
