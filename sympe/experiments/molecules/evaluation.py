@@ -20,6 +20,7 @@ from tqdm import tqdm
 from sympe.diffusion import Denoiser, Features, GraphNoise, nll, nll_digress, sample_graphs
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, stability
 from sympe.experiments.molecules.data import Molecules
+from sympe.experiments.molecules.features import same_piece
 from sympe.experiments.molecules.model import MoleculeModel
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
@@ -136,13 +137,11 @@ def sample(
 
 def smiles(batches: Sequence[DenseGraphs], atoms: tuple[str, ...]) -> list[str | None]:
     """The canonical SMILES of the largest fragment of every molecule; None where it is not valid."""
-    graphs = [(batch.select(torch.tensor([row])), row) for batch in batches for row in range(len(batch))]
-    return [smiles_of(molecule_from_types(*_types(graph), atoms)) for graph, _ in graphs]
-
-
-def _types(graph: DenseGraphs) -> tuple[Tensor, Tensor]:
-    n = int(graph.sizes[0])
-    return graph.colors[0, :n], graph.pairs[0, :n, :n]
+    return [
+        smiles_of(molecule_from_types(colors[:n], pairs[:n, :n], atoms))
+        for x in batches
+        for colors, pairs, n in zip(x.colors, x.pairs, x.sizes.tolist(), strict=True)
+    ]
 
 
 def sample_metrics(
@@ -181,11 +180,7 @@ def sample_metrics(
 
 
 def _connected(x: DenseGraphs) -> Tensor:
-    linked = x.pairs.ne(0) | torch.eye(x.pairs.shape[1], dtype=torch.bool)
-    reached = linked.float()
-    for _ in range(max(1, (x.pairs.shape[1] - 1).bit_length())):
-        reached = (reached @ reached).clamp(max=1)
-    return reached[:, 0].gt(0).sum(1) == x.sizes
+    return same_piece(x)[:, 0].sum(1) == x.sizes
 
 
 def entropies(

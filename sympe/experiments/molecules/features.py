@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sympe.graphs import DenseGraphs
@@ -100,17 +100,20 @@ def spectral_features(
     return nodes.to(torch.get_default_dtype()), graphs.to(torch.get_default_dtype())
 
 
+def same_piece(x: DenseGraphs) -> Bool[Tensor, "batch nodes nodes"]:
+    """Which nodes are in the same connected component."""
+    n = x.pairs.shape[1]
+    reached = (x.pairs.ne(0) | torch.eye(n, dtype=torch.bool, device=x.device)).float()
+    for _ in range(max(1, (n - 1).bit_length())):  # paths of twice the length
+        reached = (reached @ reached).clamp(max=1)
+    return reached > 0
+
+
 def _outside(x: DenseGraphs) -> Tensor:
     """Which real nodes are not in the largest component; of equally large ones that of the first node counts."""
-    n = x.pairs.shape[1]
-    linked = x.pairs.ne(0) | torch.eye(n, dtype=torch.bool, device=x.device)
-    reached = linked.float()
-    for _ in range(max(1, (n - 1).bit_length())):
-        reached = (reached @ reached).clamp(max=1)
-    size = torch.where(x.mask, reached.sum(2), 0)
-    largest = size.argmax(1)
-    inside = reached[torch.arange(len(x), device=x.device), largest] > 0
-    return x.mask & ~inside
+    together = same_piece(x)
+    largest = torch.where(x.mask, together.sum(2), 0).argmax(1)
+    return x.mask & ~together[torch.arange(len(x), device=x.device), largest]
 
 
 def _diagonal(A: Tensor) -> Tensor:
