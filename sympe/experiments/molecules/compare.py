@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.config import ENCODINGS, PRESETS, MoleculesConfig
+from sympe.experiments.molecules.config import ENCODINGS, PRESETS, TRANSITIONS, MoleculesConfig
 from sympe.experiments.molecules.data import Molecules, canonical_smiles, load_molecules
 from sympe.experiments.molecules.evaluation import bar, bound, entropies, estimate, sample, sample_metrics, smiles
 from sympe.experiments.molecules.figures import draw_figures
@@ -250,7 +250,7 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
     heads = ["encoding", "seeds", "nll", "nll_digress", "valid", "unique", "novel", "connected", "parameters"]
     heads += ["training s", "encoding s"]
     for name, transition in sorted(
-        {(row["dataset"], row["transition"]) for row in rows}, key=lambda k: (k[0], k[1][::-1])
+        {(row["dataset"], row["transition"]) for row in rows}, key=lambda k: (k[0], TRANSITIONS.index(k[1]))
     ):
         some = [row for row in rows if (row["dataset"], row["transition"]) == (name, transition)]
         error = max(row["nll_error"] for row in some)
