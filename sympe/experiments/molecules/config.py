@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from sympe.experiments.molecules.features import CYCLE_FEATURES, SPECTRAL_FEATURES
+
 Encoding = Literal[
     "none", "cycles", "stock", "noise", "haar", "laplacian", "sympe-nodes", "sympe-nodes-edges", "sympe-scores"
 ]
@@ -16,6 +18,9 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 DATASETS: tuple[Dataset, ...] = get_args(Dataset)
 TRANSITIONS: tuple[Transition, ...] = get_args(Transition)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
+
+LEAST_CHANNELS = CYCLE_FEATURES[0] + SPECTRAL_FEATURES[0]
+"""Features of a node that the stock features of DiGress need."""
 
 CODE_VERSION = 1
 """Raise this when a change alters what a config trains: rows of another version are trained again."""
@@ -119,7 +124,3 @@ class MoleculesConfig:
         """Names the row and its run directory."""
         coupled = "-coupled" if self.coupled else ""
         return f"{self.dataset}-{self.transition}-{self.encoding}{coupled}-seed{self.seed}"
-
-
-LEAST_CHANNELS = 6
-"""Features of a node that the stock features of DiGress need."""

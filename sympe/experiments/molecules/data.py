@@ -164,13 +164,14 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
 def canonical_smiles(molecules: Molecules, *, cache: Path | None = None) -> list[str]:
     """The SMILES of the graphs as samples are written: without charges and stereochemistry that types do not know.
 
-    Molecules that are not valid without them are left out. The list is kept in the cache, by the content of the graphs.
+    Molecules that are not valid without them are left out. The list is kept in the cache, by the
+    elements and the content of the graphs.
 
     Arguments:
         molecules: most often a training set.
         cache: as in :func:`load_molecules`.
     """
-    path = _cache_folder(cache) / f"smiles-{molecules.content_hash}.txt"
+    path = _cache_folder(cache) / f"smiles-{'-'.join(molecules.atoms)}-{molecules.content_hash}.txt"
     if not path.exists():
         parts = torch.arange(len(molecules)).split(_CHUNK)
         graphs = [(molecules.colors[part], molecules.pairs[part], molecules.sizes[part]) for part in parts]

@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from fcd_torch import FCD
-from fcd_torch.utils import get_one_hot
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.data import SOURCES, canonical_smiles, load_molecules
@@ -96,6 +94,8 @@ def frechet_distance(found: list[str], reference: list[str]) -> float:
     """
     if min(len(found), len(reference)) < 2:
         raise ValueError(f"found: expected at least 2 molecules on both sides, got {len(found)} and {len(reference)}")
+    from fcd_torch import FCD  # only this number needs it
+
     network = FCD().model  # on the CPU
     moments = []
     for some in (found, reference):
@@ -110,5 +110,7 @@ def frechet_distance(found: list[str], reference: list[str]) -> float:
 @torch.no_grad()
 def _activations(network: Any, some: list[str]) -> Any:
     """Of the last but one layer; FCD.get_predictions calls what NumPy deprecates."""
+    from fcd_torch.utils import get_one_hot
+
     letters = np.stack([get_one_hot(text, 350) for text in some])
     return network(torch.from_numpy(letters / letters.shape[2]).float().transpose(1, 2)).numpy()

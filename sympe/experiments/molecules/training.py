@@ -96,7 +96,7 @@ class MoleculesTask(RowTask):
         started = self.now()
         batches: Any = self.batches(self.block(), rank=self.global_rank, world_size=self.trainer.world_size)
         self.train_seconds += self.now() - started
-        return DataLoader(batches, batch_size=None, collate_fn=_as_it_is)
+        return DataLoader(batches, batch_size=None)
 
     def batches(self, steps: range, *, rank: int = 0, world_size: int = 1) -> list[Batch]:
         """The batches of some steps, on the device of the model, with noise and g drawn for all of them at once.
@@ -178,7 +178,3 @@ def train(
     if task.global_rank == 0:
         save_model(task.model, run / MODEL_FILE)
     return task
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch

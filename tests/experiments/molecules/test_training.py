@@ -216,3 +216,5 @@ def test_smiles_of_a_training_set_are_kept(parts, tmp_path) -> None:
     assert canonical_smiles(some, cache=tmp_path) == ["kept"]
     assert len(first) > 25
     assert len(canonical_smiles(parts[0].subset(torch.arange(29)), cache=tmp_path)) > 25
+    other = dataclasses.replace(some, atoms=("C", "S", "N", "Cl"))  # the same types stand for other elements
+    assert any("Cl" in text or "S" in text for text in canonical_smiles(other, cache=tmp_path))
