@@ -139,6 +139,8 @@ def test_stability_of_samples_with_hydrogens() -> None:
     metrics = sample_metrics(batches, ["C", "O", "C"], ("H", "C", "N", "O"), set())
     assert metrics["atom_stability"] == pytest.approx(11 / 13)
     assert metrics["molecule_stability"] == pytest.approx(2 / 3)
+    benzene = sample_metrics(graphs_of("c1ccccc1", hydrogens=True), ["c1ccccc1"], ("H", "C", "N", "O"), set())
+    assert benzene["atom_stability"] == 1, "an aromatic bond counts one and a half"
     assert smiles_of(molecule_from_types(batches[1].colors[0], batches[1].pairs[0], ("H", "C", "N", "O"))) is not None
 
 
