@@ -22,6 +22,7 @@ import platform
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -225,9 +226,7 @@ def run_rows(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     if cluster is None:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(
-            min(jobs, len(configs)), mp_context=context, initializer=_leave_interrupts_to_the_parent
-        ) as pool:
+        with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context, initializer=_follow_the_parent) as pool:
             futures = [pool.submit(train, config, out, threads) for config in configs]
             try:
                 _watch(futures, configs, out)
@@ -325,9 +324,21 @@ def spread(rows: Sequence[Mapping[str, Any]], key: str, digits: int = 4) -> str:
     return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """Ctrl-C reaches every process of the terminal; a worker would end its row and begin the next one."""
+def _follow_the_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent ends, however it does.
+
+    Ctrl-C reaches every process of the terminal, and a worker would end its row and begin the next one. A parent that
+    is killed cannot tell its workers, who would train on.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_it() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()
 
 
 def _watch(futures: Sequence[Any], configs: Sequence[RowConfig], out: Path) -> None:

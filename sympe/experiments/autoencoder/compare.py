@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sympe.experiments import runs
-from sympe.experiments.autoencoder.config import ENCODINGS, PRESETS, AutoencoderConfig
+from sympe.experiments.autoencoder.config import COMPARED, ENCODINGS, ORDERS, PRESETS, AutoencoderConfig
 from sympe.experiments.autoencoder.data import dataset
 from sympe.experiments.autoencoder.evaluation import evaluate
 from sympe.experiments.autoencoder.figures import draw_figures
@@ -35,8 +35,9 @@ def preset_configs(
 
     - ``smoke``: er, a tiny network and a few steps: does everything run?
     - ``demo``: er, EGNN, none, noise and sympe, one seed.
-    - ``full``: EGNN with all encodings on er and community, and with noise and sympe on community-released, three
-      seeds each; GNN with none, noise and sympe on er, one seed; four times the steps of ``demo``.
+    - ``full``: EGNN with all encodings of the main table on er and community, and with noise and sympe on
+      community-released, three seeds each; GNN with none, noise and sympe on er, one seed; and the study of canonical
+      orders, EGNN on er, two seeds. Every row takes the steps of ``demo``.
 
     Raises:
         ValueError: if ``preset`` or an encoding is unknown, or ``encodings`` is empty or names one twice, or
@@ -48,17 +49,16 @@ def preset_configs(
     base = AutoencoderConfig()
     if preset == "smoke":
         base = dataclasses.replace(base, steps=20, batch=4, width=8, layers=2)
-    if preset == "full":
-        base = dataclasses.replace(base, steps=4 * base.steps)
     short = ("none", "noise", "sympe")
     plans: dict[str, list[tuple[str, str, Sequence[str], int]]] = {
         "smoke": [("er", "egnn", ENCODINGS, 1)],
         "demo": [("er", "egnn", short, 1)],
         "full": [
-            ("er", "egnn", ENCODINGS, 3),
-            ("community", "egnn", ENCODINGS, 3),
-            ("community-released", "egnn", ("noise", "sympe"), 3),
+            ("er", "egnn", COMPARED, 3),
+            ("er", "egnn", tuple(order for order in ORDERS if order not in COMPARED), 2),
             ("er", "gnn", short, 1),
+            ("community-released", "egnn", ("noise", "sympe"), 3),
+            ("community", "egnn", COMPARED, 3),
         ],
     }
     plan = plans[preset]
@@ -88,12 +88,14 @@ def record_row(config: AutoencoderConfig, out: Path, task: Any) -> dict[str, Any
     run = out / "runs" / config.name
     numbers, arrays = evaluate(task.model, config.dataset)
     encoding_parameters = sum(p.numel() for p in task.model.encoding.parameters())
+    curves = {name: np.array(runs.read_curve(run, name=name)) for name in ("curve", "validation")}
     row = {
         "encoding": config.encoding,
         "seed": config.seed,
         "dataset": config.dataset,
         "backbone": config.backbone,
         **numbers,
+        "validation_bce": float(curves["validation"][:, 1].min()),
         "parameters": sum(p.numel() for p in task.model.parameters()),
         "encoding_parameters": encoding_parameters,
         "train_seconds": round(task.train_seconds, 2),
@@ -104,10 +106,7 @@ def record_row(config: AutoencoderConfig, out: Path, task: Any) -> dict[str, Any
         "config": dataclasses.asdict(config),
         "environment": runs.environment(),
     }
-    content = {key: value.numpy() for key, value in arrays.items()}
-    for name in ("curve", "validation"):
-        content[name] = np.array(runs.read_curve(run, name=name))
-    runs.write_row(row, content, out, config.name)
+    runs.write_row(row, {key: value.numpy() for key, value in arrays.items()} | curves, out, config.name)
     return row
 
 
@@ -157,8 +156,8 @@ def compare(
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
     """A Markdown table for every dataset and backbone: mean and range over seeds, beside the published values."""
     lines = ["# Graph autoencoding", ""]
-    heads = ["encoding", "seeds", "BCE", "% error", "F1", "BCE, G_x trivial", "BCE, G_x not", "parameters"]
-    heads += ["training s", "encoding s"]
+    heads = ["encoding", "seeds", "BCE", "% error", "F1", "BCE, G_x trivial", "BCE, G_x not", "validation BCE"]
+    heads += ["parameters", "training s", "encoding s"]
     for name, backbone in sorted(
         {(row["dataset"], row["backbone"]) for row in rows}, key=lambda g: (g[1], g[0] != "er", g)
     ):
@@ -181,6 +180,7 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
                 values = [row[part]["bce"] for row in own if row[part] is not None]
                 cells.append(f"{np.mean(values):.2f}" if values else "")
             cells += [
+                runs.spread(own, "validation_bce", 2),
                 f"{own[0]['parameters']:,}",
                 f"{np.mean([row['train_seconds'] for row in own]):.0f}",
                 f"{np.mean([row['encoding_seconds'] for row in own]):.1f}",

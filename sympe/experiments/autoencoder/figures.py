@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sympe.experiments import runs
-from sympe.experiments.autoencoder.config import ENCODINGS, AutoencoderConfig
+from sympe.experiments.autoencoder.config import COMPARED, ENCODINGS, ORDERS, AutoencoderConfig
 
 Rows = Sequence[Mapping[str, Any]]
 COLORS = dict(
     zip(
         ENCODINGS,
-        ("0.5", "tab:orange", "tab:purple", "tab:brown", "tab:pink", "tab:blue", "tab:cyan", "tab:green"),
+        (
+            *("0.5", "tab:orange", "tab:purple", "tab:brown", "tab:pink", "tab:blue", "tab:cyan", "tab:green"),
+            *("tab:red", "tab:olive", "gold", "black"),
+        ),
         strict=True,
     )
 )
 
 
 def draw_figures(rows: Rows, out: Path) -> list[Path]:
-    """Draw all figures of a comparison; one of each kind for every dataset and backbone."""
+    """Draw all figures of a comparison; one of each kind for every dataset and backbone.
+
+    Rows of the study of canonical orders have a figure of their own, beside "sympe".
+    """
     paths = []
     for name, backbone in sorted({(row["dataset"], row["backbone"]) for row in rows}):
         some = [row for row in rows if (row["dataset"], row["backbone"]) == (name, backbone)]
@@ -39,17 +45,27 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
             row_name = AutoencoderConfig(**row["config"]).name
             arrays[row["seed"]][row["encoding"]] = dict(np.load(out / "rows" / f"{row_name}.npz"))
         title = f"{name}, {backbone.upper()}"
-        figures = {
-            "reconstructions": reconstructions(arrays[min(arrays)], title),
-            "symmetry": symmetry(arrays, title),
-            "curves": curves(arrays, title),
-        }
+        encodings = {row["encoding"] for row in some}
+        figures = {}
+        if encodings & set(COMPARED):
+            main = _only(arrays, COMPARED)
+            figures["reconstructions"] = reconstructions(main[min(main)], title)
+            figures["symmetry"] = symmetry(main, title)
+            figures["curves"] = curves(main, title)
+        if encodings - set(COMPARED):
+            figures["orders"] = curves(_only(arrays, ORDERS), f"{title}: canonical orders")
         for kind, figure in figures.items():
             paths.append(out / f"{kind}-{name}-{backbone}.png")
             with runs.written_aside(paths[-1]) as aside:
                 figure.savefig(aside, dpi=130)
             plt.close(figure)
     return paths
+
+
+def _only(arrays: Mapping[int, Mapping[str, Any]], encodings: Iterable[str]) -> dict[int, dict[str, Any]]:
+    """Only some encodings, and the seeds that have any of them."""
+    kept = {seed: {name: own[name] for name in encodings if name in own} for seed, own in arrays.items()}
+    return {seed: own for seed, own in kept.items() if own}
 
 
 def reconstructions(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figure:
@@ -115,12 +131,14 @@ def own_entropy(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Any:
 
 
 def curves(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) -> Figure:
-    """The validation loss, a thin line for each seed."""
+    """The validation loss, a thin line for each seed; canonical orders by their names."""
+    study = any(set(own) - set(COMPARED) for own in arrays.values())
     figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
     for name in ENCODINGS:
         own = [a[name]["validation"] for a in arrays.values() if name in a]
+        label = ORDERS[name] if study else name
         for index, curve in enumerate(own):
-            axis.plot(*curve.T, color=COLORS[name], lw=1.2, alpha=0.8, label=name if index == 0 else None)
+            axis.plot(*curve.T, color=COLORS[name], lw=1.2, alpha=0.8, label=label if index == 0 else None)
     axis.set_yscale("log")
     axis.set_xlabel("optimiser step")
     axis.set_ylabel("validation BCE (nats a graph)")

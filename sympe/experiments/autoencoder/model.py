@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sympe.actions import NodeAction
 from sympe.encodings import Encoding, LaplacianEncoding, NoEncoding, NoiseEncoding, RandomWalkEncoding, SymPE
-from sympe.experiments.autoencoder.config import AutoencoderConfig
+from sympe.experiments.autoencoder.config import ORDERS, AutoencoderConfig
 from sympe.graphs import DenseGraphs
 from sympe.kernels import CachedGraphKernel, GraphHaarKernel, GraphKernel, GraphRefinementKernel, NodeScoreKernel
 from sympe.nn import EGNN, GNN
@@ -76,7 +76,7 @@ def build_encoding(config: AutoencoderConfig) -> Encoding:
         return fixed[config.encoding]
     kernels: dict[str, CachedGraphKernel | GraphHaarKernel | GraphRefinementKernel | NodeScoreKernel] = {
         "haar": GraphHaarKernel(n),
-        "sympe": CachedGraphKernel(GraphKernel(n, order=config.order)),
+        **{name: CachedGraphKernel(GraphKernel(n, order=order)) for name, order in ORDERS.items()},
         "sympe-refinement": GraphRefinementKernel(n),
         "sympe-scores": NodeScoreKernel(NodeScores(config.width), n),
     }

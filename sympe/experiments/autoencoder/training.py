@@ -67,7 +67,7 @@ class AutoencoderTask(RowTask):
             own[next(key for key in own if name.startswith(key))].append(parameter)
         rates = {"": 1.0, "encoding.v": config.encoding_rate, "decoder": config.decoder_rate}
         groups = [{"params": own[key], "lr": config.learning_rate * rate} for key, rate in rates.items() if own[key]]
-        optimizer = torch.optim.Adam(groups)
+        optimizer = torch.optim.Adam(groups, fused=True)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

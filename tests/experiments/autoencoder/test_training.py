@@ -112,7 +112,7 @@ def test_presets():
     assert [(c.encoding, c.dataset, c.backbone, c.seed) for c in demo] == [
         (e, "er", "egnn", 0) for e in ("none", "noise", "sympe")
     ]
-    assert len(full) == 2 * 8 * 3 + 2 * 3 + 3
+    assert len(full) == 2 * 8 * 3 + 2 * 3 + 3 + 2 * 4
     for configs in (demo, full):
         same = {
             tuple(v for k, v in dataclasses.asdict(c).items() if k not in ("encoding", "dataset", "backbone", "seed"))
