@@ -17,15 +17,14 @@ def mix(x: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
         1000
     """
     x = x + _SPLITMIX[0]  # 0 would stay 0, and nodes of colour 0 would never be heard
-    x = (x ^ _shift(x, 30)) * _SPLITMIX[1]
-    x = (x ^ _shift(x, 27)) * _SPLITMIX[2]
-    return x ^ _shift(x, 31)
+    x.bitwise_xor_(_shift(x, 30)).mul_(_SPLITMIX[1])
+    x.bitwise_xor_(_shift(x, 27)).mul_(_SPLITMIX[2])
+    return x.bitwise_xor_(_shift(x, 31))
 
 
 def _shift(x: Tensor, bits: int) -> Tensor:
     """The logical right shift: with torch's own, which copies the sign, x and ~x would share a hash."""
-    shifted: Tensor = (x >> bits) & (2 ** (64 - bits) - 1)
-    return shifted
+    return (x >> bits).bitwise_and_(2 ** (64 - bits) - 1)
 
 
 def hashed(channels: Int64[Tensor, "count channels"]) -> Int64[Tensor, " count"]:

@@ -13,7 +13,8 @@ Colours are 64-bit hashes in wrapping integer arithmetic: sums do not depend on 
 floats would. Two different things share a hash with a probability of about :math:`2^{-62}`. In refinement that only
 leaves more to individualize; between leaves it would add an element that does not belong to C(x).
 
-Arrays have the batch last, ``(n, n, batch)``, so that every operation runs along contiguous memory.
+Arrays have the batch last, ``(n, n, batch)``, so that every operation runs along contiguous memory. Those of n² numbers
+a graph are few and used again: fresh memory costs more than the arithmetic.
 
 References:
     McKay & Piperno, "Practical graph isomorphism, II", J. Symbolic Computation 2014 (refinement and individualization).
@@ -76,55 +77,72 @@ def search_graphs(
     batch, n = nodes.shape
     assert n < 256, "cells are counted in bytes"
     device = nodes.device
-    hashed = _hash_pairs(pairs.permute(1, 2, 0).contiguous())
-    weights = hashed + _REVERSED * hashed.transpose(0, 1)  # [j, i]: what i hears from j, itself included
+    weights, scratch = _weigh_pairs(pairs)
     padding = PADDING + torch.arange(n, device=device)[:, None]
-    colors = refine(weights, torch.where(mask.T, mix(nodes.T) >> 2, padding))
+    colors = refine(weights, torch.where(mask.T, mix(nodes.T) >> 2, padding), scratch)
     root = torch.arange(batch, device=device)
     too_many = torch.zeros(batch, dtype=torch.bool, device=device)
     leaves: list[tuple[Tensor, Tensor]] = []
     while len(root) and n:
         cell = _smallest_cell(colors)
-        tied = cell.any(0)
+        any_tied = cell.any(0)
+        tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
+        leaf, order = root[discrete], _columns(colors, discrete)
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
-            leaf, order = root[~tied], colors[:, ~tied]
-            kept = _least(_step(weights[:, :, leaf], order).sum(0), leaf, batch)
-            leaves.append((leaf[kept], order[:, kept]))
-        else:
-            leaves.append((root[~tied], colors[:, ~tied]))
-        root, colors, cell = root[tied], colors[:, tied], cell[:, tied]
+            kept = _least(_step(_columns(weights, leaf), order, scratch).sum(0), leaf, batch)
+            leaf, order = leaf[kept], _columns(order, kept)
+        leaves.append((leaf, order))
+        root, colors, cell = root[tied], _columns(colors, tied), _columns(cell, tied)
         total = torch.zeros(batch, dtype=torch.int64, device=device).index_add_(0, root, cell.sum(0))
         too_many |= total > limit
         node, parent = (cell & ~too_many[root]).nonzero(as_tuple=True)
-        root, colors = root[parent], colors[:, parent]
-        place = torch.arange(len(parent), device=device)
+        root, colors = root[parent], _columns(colors, parent)
         depth = len(leaves)  # in the new colour, for else the second node chosen of one cell gets that of the first
-        colors[node, place] = mix(colors[node, place] + depth * _CHOSEN) >> 2
-        colors = refine(weights[:, :, root], colors)
+        chosen = colors.gather(0, node[None])
+        colors.scatter_(0, node[None], mix(chosen + depth * _CHOSEN) >> 2)
+        colors = refine(_columns(weights, root), colors, scratch)
         kept = _least(colors.sum(0), root, batch)
-        root, colors = root[kept], colors[:, kept]
+        root, colors = root[kept], _columns(colors, kept)
     root, order = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
-    colors = torch.cat([colors for _, colors in leaves] or [colors], 1)[:, order]
+    colors = torch.cat([colors for _, colors in leaves] or [colors], 1)
+    colors = _columns(colors, order)
     return Leaves(root, colors.argsort(0).T.contiguous(), too_many)
 
 
-def _hash_pairs(colors: Tensor) -> Tensor:
-    """Hashes of pair colours, 0 for 0; small colours are looked up, which costs a tenth."""
-    if colors.numel() > _TABLE:
-        least, most = colors.aminmax()
+def _weigh_pairs(pairs: Int64[Tensor, "batch n n"]) -> tuple[Int64[Tensor, "n n batch"], Tensor]:
+    """Hashes at [j, i] of what i hears from j, itself included; and as much memory that is free to use.
+
+    Small colours are looked up, which costs a tenth, and between equal ones of both directions nothing is added.
+    """
+    last = pairs.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)  # never the caller's own
+    if pairs.numel() > _TABLE:
+        least, most = pairs.aminmax()
         if 0 <= int(least) <= int(most) < _TABLE:
-            table = mix(torch.arange(_TABLE, device=colors.device))
+            table = mix(torch.arange(_TABLE, device=pairs.device))
             table[0] = 0
-            return table.index_select(0, colors.view(-1)).view(colors.shape)
-    return torch.where(colors == 0, 0, mix(colors))
+            if torch.equal(pairs, pairs.transpose(1, 2)):
+                return (table + _REVERSED * table).index_select(0, last.view(-1)).view_as(last), last
+            hashed = table.index_select(0, last.view(-1)).view_as(last)
+            return torch.add(hashed, hashed.transpose(0, 1), alpha=_REVERSED), last
+    hashed = torch.where(last == 0, 0, mix(last))
+    return hashed + _REVERSED * hashed.transpose(0, 1), last
 
 
-def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
+def _columns(x: Tensor, index: Int64[Tensor, " chosen"]) -> Tensor:
+    """``x[..., index]``, four times as fast."""
+    flat = x.flatten(0, -2)
+    return flat.gather(1, index.expand(len(flat), -1)).view(*x.shape[:-1], len(index))
+
+
+def refine(
+    weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"], scratch: Tensor
+) -> Int64[Tensor, "n batch"]:
     """Refine until every partition stands still or is discrete; each graph by itself, whatever the rest of the batch.
 
     Arguments:
         weights: hash of what i hears from j at [j, i]; 0 for nothing.
         colors: hashes below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
+        scratch: memory that may be overwritten, of ``int64``.
     """
     n, batch = colors.shape
     whole, active = colors.clone(), torch.arange(batch, device=colors.device)
@@ -133,8 +151,10 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
     while (count := int(left.sum())) > 0:
         if 2 * count < len(active):  # to leave out a few would cost more than to carry them along
             whole[:, active] = colors
-            active, colors, ties, weights = active[left], colors[:, left], ties[left], weights[:, :, left]
-        finer = _step(weights, colors)
+            chosen = left.nonzero().squeeze(1)
+            active, ties = active[chosen], ties[chosen]
+            colors, weights = _columns(colors, chosen), _columns(weights, chosen)
+        finer = _step(weights, colors, scratch)
         now = _ties(finer)
         moved = now < ties  # never where a partition has stood still or is discrete
         colors = torch.where(moved, finer, colors)
@@ -146,8 +166,9 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
     return whole
 
 
-def _step(weights: Tensor, colors: Tensor) -> Tensor:
-    heard = (weights * colors[:, None]).sum(0)  # a colour is a hash already
+def _step(weights: Tensor, colors: Tensor, scratch: Tensor) -> Tensor:
+    room = scratch.view(-1)[: weights.numel()].view(weights.shape) if weights.numel() <= scratch.numel() else None
+    heard = torch.mul(weights, colors[:, None], out=room).sum(0)  # a colour is a hash already
     return torch.where(colors < PADDING, mix(_OWN * colors + heard) >> 2, colors)
 
 
@@ -163,8 +184,7 @@ def _ties(colors: Tensor) -> Tensor:
 
 def _smallest_cell(colors: Tensor) -> Tensor:
     """The nodes to individualize in each graph; none where the partition is discrete."""
-    size = _sizes(colors)
-    size = torch.where(size > 1, size, 255)
+    size = _sizes(colors) - 2  # of a cell of one node, in bytes, 255
     smallest = size.min(0).values
     candidates = (size == smallest) & (smallest < 255)
     least = torch.where(candidates, colors, PADDING).min(0).values  # amin would be ten times slower
@@ -172,7 +192,7 @@ def _smallest_cell(colors: Tensor) -> Tensor:
 
 
 def _least(value: Tensor, root: Tensor, batch: int) -> Tensor:
-    """Which entries have the least value among those of the same root."""
+    """The places of the entries that have the least value among those of the same root."""
     least = torch.full((batch,), torch.iinfo(torch.int64).max, device=value.device)
     least = least.scatter_reduce(0, root, value, "amin")
-    return value == least[root]
+    return (value == least[root]).nonzero().squeeze(1)

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sympe.nn.gnn import check_graphs, other_nodes
+from sympe.nn.own_gradients import pair_attention, residual_network
 
 
 class GraphTransformer(nn.Module):
@@ -129,10 +130,13 @@ class GraphTransformer(nn.Module):
             raise ValueError(f"graphs: expected shape ({len(nodes)}, {graph_channels}), got {tuple(graphs.shape)}")
         if not mask.numel():
             return nodes[..., : self.types[0]], edges[..., : self.types[1]]
-        padding = ~mask
-        pair_padding = padding.unsqueeze(2) | padding.unsqueeze(1)
-        nodes = nodes.masked_fill(padding.unsqueeze(-1), 0)
-        edges = edges.masked_fill(pair_padding.unsqueeze(-1), 0)
+        padding = _padding(mask)
+        pair_padding = None
+        if padding is not None:
+            between = padding.unsqueeze(2) | padding.unsqueeze(1)
+            nodes = nodes.masked_fill(padding.unsqueeze(-1), 0)
+            edges = edges.masked_fill(between.unsqueeze(-1), 0)
+            pair_padding = between.flatten(1)
         x, e, y = F.relu(self.nodes_in(nodes)), F.relu(self.edges_in(edges)), F.relu(self.graph_in(graphs))
         e = (e + e.transpose(1, 2)) / 2
         for layer in self.layers:
@@ -140,7 +144,7 @@ class GraphTransformer(nn.Module):
         x = self.nodes_out(x) + nodes[..., : self.types[0]]
         e = self.edges_out(e) + edges[..., : self.types[1]]
         e = (e + e.transpose(1, 2)).masked_fill(~other_nodes(mask).unsqueeze(-1), 0) / 2
-        return x.masked_fill(padding.unsqueeze(-1), 0), e
+        return x if padding is None else x.masked_fill(padding.unsqueeze(-1), 0), e
 
 
 class Layer(nn.Module):
@@ -173,20 +177,24 @@ class Layer(nn.Module):
             self.graph_end = LayerEnd(graph_width, graph_hidden)
 
     def forward(
-        self, x: Tensor, e: Tensor, y: Tensor, padding: Tensor, pair_padding: Tensor
+        self, x: Tensor, e: Tensor, y: Tensor, padding: Tensor | None, pair_padding: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The new features; what stands in the padding does not reach real nodes."""
         Q, K, V = self.from_nodes(x).chunk(3, -1)
-        M_E, A_E = self.from_edges(e).chunk(2, -1)
         M_X, A_X, M_Y, A_Y = self.from_graph(y).chunk(4, -1)
-        s = (self.scale * Q).unsqueeze(2) * K.unsqueeze(1) * (1 + M_E) + A_E
-        attention = s.masked_fill(padding[:, None, :, None], -1e9).softmax(2)
-        heard = (attention * V.unsqueeze(1)).sum(2)
+        heard, s = pair_attention(self.scale * Q, K, V, e, self.from_edges.weight, self.from_edges.bias, padding)
         new_x = self.node_end(x, self.to_nodes((1 + M_X).unsqueeze(1) * heard + A_X.unsqueeze(1)))
-        new_e = self.edge_end(e, self.to_edges((1 + M_Y)[:, None, None] * s + A_Y[:, None, None]))
+        # W_e [(1 + M_Y) s + A_Y]: n^2 vectors s a graph, so better one matrix a graph than the bracket
+        W_e = self.to_edges.weight * (1 + M_Y).unsqueeze(1)
+        change = torch.baddbmm(self.to_edges(A_Y).unsqueeze(1), s.flatten(1, 2), W_e.mT)
+        new_e = self.edge_end(e, change.view_as(e))
         if self.to_graph is None:
             return new_x, new_e, y
-        seen = (y, pooled(x, padding), pooled(e.flatten(1, 2), pair_padding.flatten(1)))
+        seen = (
+            y,
+            pooled(x, padding),
+            pooled(e.flatten(1, 2), pair_padding),
+        )
         change = sum(linear(part) for linear, part in zip(self.to_graph, seen, strict=True))
         return new_x, new_e, self.graph_end(y, self.mix_graph(change))
 
@@ -203,17 +211,22 @@ class LayerEnd(nn.Module):
     def forward(self, old: Tensor, change: Tensor) -> Tensor:
         """The new features."""
         value = self.first_norm(old + change)
-        new: Tensor = self.second_norm(value + self.network(value))
+        new: Tensor = self.second_norm(residual_network(value, *self.network.parameters()))
         return new
 
 
-def pooled(x: Float[Tensor, "batch items width"], padding: Bool[Tensor, "batch items"]) -> Float[Tensor, "batch wide"]:
+def pooled(
+    x: Float[Tensor, "batch items width"], padding: Bool[Tensor, "batch items"] | None
+) -> Float[Tensor, "batch wide"]:
     """Mean, minimum, maximum and variance over the real items, one after the other; 0 where there are none.
 
     Example:
         >>> pooled(torch.tensor([[[1.0], [3.0], [9.0]]]), torch.tensor([[False, False, True]]))
         tensor([[2., 1., 3., 1.]])
     """
+    if padding is None:
+        mean = x.mean(1)
+        return torch.cat([mean, x.amin(1), x.amax(1), (x - mean.unsqueeze(1)).square().mean(1)], -1)
     out = padding.unsqueeze(-1)
     count = (~out).sum(1)
     empty = count == 0
@@ -222,6 +235,16 @@ def pooled(x: Float[Tensor, "batch items width"], padding: Bool[Tensor, "batch i
     least = x.masked_fill(out, torch.inf).amin(1).masked_fill(empty, 0)
     most = x.masked_fill(out, -torch.inf).amax(1).masked_fill(empty, 0)
     return torch.cat([mean, least, most, variance], -1)
+
+
+def _padding(mask: Bool[Tensor, "batch n"]) -> Bool[Tensor, "batch n"] | None:
+    """Where there is no node; None if that is known to be nowhere, so that nothing need be masked.
+
+    Another device would have to be waited for, and a compiler wants one graph for all masks.
+    """
+    if mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all()):
+        return None
+    return ~mask
 
 
 def _two_layers(inside: int, hidden: int, outside: int) -> nn.Sequential:

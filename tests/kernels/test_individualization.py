@@ -201,6 +201,17 @@ def test_wide_trees_are_given_up_and_named() -> None:
     assert full(pairs, limit=720).rows.bincount().tolist() == [720, 2]
 
 
+@pytest.mark.parametrize("batch", [1, 3])  # one graph has the same memory layout with the batch last
+@pytest.mark.parametrize("color", [1, 1000])
+def test_the_graphs_are_left_as_they_are(batch: int, color: int) -> None:
+    pairs = color * circulant(5, 1).repeat(batch, 1, 1)
+    nodes, mask = torch.zeros(batch, 5, dtype=torch.int64), torch.ones(batch, 5, dtype=torch.bool)
+    before = pairs.clone()
+    search_graphs(pairs, nodes, mask)
+    assert torch.equal(pairs, before)
+    assert not bool(nodes.any())
+
+
 def test_an_empty_batch_has_no_leaves() -> None:
     leaves = full(torch.zeros(0, 4, 4, dtype=torch.int64))
     assert leaves.orders.shape == (0, 4)
@@ -208,7 +219,7 @@ def test_an_empty_batch_has_no_leaves() -> None:
 
 def test_refinement_of_a_path_separates_distances_from_the_ends() -> None:
     weights = mix(graph(5, [(i, i + 1) for i in range(4)])) * graph(5, [(i, i + 1) for i in range(4)])
-    colors = refine(weights[:, :, None], torch.full((5, 1), 12345))[:, 0]
+    colors = refine(weights[:, :, None], torch.full((5, 1), 12345), torch.empty(25, dtype=torch.int64))[:, 0]
     assert colors[0] == colors[4]
     assert colors[1] == colors[3]
     assert len(colors.unique()) == 3

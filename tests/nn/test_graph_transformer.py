@@ -78,7 +78,7 @@ def layer_by_loops(layer: Layer, x: Tensor, e: Tensor, y: Tensor, *, twin: str =
 def test_a_layer_is_the_loop_over_the_equations(n: int) -> None:
     layer = make().layers[0]
     x, e, y = (torch.randn(s, dtype=torch.float64) for s in ((1, n, 4), (1, n, n, 3), (1, 5)))
-    none = torch.zeros(1, n, dtype=torch.bool), torch.zeros(1, n, n, dtype=torch.bool)
+    none = torch.zeros(1, n, dtype=torch.bool), torch.zeros(1, n * n, dtype=torch.bool)
     found = layer(x, e, y, *none)
     for one, other in zip(found, layer_by_loops(layer, x[0], e[0], y[0]), strict=True):
         torch.testing.assert_close(one[0], other)
@@ -180,6 +180,7 @@ def test_pooling_of_nothing_is_zero() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # torch's own, as it traces
 @pytest.mark.usefixtures("unchecked")
 def test_it_compiles_into_one_graph_for_all_masks() -> None:
     net, traces = make(), []
