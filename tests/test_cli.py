@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -116,9 +117,8 @@ def test_train_then_evaluate_as_a_user_would(tmp_path):
     assert json.loads(done.stdout)["energy_gap"] == pytest.approx(row["energy_gap"])
 
 
-@pytest.mark.slow
-def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
-    out = tmp_path / "out"
+def _comparison(out: Path) -> tuple[subprocess.Popen[str], list[Path]]:
+    """A comparison in a process group of its own that has written checkpoints, and these."""
     command = [sys.executable, "-m", "sympe", "compare", "ising", "--preset", "demo", "--size", "4", "--out", str(out)]
     # shells start background jobs with SIGINT ignored, and Python then leaves it so; a test may run in one
     process = subprocess.Popen(
@@ -134,13 +134,27 @@ def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
         if checkpoints:
             break
         time.sleep(0.1)
+    assert checkpoints
+    return process, checkpoints
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
+    process, checkpoints = _comparison(tmp_path / "out")
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers alike
     _, errors = process.communicate(timeout=120)
-    assert checkpoints
     assert process.returncode == 130
     assert "the same command goes on from here" in errors
     assert _ends(process.pid, seconds=10)
     assert load(checkpoints[0].parent).config.size == 4
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    process, _ = _comparison(tmp_path / "out")
+    process.kill()
+    assert process.wait(timeout=10) == -signal.SIGKILL
+    assert _ends(process.pid, seconds=30)
 
 
 def _ends(group: int, *, seconds: float) -> bool:

@@ -34,7 +34,8 @@ def standardized(s: Float[Tensor, "batch n"], mask: Bool[Tensor, "batch n"]) -> 
     real = mask.to(s.dtype)
     count = real.sum(1, keepdim=True).clamp(min=1)
     s = s - (s * real).sum(1, keepdim=True) / count
-    return s / ((s.square() * real).sum(1, keepdim=True) / count).sqrt().clamp(min=1e-3)
+    variance = (s.square() * real).sum(1, keepdim=True) / count
+    return s / variance.clamp(min=1e-6).sqrt()  # not the other way round: at 0 the root has no derivative
 
 
 class MessagePassing(nn.Module):

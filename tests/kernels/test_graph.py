@@ -389,6 +389,21 @@ def test_a_graph_does_not_depend_on_its_company_nor_on_its_form() -> None:
     assert kernel.log_prob(swapped, together)[0] == -torch.inf
 
 
+@pytest.mark.parametrize("order", ["refined", "fiedler"])
+def test_padding_beyond_the_largest_graph_does_not_matter(order: str) -> None:
+    """More than 16 places: graphs are searched by size, and the padding is no size of any of them."""
+    generator = torch.Generator().manual_seed(0)
+    upper = (torch.rand(5, 20, 20, generator=generator) < 0.4).triu(1)
+    mask = torch.arange(20) < torch.tensor([18, 12, 3, 17, 7])[:, None]
+    edges = (upper | upper.mT) & mask[:, :, None] & mask[:, None]
+    wide = DenseGraphs.from_features(edges, mask=mask)
+    kernel = GraphKernel(20, order=order)
+    assert torch.equal(kernel.canonicalize(wide), kernel.canonicalize(wide.trimmed()))
+    whole, trimmed = kernel.cosets(wide), kernel.cosets(wide.trimmed())
+    assert torch.equal(whole.orders, trimmed.orders)
+    assert torch.equal(kernel.orbits(wide), kernel.orbits(wide.trimmed()))
+
+
 def test_no_graphs_and_no_nodes() -> None:
     kernel = GraphKernel(3)
     none = DenseGraphs.from_features(torch.zeros(0, 2, 2, dtype=torch.int64))

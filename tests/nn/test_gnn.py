@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sympe.actions import EdgeAction, NodeAction
 from sympe.groups import Permutations
 from sympe.nn import EGNN, GNN
-from sympe.nn.gnn import MessagePassing, other_nodes, weighted_sum
+from sympe.nn.gnn import MessagePassing, other_nodes, standardized, weighted_sum
 from sympe.testing import assert_equivariant
 
 F, A, D, WIDTH, LAYERS = 2, 3, 3, 5, 2
@@ -337,3 +337,13 @@ def test_a_mask_of_numbers_is_an_error(kind: type[nn.Module]) -> None:
     graphs = random_graphs([4, 2], 4)
     with pytest.raises(ValueError, match=r"^mask: expected torch.bool of shape \(2, 4\), got torch.float64 \(2, 4\)$"):
         run(make(kind), graphs._replace(mask=graphs.mask.double()))
+
+
+def test_standardized_scores_have_derivatives_where_they_are_equal() -> None:
+    mask = torch.tensor([[True, True, False], [True, False, False], [False, False, False]])
+    s = torch.ones(3, 3, requires_grad=True)
+    found = standardized(s, mask)
+    assert bool((found[mask] == 0).all())
+    found.sum().backward()
+    assert s.grad is not None
+    assert bool(s.grad.isfinite().all())

@@ -37,7 +37,7 @@ def preset_configs(
     - ``demo``: er, EGNN, none, noise and sympe, one seed.
     - ``full``: EGNN with all encodings of the main table on er and community, and with noise and sympe on
       community-released, three seeds each; GNN with none, noise and sympe on er, one seed; and the study of canonical
-      orders, EGNN on er, two seeds. Every row takes the steps of ``demo``.
+      orders, EGNN on er, three seeds. Every row takes the steps of ``demo``.
 
     Raises:
         ValueError: if ``preset`` or an encoding is unknown, or ``encodings`` is empty or names one twice, or
@@ -55,7 +55,7 @@ def preset_configs(
         "demo": [("er", "egnn", short, 1)],
         "full": [
             ("er", "egnn", COMPARED, 3),
-            ("er", "egnn", tuple(order for order in ORDERS if order not in COMPARED), 2),
+            ("er", "egnn", tuple(order for order in ORDERS if order not in COMPARED), 3),
             ("er", "gnn", short, 1),
             ("community-released", "egnn", ("noise", "sympe"), 3),
             ("community", "egnn", COMPARED, 3),

@@ -53,7 +53,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
             figures["symmetry"] = symmetry(main, title)
             figures["curves"] = curves(main, title)
         if encodings - set(COMPARED):
-            figures["orders"] = curves(_only(arrays, ORDERS), f"{title}: canonical orders")
+            figures["orders"] = curves(_only(arrays, ORDERS), f"{title}, canonical orders", names=ORDERS)
         for kind, figure in figures.items():
             paths.append(out / f"{kind}-{name}-{backbone}.png")
             with runs.written_aside(paths[-1]) as aside:
@@ -130,13 +130,14 @@ def own_entropy(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Any:
     return next(iter(next(iter(arrays.values())).values()))["entropy"]
 
 
-def curves(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) -> Figure:
-    """The validation loss, a thin line for each seed; canonical orders by their names."""
-    study = any(set(own) - set(COMPARED) for own in arrays.values())
+def curves(
+    arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str, names: Mapping[str, str] | None = None
+) -> Figure:
+    """The validation loss, a thin line for each seed; encodings may be shown by other names."""
     figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
     for name in ENCODINGS:
         own = [a[name]["validation"] for a in arrays.values() if name in a]
-        label = ORDERS[name] if study else name
+        label = names[name] if names and name in names else name
         for index, curve in enumerate(own):
             axis.plot(*curve.T, color=COLORS[name], lw=1.2, alpha=0.8, label=label if index == 0 else None)
     axis.set_yscale("log")

@@ -112,7 +112,7 @@ def test_presets():
     assert [(c.encoding, c.dataset, c.backbone, c.seed) for c in demo] == [
         (e, "er", "egnn", 0) for e in ("none", "noise", "sympe")
     ]
-    assert len(full) == 2 * 8 * 3 + 2 * 3 + 3 + 2 * 4
+    assert len(full) == 2 * 8 * 3 + 2 * 3 + 3 + 3 * 4
     for configs in (demo, full):
         same = {
             tuple(v for k, v in dataclasses.asdict(c).items() if k not in ("encoding", "dataset", "backbone", "seed"))
@@ -157,6 +157,8 @@ def test_a_comparison_leaves_table_summary_and_figures_and_can_be_redrawn(tmp_pa
     assert again["rows"] == summary["rows"]
     assert (out / "table.md").read_text() == table
     assert before == {path: path.stat().st_mtime_ns for path in (out / "rows").iterdir()}
+    comparison.compare("smoke", out, encodings=["none", "sympe-order-degree"])
+    assert (out / "orders-er-egnn.png").exists()  # canonical orders have a figure of their own
     missing = comparison.compare("smoke", out, encodings=["noise"], train_missing=False)
     assert missing["missing"] == ["er-egnn-noise-seed0"]
     assert "Missing rows: er-egnn-noise-seed0." in (out / "table.md").read_text()
