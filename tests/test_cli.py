@@ -155,6 +155,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     process.kill()
     assert process.wait(timeout=10) == -signal.SIGKILL
     assert _ends(process.pid, seconds=30)
+    process.communicate()
 
 
 def _ends(group: int, *, seconds: float) -> bool:
