@@ -1,18 +1,38 @@
-"""The Python of the README runs as it stands."""
+"""The Python of the README and of the chapters runs as it stands."""
 
+import ast
 import re
 from pathlib import Path
+
+import torch
 
 README = Path(__file__).parent.parent / "README.md"
 
 
-def test_python_blocks_run_in_order():
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 3
+def run_blocks(path: Path, count: int) -> tuple[dict[str, object], list[object]]:
+    """The names that the blocks leave, and the values of their lines that are expressions."""
+    blocks = re.findall(r"```python\n(.*?)```", path.read_text(), flags=re.DOTALL)
+    assert len(blocks) == count
     names: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, str(README), "exec"), names)  # the point is to run it
-    import torch
+    values = []
+    for statement in ast.parse("".join(blocks)).body:
+        if isinstance(statement, ast.Expr):
+            values.append(eval(compile(ast.Expression(statement.value), str(path), "eval"), names))
+        else:
+            exec(compile(ast.Module([statement], []), str(path), "exec"), names)  # the point is to run it
+    return names, values
+
+
+def test_the_chapter_on_the_theorem_says_what_comes_out():
+    _, values = run_blocks(README.parent / "docs" / "theory.md", 3)
+    coin = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
+    expected = [0.0, torch.ones(1), coin, torch.tensor([2.0]), 0.0, 1.0]
+    for value, right in zip(values, expected, strict=True):
+        torch.testing.assert_close(torch.as_tensor(value).double(), torch.as_tensor(right).double())
+
+
+def test_python_blocks_run_in_order():
+    names, _ = run_blocks(README, 3)
 
     assert names["model"](torch.ones(2, 3, 10, 10)).shape == (2, 1, 10, 10)  # type: ignore[operator]
     assert float(names["lattice"].entropy(names["x"]).exp()) > 799  # type: ignore[attr-defined]
