@@ -51,7 +51,7 @@ def list_cosets(x: Graphs, among: Bool[Tensor, " batch"] | None = None) -> Leave
     for n in width[~left].unique().tolist():  # by size, so that a small graph does not pay for a large one
         for part in ((width == n) & ~left).nonzero().squeeze(1).split(max(1, _CHUNK // max(1, n * n))):
             some = x.select(part).dense()
-            m = min(n, widest)  # a dense batch may have more padding than that
+            m = min(n, widest, some.mask.shape[1])
             leaves = search_graphs(some.pairs[:, :m, :m], some.colors[:, :m], some.mask[:, :m], limit=_LIMIT)
             too_many[part] = leaves.too_many
             rows.append(part[leaves.rows])
