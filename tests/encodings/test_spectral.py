@@ -390,8 +390,12 @@ def test_laws_that_depend_on_the_order_of_the_nodes_are_told_apart(
     frames: Callable[[Tensor], Tensor], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spectral, "_frames", frames)
+    encoding = LaplacianEncoding(len(GRAPHS[name][0]), 1)
     with pytest.raises(AssertionError):
-        assert_equivariant(LaplacianEncoding(len(GRAPHS[name][0]), 1), GRAPHS[name][0], 10)
+        for seed in range(
+            10, 40, 5
+        ):  # a relabelling may fix the vector that this machine's eigensolver happens to give
+            assert_equivariant(encoding, GRAPHS[name][0], seed)
 
 
 # ----- tolerance ---------------------------------------------------------------------------------------------------
