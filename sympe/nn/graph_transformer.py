@@ -34,6 +34,8 @@ class GraphTransformer(nn.Module):
     The first channels that go in are added to the logits that come out, as many as there are: put the one-hot types of
     a noisy graph first, and the network starts from them. The logits of pairs are symmetric, and 0 on the diagonal.
 
+    Gradients are written by hand (:mod:`sympe.nn.own_gradients`) and cannot be differentiated once more.
+
     Arguments:
         node_channels: features of a node that go in.
         edge_channels: features of a pair that go in.
