@@ -121,15 +121,12 @@ def violation(p: Float[Tensor, "X Y"], x: FiniteSet, y: FiniteSet) -> float:
         >>> violation(torch.eye(3), points, points), violation(torch.eye(3)[[0, 0, 0]], points, points)
         (0.0, 1.0)
     """
-    _check(p, x, y)
-    moved = p[x.moves[:, :, None], y.moves[:, None]]
-    return float((moved - p).abs().max())
+    return float((_moved(p, x, y) - p).abs().max())
 
 
 def symmetrized(p: Float[Tensor, "X Y"], x: FiniteSet, y: FiniteSet) -> Float[Tensor, "X Y"]:
     """The mean of P(gy | gx) over the group, which is equivariant; P itself if it is."""
-    _check(p, x, y)
-    return p[x.moves[:, :, None], y.moves[:, None]].mean(0)
+    return _moved(p, x, y).mean(0)
 
 
 def represent(
@@ -217,8 +214,14 @@ def entropy(p: Float[Tensor, "X outcomes"]) -> Float[Tensor, " X"]:
         >>> entropy(x.inversion_kernel).exp()  # |G_x|
         tensor([2., 2.], dtype=torch.float64)
     """
-    total: Tensor = -torch.special.xlogy(p, p).sum(1)
+    total: Tensor = torch.special.entr(p).sum(1)
     return total
+
+
+def _moved(p: Tensor, x: FiniteSet, y: FiniteSet) -> Tensor:
+    """P(gy | gx) at [g, x, y]."""
+    _check(p, x, y)
+    return p[x.moves[:, :, None], y.moves[:, None]]
 
 
 def _check(p: Tensor, x: FiniteSet, y: FiniteSet) -> None:

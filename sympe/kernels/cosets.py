@@ -50,12 +50,11 @@ def list_cosets(x: Graphs, among: Bool[Tensor, " batch"] | None = None) -> Leave
     too_many = left.clone()
     for n in width[~left].unique().tolist():  # by size, so that a small graph does not pay for a large one
         for part in ((width == n) & ~left).nonzero().squeeze(1).split(max(1, _CHUNK // max(1, n * n))):
-            some = x.select(part).dense()
-            m = min(n, widest, some.mask.shape[1])
-            leaves = search_graphs(some.pairs[:, :m, :m], some.colors[:, :m], some.mask[:, :m], limit=_LIMIT)
+            some = x.select(part).dense().trimmed()
+            leaves = search_graphs(some.pairs, some.colors, some.mask, limit=_LIMIT)
             too_many[part] = leaves.too_many
             rows.append(part[leaves.rows])
-            orders.append(torch.cat([leaves.orders, places[m:].expand(len(leaves.rows), -1)], 1))
+            orders.append(torch.cat([leaves.orders, places[some.mask.shape[1] :].expand(len(leaves.rows), -1)], 1))
     row, by = torch.cat(rows).sort(stable=True)
     return Leaves(row, torch.cat([places.expand(0, -1), *orders])[by], too_many)
 

@@ -13,8 +13,7 @@ Colours are 64-bit hashes in wrapping integer arithmetic: sums do not depend on 
 floats would. Two different things share a hash with a probability of about :math:`2^{-62}`. In refinement that only
 leaves more to individualize; between leaves it would add an element that does not belong to C(x).
 
-Arrays have the batch last, ``(n, n, batch)``, so that every operation runs along contiguous memory. Those of n² numbers
-a graph are few and used again: fresh memory costs more than the arithmetic.
+Arrays have the batch last, ``(n, n, batch)``, so that every operation runs along contiguous memory.
 
 References:
     McKay & Piperno, "Practical graph isomorphism, II", J. Symbolic Computation 2014 (refinement and individualization).
@@ -77,9 +76,10 @@ def search_graphs(
     batch, n = nodes.shape
     assert n < 256, "cells are counted in bytes"
     device = nodes.device
-    weights, scratch = _weigh_pairs(pairs)
+    hashed = _hash_pairs(pairs.permute(1, 2, 0).contiguous())
+    weights = hashed + _REVERSED * hashed.transpose(0, 1)  # [j, i]: what i hears from j, itself included
     padding = PADDING + torch.arange(n, device=device)[:, None]
-    colors = refine(weights, torch.where(mask.T, mix(nodes.T) >> 2, padding), scratch)
+    colors = refine(weights, torch.where(mask.T, mix(nodes.T) >> 2, padding))
     root = torch.arange(batch, device=device)
     too_many = torch.zeros(batch, dtype=torch.bool, device=device)
     leaves: list[tuple[Tensor, Tensor]] = []
@@ -89,7 +89,7 @@ def search_graphs(
         tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
         leaf, order = root[discrete], _columns(colors, discrete)
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
-            kept = _least(_step(_columns(weights, leaf), order, scratch).sum(0), leaf, batch)
+            kept = _least(_step(_columns(weights, leaf), order).sum(0), leaf, batch)
             leaf, order = leaf[kept], _columns(order, kept)
         leaves.append((leaf, order))
         root, colors, cell = root[tied], _columns(colors, tied), _columns(cell, tied)
@@ -100,7 +100,7 @@ def search_graphs(
         depth = len(leaves)  # in the new colour, for else the second node chosen of one cell gets that of the first
         chosen = colors.gather(0, node[None])
         colors.scatter_(0, node[None], mix(chosen + depth * _CHOSEN) >> 2)
-        colors = refine(_columns(weights, root), colors, scratch)
+        colors = refine(_columns(weights, root), colors)
         kept = _least(colors.sum(0), root, batch)
         root, colors = root[kept], _columns(colors, kept)
     root, order = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
@@ -109,23 +109,15 @@ def search_graphs(
     return Leaves(root, colors.argsort(0).T.contiguous(), too_many)
 
 
-def _weigh_pairs(pairs: Int64[Tensor, "batch n n"]) -> tuple[Int64[Tensor, "n n batch"], Tensor]:
-    """Hashes at [j, i] of what i hears from j, itself included; and as much memory that is free to use.
-
-    Small colours are looked up, which costs a tenth, and between equal ones of both directions nothing is added.
-    """
-    last = pairs.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)  # never the caller's own
-    if pairs.numel() > _TABLE:
-        least, most = pairs.aminmax()
+def _hash_pairs(colors: Tensor) -> Tensor:
+    """Hashes of pair colours, 0 for 0; small colours are looked up, which costs a tenth."""
+    if colors.numel() > _TABLE:
+        least, most = colors.aminmax()
         if 0 <= int(least) <= int(most) < _TABLE:
-            table = mix(torch.arange(_TABLE, device=pairs.device))
+            table = mix(torch.arange(_TABLE, device=colors.device))
             table[0] = 0
-            if torch.equal(pairs, pairs.transpose(1, 2)):
-                return (table + _REVERSED * table).index_select(0, last.view(-1)).view_as(last), last
-            hashed = table.index_select(0, last.view(-1)).view_as(last)
-            return torch.add(hashed, hashed.transpose(0, 1), alpha=_REVERSED), last
-    hashed = torch.where(last == 0, 0, mix(last))
-    return hashed + _REVERSED * hashed.transpose(0, 1), last
+            return table.index_select(0, colors.view(-1)).view(colors.shape)
+    return torch.where(colors == 0, 0, mix(colors))
 
 
 def _columns(x: Tensor, index: Int64[Tensor, " chosen"]) -> Tensor:
@@ -134,15 +126,12 @@ def _columns(x: Tensor, index: Int64[Tensor, " chosen"]) -> Tensor:
     return flat.gather(1, index.expand(len(flat), -1)).view(*x.shape[:-1], len(index))
 
 
-def refine(
-    weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"], scratch: Tensor
-) -> Int64[Tensor, "n batch"]:
+def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
     """Refine until every partition stands still or is discrete; each graph by itself, whatever the rest of the batch.
 
     Arguments:
         weights: hash of what i hears from j at [j, i]; 0 for nothing.
         colors: hashes below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
-        scratch: memory that may be overwritten, of ``int64``.
     """
     n, batch = colors.shape
     whole, active = colors.clone(), torch.arange(batch, device=colors.device)
@@ -154,7 +143,7 @@ def refine(
             chosen = left.nonzero().squeeze(1)
             active, ties = active[chosen], ties[chosen]
             colors, weights = _columns(colors, chosen), _columns(weights, chosen)
-        finer = _step(weights, colors, scratch)
+        finer = _step(weights, colors)
         now = _ties(finer)
         moved = now < ties  # never where a partition has stood still or is discrete
         colors = torch.where(moved, finer, colors)
@@ -166,9 +155,8 @@ def refine(
     return whole
 
 
-def _step(weights: Tensor, colors: Tensor, scratch: Tensor) -> Tensor:
-    room = scratch.view(-1)[: weights.numel()].view(weights.shape) if weights.numel() <= scratch.numel() else None
-    heard = torch.mul(weights, colors[:, None], out=room).sum(0)  # a colour is a hash already
+def _step(weights: Tensor, colors: Tensor) -> Tensor:
+    heard = (weights * colors[:, None]).sum(0)  # a colour is a hash already
     return torch.where(colors < PADDING, mix(_OWN * colors + heard) >> 2, colors)
 
 

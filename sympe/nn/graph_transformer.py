@@ -192,11 +192,7 @@ class Layer(nn.Module):
         new_e = self.edge_end(e, change.view_as(e))
         if self.to_graph is None:
             return new_x, new_e, y
-        seen = (
-            y,
-            pooled(x, padding),
-            pooled(e.flatten(1, 2), pair_padding),
-        )
+        seen = (y, pooled(x, padding), pooled(e.flatten(1, 2), pair_padding))
         change = sum(linear(part) for linear, part in zip(self.to_graph, seen, strict=True))
         return new_x, new_e, self.graph_end(y, self.mix_graph(change))
 

@@ -2,7 +2,7 @@ r"""The two operations in which a graph transformer spends its time, with backwa
 
 Both are bound by memory more than by arithmetic, for there are n² vectors a graph and each elementwise operation reads
 and writes them all. In place, on contiguous arrays, and with sums taken by the matrix products beside them, they take
-half the passes over memory that PyTorch's automatic gradients make. Both are differentiable once.
+fewer passes over memory than PyTorch's automatic gradients. Both are differentiable once.
 
 *Attention* of every node to every node, channel by channel:
 

@@ -219,7 +219,7 @@ def test_an_empty_batch_has_no_leaves() -> None:
 
 def test_refinement_of_a_path_separates_distances_from_the_ends() -> None:
     weights = mix(graph(5, [(i, i + 1) for i in range(4)])) * graph(5, [(i, i + 1) for i in range(4)])
-    colors = refine(weights[:, :, None], torch.full((5, 1), 12345), torch.empty(25, dtype=torch.int64))[:, 0]
+    colors = refine(weights[:, :, None], torch.full((5, 1), 12345))[:, 0]
     assert colors[0] == colors[4]
     assert colors[1] == colors[3]
     assert len(colors.unique()) == 3

@@ -137,7 +137,7 @@ def curves(
     figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
     for name in ENCODINGS:
         own = [a[name]["validation"] for a in arrays.values() if name in a]
-        label = names[name] if names and name in names else name
+        label = (names or {}).get(name, name)
         for index, curve in enumerate(own):
             axis.plot(*curve.T, color=COLORS[name], lw=1.2, alpha=0.8, label=label if index == 0 else None)
     axis.set_yscale("log")
