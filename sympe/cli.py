@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,13 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 import tyro
+from tqdm import tqdm
 
 from sympe.experiments import runs
 from sympe.experiments.autoencoder import compare as autoencoder
+from sympe.experiments.autoencoder.check import check_run as check_autoencoder
 from sympe.experiments.autoencoder.config import AutoencoderConfig, Backbone, Dataset
 from sympe.experiments.autoencoder.config import Encoding as AutoencoderEncoding
 from sympe.experiments.ising import compare as ising
+from sympe.experiments.ising.check import check_run as check_ising
 from sympe.experiments.ising.config import Encoding as IsingEncoding
 from sympe.experiments.ising.config import IsingConfig, Preset, Variant
 from sympe.experiments.molecules.config import Dataset as MoleculeDataset
@@ -28,6 +33,7 @@ from sympe.report import symmetry_report
 
 try:  # the extra "molecules" may be missing; the commands that need it say so
     from sympe.experiments.molecules import compare as molecules
+    from sympe.experiments.molecules.check import check_run as check_molecules
     from sympe.experiments.molecules.sampling import sample_to
 except ModuleNotFoundError as error:
     MISSING: str | None = error.name
@@ -43,6 +49,16 @@ def need_molecules() -> None:
     """
     if MISSING is not None:
         raise ImportError(f"molecules need the package {MISSING}: pip install 'sympe[molecules]'")
+
+
+def experiment_of(run: Path) -> Literal["ising", "autoencoder", "molecules"]:
+    """The experiment of a run directory, by its config; of what is none, the first, which says so."""
+    config = run / "config.json"
+    keys = runs.read_json(config).keys() if config.exists() else ()
+    if "transition" in keys:
+        need_molecules()
+        return "molecules"
+    return "autoencoder" if "backbone" in keys else "ising"
 
 
 @dataclass
@@ -104,9 +120,9 @@ class CompareAutoencoder(Compare):
     encodings: tuple[AutoencoderEncoding, ...] | None = None
     """Only these, instead of the preset's."""
     dataset: Dataset | None = None
-    """The graphs, instead of the preset's."""
+    """Only these graphs."""
     backbone: Backbone | None = None
-    """The network, instead of the preset's."""
+    """Only this network."""
 
     def __call__(self) -> None:
         """Run the comparison and print its table."""
@@ -215,16 +231,59 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Print the metrics."""
-        config = self.run / "config.json"
-        keys = runs.read_json(config).keys() if config.exists() else ()
-        if "transition" in keys:
-            need_molecules()
+        experiment = experiment_of(self.run)
+        if experiment == "molecules":
             found = molecules.evaluate_run(self.run, draws=self.nll_draws, data=self.data)
-        elif "backbone" in keys:
+        elif experiment == "autoencoder":
             found = autoencoder.evaluate_run(self.run)
         else:
             found = ising.evaluate_run(self.run)
         print(json.dumps(found, indent=1))
+
+
+@dataclass
+class Check:
+    """Test whether the model of a run directory is equivariant in distribution; status 1 if it is not."""
+
+    run: tyro.conf.Positional[Path]
+    """A run directory, DIR/runs/NAME."""
+    inputs: int = 4
+    """Test inputs that are tried, symmetric ones where there are."""
+    elements: int = 8
+    """Group elements that are tried on each."""
+    samples: int = 100
+    """Samples on each side of a comparison."""
+    level: float = 1e-3
+    """Probability of rejecting a model that is equivariant."""
+    tolerance: float = 1e-3
+    """Outcomes (spins, probabilities) that differ by no more are the same: single precision rounds."""
+    seed: int = 0
+    """Of all draws."""
+    data: Path | None = None
+    """Molecules only: a wheel, a folder or a file with them; by default the installed package."""
+
+    def __call__(self) -> None:
+        """Test, and print the verdict."""
+        options: dict[str, Any] = {
+            "inputs": self.inputs,
+            "max_elements": self.elements,
+            "samples": self.samples,
+            "permutations": max(1999, math.ceil(2 / self.level)),
+            "level": self.level,
+            "tolerance": self.tolerance,
+            "generator": torch.Generator().manual_seed(self.seed),
+            "progress": partial(tqdm, desc="inputs", delay=5),
+        }
+        experiment = experiment_of(self.run)
+        if experiment == "molecules":
+            found = check_molecules(self.run, data=self.data, **options)
+        elif experiment == "autoencoder":
+            found = check_autoencoder(self.run, **options)
+        else:
+            found = check_ising(self.run, **options)
+        print(found.verdict)
+        if found.rejected:
+            sys.exit(1)
 
 
 @dataclass
@@ -294,6 +353,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train autoencoder": TrainAutoencoder,
     "train molecules": TrainMolecules,
     "evaluate": Evaluate,
+    "check": Check,
     "sample": Sample,
     "report": Report,
 }

@@ -31,7 +31,9 @@ def preset_configs(
     dataset: str | None = None,
     backbone: str | None = None,
 ) -> list[AutoencoderConfig]:
-    """The rows of a preset; every argument that is given replaces the preset's own choice.
+    """The rows of a preset; ``encodings`` and ``seeds`` replace the preset's own, ``dataset`` and ``backbone`` choose.
+
+    If the preset has no rows of that dataset and backbone, it gets the encodings and seeds of its first ones.
 
     - ``smoke``: er, a tiny network and a few steps: does everything run?
     - ``demo``: er, EGNN, none, noise and sympe, one seed.
@@ -64,7 +66,8 @@ def preset_configs(
     plan = plans[preset]
     if dataset is not None or backbone is not None:
         first, second, own_encodings, own_seeds = plan[0]
-        plan = [(dataset or first, backbone or second, own_encodings, own_seeds)]
+        part = [p for p in plan if dataset in (None, p[0]) and backbone in (None, p[1])]
+        plan = part or [(dataset or first, backbone or second, own_encodings, own_seeds)]
     return [
         dataclasses.replace(base, dataset=d, backbone=b, encoding=encoding, seed=seed)
         for d, b, own_encodings, own_seeds in plan

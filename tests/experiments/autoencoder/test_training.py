@@ -9,9 +9,11 @@ import torch
 
 from sympe.experiments import runs
 from sympe.experiments.autoencoder import compare as comparison
+from sympe.experiments.autoencoder.check import check_run
 from sympe.experiments.autoencoder.config import ENCODINGS, AutoencoderConfig
 from sympe.experiments.autoencoder.training import AutoencoderTask, load, train
 from sympe.experiments.training import BLOCK
+from sympe.kernels import CachedGraphKernel
 
 TINY = AutoencoderConfig(steps=2 * BLOCK, batch=4, width=8, layers=1, seed=3)
 
@@ -119,6 +121,9 @@ def test_presets():
             for c in configs
         }
         assert len(same) == 1  # one recipe for every row
+    released = comparison.preset_configs("full", dataset="community-released")
+    assert [c for c in full if c.dataset == "community-released"] == released  # as in the preset, not the first plan's
+    assert [c for c in full if c.dataset == "er"] == comparison.preset_configs("full", dataset="er")
     chosen = comparison.preset_configs("full", dataset="community", backbone="gnn", encodings=["noise"], seeds=2)
     assert [c.name for c in chosen] == ["community-gnn-noise-seed0", "community-gnn-noise-seed1"]
 
@@ -164,3 +169,11 @@ def test_a_comparison_leaves_table_summary_and_figures_and_can_be_redrawn(tmp_pa
     assert "Missing rows: er-egnn-noise-seed0." in (out / "table.md").read_text()
     with pytest.raises(ValueError, match="was made with another config"):
         comparison.compare("demo", out, encodings=["none"], train_missing=False)
+
+
+def test_a_trained_model_is_equivariant_in_distribution_and_first_index_ties_are_not(uninterrupted, monkeypatch):
+    run, _ = uninterrupted
+    options = {"inputs": 2, "samples": 40, "max_elements": 4, "generator": torch.Generator().manual_seed(0)}
+    assert not check_run(run, **options).rejected
+    monkeypatch.setattr(CachedGraphKernel, "sample", lambda self, x, *, generator=None: self.kernel.canonicalize(x))
+    assert check_run(run, **options).rejected

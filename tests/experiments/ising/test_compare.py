@@ -7,8 +7,10 @@ import pytest
 
 from sympe.experiments import runs
 from sympe.experiments.ising import compare as module
+from sympe.experiments.ising.check import check_run
 from sympe.experiments.ising.compare import ROW_KEYS, compare, evaluate_run, preset_configs, table, train_row
 from sympe.experiments.ising.config import ENCODINGS
+from sympe.experiments.ising.data import seeded
 
 
 def test_presets():
@@ -124,3 +126,6 @@ def test_smoke_from_nothing(tmp_path):
     summary = compare("smoke", tmp_path / "out")
     assert [row["encoding"] for row in summary["rows"]] == list(ENCODINGS)
     assert summary["missing"] == []
+    for encoding in ENCODINGS:  # a relaxed network is made not to be equivariant
+        found = check_run(tmp_path / "out" / "runs" / f"wide-L4-{encoding}-seed0", inputs=2, generator=seeded(0))
+        assert found.rejected == (encoding == "relaxed"), encoding

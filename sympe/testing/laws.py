@@ -1,4 +1,4 @@
-r"""Public checks of the laws: groups, actions, equivariance, and equivariance in distribution.
+r"""Exact checks of the laws of groups, actions and equivariant functions, and of kernels through ``log_prob``.
 
 Each check raises an ``AssertionError`` that says which law fails for which elements, and returns ``None`` otherwise.
 The checks are exact up to ``max_elements`` elements; larger groups are tested on that many seeded random ones. Where
@@ -23,14 +23,6 @@ from torch import Tensor
 
 from sympe.actions import Action, FiniteAction
 from sympe.groups import FiniteGroup, Group
-
-__all__ = [
-    "KernelLike",
-    "assert_action_laws",
-    "assert_equivariant",
-    "assert_equivariant_in_distribution",
-    "assert_group_laws",
-]
 
 
 @runtime_checkable
@@ -64,7 +56,7 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
         >>> from sympe.groups import Dihedral
         >>> assert_group_laws(Dihedral(5))
     """
-    g = _some_elements(group, max_elements, seed)
+    g = some_elements(group, max_elements, seed)
     e = group.identity()
     listed = _index(group, group.elements())
     if isinstance(group, FiniteGroup):
@@ -104,7 +96,7 @@ def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0
     """
     group = action.group
     generator = torch.Generator().manual_seed(seed)
-    g = _some_elements(group, max_elements, seed)
+    g = some_elements(group, max_elements, seed)
     x, y = torch.randn(2, *action.shape, generator=generator)
     gx = action(g, x)
     _require(gx.shape == (len(g), *action.shape), f"g x has shape {tuple(gx.shape)}")
@@ -159,7 +151,7 @@ def assert_equivariant(
     _require(action_in.group == action_out.group, f"actions of {action_in.group!r} and of {action_out.group!r}")
     with torch.no_grad():
         y = function(x)
-        for g in _some_elements(action_in.group, max_elements, seed):
+        for g in some_elements(action_in.group, max_elements, seed):
             error = float((function(action_in(g, x)) - action_out(g, y)).abs().max())
             _require(error <= tolerance, f"f(g x) differs from g f(x) by {error:.3g} for g = {g.tolist()}")
 
@@ -206,7 +198,7 @@ def assert_equivariant_in_distribution(
         entropy = torch.special.entr(p).sum(1)
         error = (kernel.entropy(x).to(entropy) - entropy).abs()
         _require(bool((error <= 10 * tolerance).all()), f"entropy() is off by {error.tolist()} nats")
-        for h in _some_elements(group, max_elements, seed):
+        for h in some_elements(group, max_elements, seed):
             moved = _probabilities(kernel, action(h, x))[:, _index(group, group.compose(h, every))]
             row, g = divmod(int((moved - p).abs().argmax()), group.order)
             _require(
@@ -232,7 +224,8 @@ def _probabilities(kernel: KernelLike, x: Tensor) -> Float[Tensor, "batch order"
     return kernel.log_prob(repeated, pairs).exp().view(len(x), len(every))
 
 
-def _some_elements(group: Group, max_elements: int, seed: int) -> Int64[Tensor, "count ..."]:
+def some_elements(group: Group, max_elements: int, seed: int) -> Int64[Tensor, "count ..."]:
+    """All elements if there are no more, else so many seeded random ones."""
     if group.order <= max_elements:
         return group.elements()
     generator = torch.Generator().manual_seed(seed)

@@ -1,0 +1,90 @@
+"""Is a trained denoiser equivariant in distribution?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sympe.actions import EdgeAction, NodeAction
+from sympe.experiments.molecules.data import load_molecules
+from sympe.experiments.molecules.files import load_model
+from sympe.experiments.runs import seeded
+from sympe.graphs import DenseGraphs
+from sympe.groups import Permutations
+from sympe.kernels import GraphKernel
+from sympe.testing import EquivarianceTest, equivariance_test
+
+CANDIDATES = 200
+"""Noisy molecules of each time, of which the most symmetric is taken."""
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Noisy graphs and their times: one input of a denoiser, as a batch."""
+
+    graphs: DenseGraphs
+    times: Tensor
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.times.device
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def select(self, index: Tensor) -> Noisy:
+        """The inputs at the given places."""
+        return Noisy(self.graphs.select(index), self.times[index])
+
+
+def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options: Any) -> EquivarianceTest:
+    """Test the model of a run directory on symmetric noisy test molecules of the most frequent size.
+
+    An outcome is the probability of every type of every atom and pair. The times are spread evenly, up to T;
+    a coupled model is tested at T only, where it draws its g.
+
+    Arguments:
+        run: the run directory, or a model file.
+        inputs: how many noisy molecules, one for each time.
+        data: see :func:`~sympe.experiments.molecules.data.load_molecules`.
+        options: of :func:`sympe.testing.equivariance_test`.
+
+    Raises:
+        FileNotFoundError: if there is no such model, or no dataset.
+        ValueError: if it does not fit, or a number is out of range.
+    """
+    network = load_model(run)
+    coupled = network.encoding.coupled
+    test = load_molecules(network.config.dataset, "test", data=data)
+    size = int(test.sizes.bincount().argmax())
+    clean = test.graphs((test.sizes == size).nonzero().squeeze(1)[:CANDIDATES])
+    kernel, group = GraphKernel(size), Permutations(size)
+    found = []
+    for number in range(inputs):
+        t = network.noise.steps if coupled is not None else network.noise.steps * (number + 1) // inputs
+        noisy = network.noise.sample(clean, torch.full((len(clean),), t), generator=seeded("check", number))
+        order = kernel.entropy(noisy).argsort(descending=True, stable=True)
+        found.append((noisy.select(order[:1]), torch.tensor([t])))
+    parts = zip(*((x.pairs, x.colors, x.mask, t) for x, t in found), strict=True)
+    pairs, colors, mask, times = (torch.cat(part) for part in parts)
+    nodes = NodeAction(group, network.noise.nodes.clean_types)
+    edges = EdgeAction(group, network.noise.edges.clean_types)
+
+    def model(x: Noisy, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        g = None if coupled is None else coupled.kernel.sample(x.graphs, generator=generator)
+        logits = network(x.graphs, x.times, g=g, generator=generator)
+        return logits.nodes.softmax(2), logits.edges.softmax(3)
+
+    def move_input(g: Tensor, x: Noisy) -> Noisy:
+        return Noisy(x.graphs.relabel(g), x.times)
+
+    def move_output(g: Tensor, y: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        return nodes(g, y[0]), edges(g, y[1])
+
+    x = Noisy(DenseGraphs(pairs, colors, mask), times)
+    return equivariance_test(model, group, move_input, move_output, x, **options)
