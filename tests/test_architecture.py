@@ -14,7 +14,7 @@ import sympe
 
 ROOT = Path(sympe.__file__).parent
 CHAIN = ("groups", "actions", "graphs", "kernels", "encodings")
-BRACES = ("diffusion", "integrations", "report", "theory")  # see the chain, not each other
+BRACES = ("answers", "diffusion", "integrations", "report", "theory")  # see the chain, not each other
 BACKBONES = ("nn", "testing")  # see groups and actions only
 SEES: dict[str, set[str]] = {
     **{room: set(CHAIN[:i]) for i, room in enumerate(CHAIN)},
@@ -26,7 +26,7 @@ SEES: dict[str, set[str]] = {
     "": set(CHAIN),  # sympe/__init__.py
 }
 THIRD_PARTIES_OF_THE_CORE = {"torch", "numpy", "jaxtyping"}
-CORE = {"", *CHAIN, *BACKBONES, "report", "diffusion", "theory"}
+CORE = {"", *CHAIN, *BACKBONES, "answers", "report", "diffusion", "theory"}
 OPTIONAL = {("sympe.kernels.bliss", "igraph")}  # the one door to a third party that only hard graphs need
 
 

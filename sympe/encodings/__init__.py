@@ -5,6 +5,7 @@
 
 from sympe.encodings.base import Encoded, Encoding
 from sympe.encodings.graph_sympe import GraphSymPE
+from sympe.encodings.partial import PartialSymPE
 from sympe.encodings.rivals import NoEncoding, NoiseEncoding
 from sympe.encodings.spectral import LaplacianEncoding, RandomWalkEncoding
 from sympe.encodings.sympe import SymPE
@@ -16,6 +17,7 @@ __all__ = [
     "LaplacianEncoding",
     "NoEncoding",
     "NoiseEncoding",
+    "PartialSymPE",
     "RandomWalkEncoding",
     "SymPE",
 ]

@@ -7,7 +7,13 @@ elements is an index tensor of any shape; in :class:`Permutations` it is an inde
 
 from sympe.groups.base import Group
 from sympe.groups.dihedral import Cyclic, Dihedral
-from sympe.groups.finite import FiniteGroup, TableGroup, generate_matrices, generate_permutations
+from sympe.groups.finite import (
+    FiniteGroup,
+    TableGroup,
+    generate_matrices,
+    generate_permutations,
+    generated_subgroup,
+)
 from sympe.groups.p4m import P4M
 from sympe.groups.permutations import Permutations
 from sympe.groups.product import Product
@@ -23,4 +29,5 @@ __all__ = [
     "TableGroup",
     "generate_matrices",
     "generate_permutations",
+    "generated_subgroup",
 ]

@@ -210,6 +210,29 @@ def generate_matrices(generators: Sequence[Tensor], *, tolerance: float = 1e-6) 
     return _close(_matrix_tensor(generators), torch.matmul, tolerance)[0]
 
 
+def generated_subgroup(group: FiniteGroup, generators: Sequence[int]) -> Int64[Tensor, " count"]:
+    """All elements of the subgroup that some elements generate, ascending.
+
+    Raises:
+        ValueError: if one is no element of the group.
+
+    Example:
+        >>> from sympe.groups import Cyclic
+        >>> generated_subgroup(Cyclic(12), [8])
+        tensor([0, 4, 8])
+    """
+    for g in generators:
+        if not 0 <= g < group.order:
+            raise ValueError(f"generators: expected elements in range({group.order}), got {g}")
+    steps = torch.tensor([0, *generators])
+    found = steps[:1]
+    while True:
+        more = group.compose(found[:, None], steps).unique()
+        if len(more) == len(found):
+            return found
+        found = more
+
+
 def _permutation_tensor(generators: Sequence[Sequence[int]]) -> Tensor:
     if len(generators) == 0:
         raise ValueError("generators: expected at least one permutation, got none")

@@ -12,6 +12,7 @@ from sympe.kernels.graph import GraphHaarKernel, GraphKernel
 from sympe.kernels.haar import HaarKernel
 from sympe.kernels.node_scores import NodeScoreKernel
 from sympe.kernels.orbit import OrbitKernel
+from sympe.kernels.partial import PartialKernel
 from sympe.kernels.random_refinement import GraphRefinementKernel
 from sympe.kernels.score import ScoreKernel
 
@@ -27,6 +28,7 @@ __all__ = [
     "Kernel",
     "NodeScoreKernel",
     "OrbitKernel",
+    "PartialKernel",
     "RelaxedKernel",
     "RelaxedPermutationKernel",
     "ScoreKernel",

@@ -22,7 +22,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from sympe.actions import Action, FiniteAction
-from sympe.groups import FiniteGroup, Group
+from sympe.groups import FiniteGroup, Group, generated_subgroup
 
 
 @runtime_checkable
@@ -75,7 +75,10 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
         two = group.compose(some[:, None], group.compose(a, some))
         _require(torch.equal(one, two), f"not associative: (g {a.tolist()}) h differs from g ({a.tolist()} h)")
     if isinstance(group, FiniteGroup):
-        _require(_generated(group) == group.order, f"the generators {group.generators} do not generate the group")
+        _require(
+            len(generated_subgroup(group, group.generators)) == group.order,
+            f"the generators {group.generators} do not generate the group",
+        )
     draws = group.sample((max(2000, 10 * group.order),), generator=torch.Generator().manual_seed(seed))
     rows = _index(group, draws)
     _require(bool((rows >= 0).all()), "sample() leaves the group")
@@ -244,18 +247,6 @@ def _index(group: Group, g: Int64[Tensor, "..."]) -> Int64[Tensor, "*batch"]:
     row = torch.full((len(labels),), -1)
     row[labels[: len(every)]] = torch.arange(len(every))
     return row[labels[len(every) :]].view(g.shape[: g.ndim - len(group.element_shape)])
-
-
-def _generated(group: FiniteGroup) -> int:
-    """The order of the subgroup that the generators generate."""
-    inside = torch.zeros(group.order, dtype=torch.bool)
-    inside[0] = True
-    generators = torch.tensor(group.generators, dtype=torch.int64)
-    size = 0
-    while size != int(inside.sum()):
-        size = int(inside.sum())
-        inside[group.compose(inside.nonzero(), generators).flatten()] = True
-    return size
 
 
 def _check_not_empty(x: Tensor) -> None:

@@ -13,12 +13,13 @@ from sympe.encodings import (
     LaplacianEncoding,
     NoEncoding,
     NoiseEncoding,
+    PartialSymPE,
     RandomWalkEncoding,
     SymPE,
 )
 from sympe.graphs import DenseGraphs
 from sympe.groups import P4M
-from sympe.kernels import HaarKernel, OrbitKernel, ScoreKernel
+from sympe.kernels import HaarKernel, OrbitKernel, PartialKernel, ScoreKernel
 from sympe.nn import P4MNet
 from tests.catalogue import public_leaves
 
@@ -41,6 +42,7 @@ def make() -> dict[str, Encoding]:
         "SymPE, Haar": SymPE(HaarKernel(GROUP), GridAction(GROUP, 2)),
         "SymPE, regular": SymPE(OrbitKernel(FIELD), RegularAction(GROUP, 2)),
         "SymPE, learned": SymPE(scores(), GridAction(GROUP, 2)),
+        "SymPE, partial": PartialSymPE(PartialKernel(OrbitKernel(FIELD), [3]), GridAction(GROUP, 2)),
         "noise": NoiseEncoding((2, 3, 3)),
         "none": NoEncoding((2, 3, 3)),
         "Laplacian": LaplacianEncoding(5, 3),

@@ -14,6 +14,7 @@ from sympe.kernels import (
     Kernel,
     NodeScoreKernel,
     OrbitKernel,
+    PartialKernel,
     RelaxedKernel,
     ScoreKernel,
 )
@@ -38,6 +39,7 @@ def network() -> torch.nn.Module:
 KERNELS: dict[str, tuple[Kernel, Action]] = {
     "Haar": (HaarKernel(FIELD.group), FIELD),
     "orbit": (OrbitKernel(FIELD), FIELD),
+    "partial": (PartialKernel(OrbitKernel(FIELD), [1, 5]), FIELD),
     "conjugated": (
         HaarConjugated(first_maximum, RegularAction(Cyclic(6))),
         RegularAction(Cyclic(6)),

@@ -1,0 +1,72 @@
+"""SymPE that leaves a subgroup of the symmetries unbroken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sympe.actions import FiniteAction
+from sympe.encodings.base import Encoding
+from sympe.kernels import PartialKernel
+
+
+class PartialSymPE(Encoding):
+    r"""SymPE with a vector that a subgroup K fixes: the features keep a conjugate of K wherever x has one.
+
+    .. math:: \bar v = \frac{1}{|K|} \sum_{k \in K} k\,v, \qquad g \sim \kappa'(\cdot \mid x), \qquad
+              \text{features} = g\,\bar v .
+
+    They are equivariant in distribution, and for a generic v the symmetries of x that they keep are
+    :math:`g K_x g^{-1}` (:class:`~sympe.kernels.PartialKernel`). An equivariant network on x and the features
+    then gives answers with these symmetries, too.
+
+    Arguments:
+        kernel: knows K, and draws g.
+        action: how g moves v; its shape is that of v. If G does not act faithfully, more than K stays.
+        scale: standard deviation of v at the start, before the mean.
+        generator: draws v at the start.
+
+    Raises:
+        ValueError: if kernel and action are not of the same group, or ``scale`` is not positive.
+
+    Example:
+        >>> from sympe.actions import GridAction
+        >>> from sympe.groups import P4M
+        >>> from sympe.kernels import OrbitKernel
+        >>> group = P4M(3)
+        >>> kernel = PartialKernel(OrbitKernel(GridAction(group)), [group.pack(s=1, k=0, p=0, q=0)])
+        >>> e = PartialSymPE(kernel, GridAction(group, channels=2))(torch.ones(5, 1, 3, 3))
+        >>> e.shape, OrbitKernel(GridAction(group, channels=2)).stabilizer(e).sum(1)  # one mirror each
+        (torch.Size([5, 2, 3, 3]), tensor([2, 2, 2, 2, 2]))
+    """
+
+    def __init__(
+        self,
+        kernel: PartialKernel,
+        action: FiniteAction,
+        *,
+        scale: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        if kernel.group != action.group:
+            raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
+        if not 0 < scale < float("inf"):
+            raise ValueError(f"scale: expected a positive number, got {scale}")
+        self.kernel = kernel
+        self.action = action
+        self.v = nn.Parameter(scale * torch.randn(action.shape, generator=generator))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of v."""
+        return self.action.shape
+
+    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+        """Draw g for every x, and move the part of v that K fixes."""
+        g = self.kernel.sample(x, generator=generator)
+        fixed = self.action(self.kernel.subgroup.to(self.v.device), self.v).mean(0)
+        return self.action(g, fixed)
