@@ -20,6 +20,9 @@ from sympe.experiments.autoencoder import compare as autoencoder
 from sympe.experiments.autoencoder.check import check_run as check_autoencoder
 from sympe.experiments.autoencoder.config import AutoencoderConfig, Backbone, Dataset
 from sympe.experiments.autoencoder.config import Encoding as AutoencoderEncoding
+from sympe.experiments.generalization import compare as generalization
+from sympe.experiments.generalization.config import Encoding as GeneralizationEncoding
+from sympe.experiments.generalization.config import Part
 from sympe.experiments.ising import compare as ising
 from sympe.experiments.ising.check import check_run as check_ising
 from sympe.experiments.ising.config import Encoding as IsingEncoding
@@ -128,6 +131,20 @@ class CompareAutoencoder(Compare):
         """Run the comparison and print its table."""
         choices = {"encodings": self.encodings, "dataset": self.dataset, "backbone": self.backbone}
         self.run("autoencoder", autoencoder.compare, **choices)
+
+
+@dataclass
+class CompareGeneralization(Compare):
+    """Compare what encodings cost in data: exact risks, least squares and small networks; table, summary, figures."""
+
+    encodings: tuple[GeneralizationEncoding, ...] | None = None
+    """Only these, instead of the preset's."""
+    part: Part | None = None
+    """Only this part."""
+
+    def __call__(self) -> None:
+        """Run the comparison and print its table."""
+        self.run("generalization", generalization.compare, encodings=self.encodings, part=self.part)
 
 
 @dataclass
@@ -349,6 +366,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "compare ising": CompareIsing,
     "compare autoencoder": CompareAutoencoder,
     "compare molecules": CompareMolecules,
+    "compare generalization": CompareGeneralization,
     "train ising": TrainIsing,
     "train autoencoder": TrainAutoencoder,
     "train molecules": TrainMolecules,

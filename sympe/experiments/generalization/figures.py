@@ -1,0 +1,125 @@
+"""The pictures: risk and gap against the number of samples, and against the entropy of the encoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from sympe.experiments import runs
+from sympe.experiments.generalization.config import ENCODINGS, OF_NETWORKS
+from sympe.experiments.generalization.task import LADDER
+
+Rows = Sequence[Mapping[str, Any]]
+COLORS = dict(
+    zip(
+        ENCODINGS,
+        ("0.5", "tab:green", "tab:olive", "tab:cyan", "tab:purple", "tab:orange", "tab:brown", "tab:red"),
+        strict=True,
+    )
+)
+ENTROPY_SAMPLES = (64, 256, 1024)
+
+
+def draw_figures(rows: Rows, out: Path) -> list[Path]:
+    """Draw the figures of the parts that are there."""
+    linear = [row for row in rows if row["part"] == "linear"]
+    networks = [row for row in rows if row["part"] == "network"]
+    figures: dict[str, Figure] = {}
+    if linear:
+        figures["risk-linear"] = risks(linear)
+        figures["gap-entropy"] = against_entropy(linear)
+    if networks:
+        figures["risk-network"] = network_risks(networks)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(out / f"{name}.png")
+        with runs.written_aside(paths[-1]) as aside:
+            figure.savefig(aside, dpi=130)
+        plt.close(figure)
+    return paths
+
+
+def risks(rows: Rows) -> Figure:
+    """Least squares: test risk and gap against the number of samples; lines are expected, points simulated."""
+    figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
+    for row in [row for row in rows if row["encoding"] in OF_NETWORKS]:
+        n = [point["samples"] for point in row["ladder"]]
+        for axis, key in zip(axes, ("test", "gap"), strict=True):
+            color = COLORS[row["encoding"]]
+            axis.plot(n, [point[f"expected_{key}"] for point in row["ladder"]], color=color, lw=1.2)
+            values, errors = ([point[k] for point in row["ladder"]] for k in (key, f"{key}_error"))
+            axis.errorbar(n, values, 2 * np.array(errors), fmt="o", ms=4, color=color, label=row["encoding"])
+    for axis, name in zip(axes, ("risk on the test set", "generalization gap (test - training risk)"), strict=True):
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlabel("training samples")
+        axis.set_title(name)
+    axes[0].set_yticks([1, 2, 3, 4], ["1", "2", "3", "4"])
+    axes[0].minorticks_off()
+    axes[1].set_ylim(bottom=2e-3)
+    axes[0].legend(title="line: expected, point: simulated", fontsize=8, title_fontsize=8)
+    return figure
+
+
+def against_entropy(rows: Rows) -> Figure:
+    """Least squares: the gap against the entropy of the encoding."""
+    figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    some = sorted((row for row in rows if row["encoding"] in LADDER), key=lambda row: row["entropy"])
+    for count, marker in zip(ENTROPY_SAMPLES, "osD", strict=True):
+        points = [next((p for p in row["ladder"] if p["samples"] == count), None) for row in some]
+        kept = [(row, point) for row, point in zip(some, points, strict=True) if point is not None]
+        H = [row["entropy"] for row, _ in kept]
+        axis.plot(H, [p["expected_gap"] for _, p in kept], color="0.6", lw=1.2, zorder=1)
+        axis.errorbar(
+            H,
+            [p["gap"] for _, p in kept],
+            [2 * p["gap_error"] for _, p in kept],
+            fmt=marker,
+            ms=5,
+            label=f"{count} samples",
+        )
+    for row in some:
+        if row["encoding"] != "rotations":  # has the entropy of haar here
+            top = max(point["gap"] for point in row["ladder"] if point["samples"] in ENTROPY_SAMPLES)
+            axis.annotate(
+                row["encoding"],
+                (row["entropy"], top),
+                xytext=(0, 8),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
+    axis.set_yscale("log")
+    axis.margins(y=0.15)
+    axis.set_xlabel("entropy of the encoding given x (nats, mean over x)")
+    axis.set_ylabel("generalization gap")
+    axis.set_title("Least squares; line: expected")
+    axis.legend(fontsize=8)
+    return figure
+
+
+def network_risks(rows: Rows) -> Figure:
+    """Networks: test and training risk against the number of samples, one line a seed."""
+    figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.2), sharey=True, layout="constrained")
+    for encoding in OF_NETWORKS:
+        for number, row in enumerate(row for row in rows if row["encoding"] == encoding):
+            n = [point["samples"] for point in row["ladder"]]
+            for axis, key in zip(axes, ("test", "train"), strict=True):
+                values = [max(point[key], 1e-2) for point in row["ladder"]]
+                axis.plot(n, values, ".-", color=COLORS[encoding], lw=1, label=None if number else encoding)
+    for axis, name in zip(axes, ("risk on the test set", "risk on the training set (from 0.01)"), strict=True):
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.set_xlabel("training samples")
+        axis.set_title(f"Networks: {name}")
+    axes[0].legend(fontsize=8)
+    return figure
