@@ -24,9 +24,11 @@ def run_blocks(path: Path, count: int) -> tuple[dict[str, object], list[object]]
 
 
 def test_the_chapter_on_the_theorem_says_what_comes_out():
-    _, values = run_blocks(README.parent / "docs" / "theory.md", 3)
+    _, values = run_blocks(README.parent / "docs" / "theory.md", 5)
     coin = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
-    expected = [0.0, torch.ones(1), coin, torch.tensor([2.0]), 0.0, 1.0]
+    theorem = [0.0, torch.ones(1), coin, torch.tensor([2.0]), 0.0, 1.0]
+    rest = [False, True, 4, torch.tensor([2.0]), torch.tensor([True, False, True, False])]
+    expected = [*theorem, *rest]
     for value, right in zip(values, expected, strict=True):
         torch.testing.assert_close(torch.as_tensor(value).double(), torch.as_tensor(right).double())
 
