@@ -26,7 +26,7 @@ from sympe.experiments.generalization.config import Part
 from sympe.experiments.ising import compare as ising
 from sympe.experiments.ising.check import check_run as check_ising
 from sympe.experiments.ising.config import Encoding as IsingEncoding
-from sympe.experiments.ising.config import IsingConfig, Preset, Variant
+from sympe.experiments.ising.config import IsingConfig, Variant
 from sympe.experiments.molecules.config import Dataset as MoleculeDataset
 from sympe.experiments.molecules.config import Encoding as MoleculesEncoding
 from sympe.experiments.molecules.config import MoleculesConfig, Transition
@@ -68,8 +68,8 @@ def experiment_of(run: Path) -> Literal["ising", "autoencoder", "molecules"]:
 class Compare:
     """What all comparisons take."""
 
-    preset: Preset = "demo"
-    """smoke: seconds; demo: minutes, a few encodings; full: every row of results/."""
+    preset: Literal["smoke", "demo", "full", "gpu"] = "demo"
+    """smoke: seconds; demo: minutes, a few encodings; full: every row of results/; gpu: molecules, a large network."""
     seeds: int | None = None
     """Seeds 0 .. N-1, instead of the preset's."""
     out: Path | None = None

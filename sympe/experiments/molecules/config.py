@@ -12,7 +12,7 @@ Encoding = Literal[
 ]
 Dataset = Literal["qm9", "qm9-h", "moses"]
 Transition = Literal["marginal", "uniform", "absorbing"]
-Preset = Literal["smoke", "demo", "full"]
+Preset = Literal["smoke", "demo", "full", "gpu"]
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 DATASETS: tuple[Dataset, ...] = get_args(Dataset)

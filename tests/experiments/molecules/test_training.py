@@ -184,7 +184,14 @@ def test_presets() -> None:
     assert len(comparison.preset_configs("full", dataset="qm9-h")) == 2
     some = comparison.preset_configs("full", encodings=["noise"], seeds=1)
     assert [(row.encoding, row.transition) for row in some] == [("noise", "marginal"), ("noise", "absorbing")]
-    with pytest.raises(ValueError, match="preset: expected one of smoke, demo, full; got 'big'"):
+    full, gpu = comparison.preset_configs("full"), comparison.preset_configs("gpu")
+    assert {row.encoding for row in full if row.transition == "marginal"} == set(ENCODINGS)
+    assert len({row.name for row in full}) == len(full)
+    assert {(row.steps, row.batch, row.layers) for row in full} == {(3 * MoleculesConfig().steps, 64, 4)}
+    assert [row.encoding for row in gpu] == ["none", "stock", "sympe-nodes-edges"]
+    assert {(row.layers, row.node_width, row.precision) for row in gpu} == {(9, 256, "bf16-mixed")}
+    assert [row.encoding for row in comparison.preset_configs("gpu", dataset="moses")] == ["sympe-nodes-edges"]
+    with pytest.raises(ValueError, match="preset: expected one of smoke, demo, full, gpu; got 'big'"):
         comparison.preset_configs("big")
 
 
