@@ -63,9 +63,9 @@ def preset_configs(
     - ``smoke``: all encodings, a tiny network and a few steps: does everything run?
     - ``demo``: none and sympe-nodes-edges, marginal noise, one seed.
     - ``full``: two seeds and three times the steps of ``demo``; the rows that answer most come first: marginal noise
-      with none, sympe-nodes-edges, noise, haar and stock, absorbing noise with none, noise and sympe-nodes-edges, coupled
-      sympe-nodes-edges with both, then marginal noise with the other encodings. On other datasets than qm9: none and
-      sympe-nodes-edges, marginal noise, one seed.
+      with none, sympe-nodes-edges, noise, haar and stock, absorbing noise with none, noise and sympe-nodes-edges,
+      coupled sympe-nodes-edges with both, then marginal noise with the other encodings. On other datasets than qm9:
+      none and sympe-nodes-edges, marginal noise, one seed.
     - ``gpu``: the network of DiGress on QM9 (9 layers, dx 256) in mixed precision, none, stock and sympe-nodes-edges,
       one seed; on moses sympe-nodes-edges alone.
 
