@@ -34,6 +34,7 @@ with warnings.catch_warnings():
 from sympe.actions import EdgeAction, GridAction, NodeAction
 from sympe.encodings import Encoded, LaplacianEncoding, NoiseEncoding, SymPE
 from sympe.experiments import runs
+from sympe.experiments.pictures import save
 from sympe.graphs import DenseGraphs
 from sympe.groups import P4M, Permutations
 from sympe.kernels import OrbitKernel
@@ -256,9 +257,7 @@ def draw(numbers: dict[str, Any], path: Path) -> None:
     axis.set_ylim(-0.03, 1.03)
     axis.set_title("First-index ties, P4M(4), in a share of the draws")
     axis.legend()
-    with runs.written_aside(path) as aside:
-        figure.savefig(aside, dpi=130)
-    plt.close(figure)
+    save(figure, path)
 
 
 if __name__ == "__main__":

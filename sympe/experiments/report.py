@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from sympe.experiments import runs
+from sympe.experiments.pictures import save
 from sympe.graphs import SparseGraphs
 from sympe.integrations.files import Options, load
 from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport
@@ -61,6 +61,4 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
         axis.margins(y=0.15)
         axis.set_ylabel("least mean loss")
         axis.set_title("no deterministic equivariant model is below")
-    with runs.written_aside(path) as aside:
-        figure.savefig(aside, dpi=130)
-    plt.close(figure)
+    save(figure, path)

@@ -16,8 +16,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sympe.experiments import runs
 from sympe.experiments.autoencoder.config import COMPARED, ENCODINGS, ORDERS, AutoencoderConfig
+from sympe.experiments.pictures import save
 
 Rows = Sequence[Mapping[str, Any]]
 COLORS = dict(
@@ -54,11 +54,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
             figures["curves"] = curves(main, title)
         if encodings - set(COMPARED):
             figures["orders"] = curves(_only(arrays, ORDERS), f"{title}, canonical orders", names=ORDERS)
-        for kind, figure in figures.items():
-            paths.append(out / f"{kind}-{name}-{backbone}.png")
-            with runs.written_aside(paths[-1]) as aside:
-                figure.savefig(aside, dpi=130)
-            plt.close(figure)
+        paths += [save(figure, out / f"{kind}-{name}-{backbone}.png") for kind, figure in figures.items()]
     return paths
 
 

@@ -14,9 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from sympe.experiments import runs
 from sympe.experiments.generalization.config import ENCODINGS, OF_NETWORKS
 from sympe.experiments.generalization.task import LADDER
+from sympe.experiments.pictures import save
 
 Rows = Sequence[Mapping[str, Any]]
 COLORS = dict(
@@ -39,13 +39,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
         figures["gap-entropy"] = against_entropy(linear)
     if networks:
         figures["risk-network"] = network_risks(networks)
-    paths = []
-    for name, figure in figures.items():
-        paths.append(out / f"{name}.png")
-        with runs.written_aside(paths[-1]) as aside:
-            figure.savefig(aside, dpi=130)
-        plt.close(figure)
-    return paths
+    return [save(figure, out / f"{name}.png") for name, figure in figures.items()]
 
 
 def risks(rows: Rows) -> Figure:

@@ -15,10 +15,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sympe.experiments import runs
 from sympe.experiments.ising.config import ENCODINGS, IsingConfig
 from sympe.experiments.ising.evaluation import DRAWS_SHOWN, MAP_H, MAP_JY, SHOWN
 from sympe.experiments.ising.hamiltonian import PHASES
+from sympe.experiments.pictures import save
 
 Rows = Sequence[Mapping[str, Any]]
 COLORS = dict(zip(ENCODINGS, ("0.5", "tab:orange", "tab:purple", "tab:brown", "tab:blue", "tab:green"), strict=True))
@@ -43,10 +43,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
         }
         for kind, figure in figures.items():
             if figure is not None:
-                paths.append(out / f"{kind}-{variant}-L{size}.png")
-                with runs.written_aside(paths[-1]) as aside:
-                    figure.savefig(aside, dpi=130)
-                plt.close(figure)
+                paths.append(save(figure, out / f"{kind}-{variant}-L{size}.png"))
     return paths
 
 

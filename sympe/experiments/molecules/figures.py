@@ -18,8 +18,8 @@ from PIL import Image
 from rdkit import Chem
 from rdkit.Chem import Draw
 
-from sympe.experiments import runs
 from sympe.experiments.molecules.config import ENCODINGS, MoleculesConfig
+from sympe.experiments.pictures import save
 
 Rows = Sequence[Mapping[str, Any]]
 COLORS = dict(
@@ -45,11 +45,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
             "curves": curves(some, arrays, title),
             "entropy": entropy(arrays[0], title),
         }
-        for kind, figure in figures.items():
-            paths.append(out / f"{kind}-{name}-{transition}.png")
-            with runs.written_aside(paths[-1]) as aside:
-                figure.savefig(aside, dpi=130)
-            plt.close(figure)
+        paths += [save(figure, out / f"{kind}-{name}-{transition}.png") for kind, figure in figures.items()]
     return paths
 
 
