@@ -52,13 +52,15 @@ def orbit(
         y: an answer to each of them.
         kernel: knows the symmetries of x.
         action: how they move an answer.
-        tolerance: in the units of y, as in :class:`~sympe.kernels.OrbitKernel`: the entries of all answers to
-            one x are clustered, and answers with the same clusters are one. Integers are compared as they are.
+        tolerance: in the units of y, or relative to its largest entry if that is above 1: the sorted entries of all
+            answers to one x are clustered where the gaps are no larger, and answers with the same clusters are one.
+            Integers are compared as they are.
         most: refuse inputs with more answers.
 
     Raises:
-        ValueError: if kernel and action are of different groups, there is not one answer for each input, or an input
-            has more than ``most`` answers.
+        ValueError: if kernel and action are of different groups, there is not one answer for each input, an answer is
+            not finite, an input has more than ``most`` answers, or their number does not divide that of the symmetries
+            of x, so that the tolerance is wrong.
 
     Example:
         The four nodes of a square are alike, and a model marked one of them:
@@ -76,6 +78,8 @@ def orbit(
         raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
     if len(x) != len(y):
         raise ValueError(f"y: expected one answer for each of {len(x)} inputs, got {len(y)}")
+    if y.is_floating_point() and not bool(y.isfinite().all()):
+        raise ValueError("y: expected finite answers, got NaN or infinity")
     found = []
     for row, (symmetries, drawn) in enumerate(zip(_symmetries(x, kernel), y, strict=True)):
         values = drawn[None]
@@ -88,6 +92,11 @@ def orbit(
             values = more
             if done:
                 break
+        if isinstance(kernel, OrbitKernel) and len(symmetries) % len(values):
+            raise ValueError(
+                f"tolerance: it finds {len(values)} answers to input {row}, which do not divide its {len(symmetries)} "
+                f"symmetries; got {tolerance}"
+            )
         found.append(Answers(values, torch.full((len(values),), 1 / len(values))))
     return found
 
@@ -106,7 +115,8 @@ def _different(values: Tensor, tolerance: float) -> Tensor:
     flat = values.flatten(1)
     if flat.is_floating_point():
         together = torch.zeros(flat.numel(), dtype=torch.int64, device=flat.device)
-        flat = clusters(flat.flatten(), together, tolerance).view_as(flat)
+        largest = float(flat.abs().max()) if flat.numel() else 1.0
+        flat = clusters(flat.flatten(), together, tolerance * max(1.0, largest)).view_as(flat)
     kinds, kind = torch.unique(flat, dim=0, return_inverse=True)
     first = torch.full((len(kinds),), len(flat), dtype=torch.int64, device=flat.device)
     first = first.scatter_reduce(0, kind, torch.arange(len(flat), device=flat.device), "amin")

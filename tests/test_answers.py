@@ -79,8 +79,11 @@ def test_answers_that_differ_by_rounding_are_one() -> None:
     x, y = torch.zeros(1, 2), torch.tensor([[math.cos(math.pi / 12), math.sin(math.pi / 12)]])
     (found,) = orbit(x, y, OrbitKernel(action), action, tolerance=1e-5)
     assert len(found.values) == 12  # a mirror fixes y
-    (twin,) = orbit(x, y, OrbitKernel(action), action, tolerance=0.0)
-    assert len(twin.values) > 12  # the broken twin: sums of rounded products are not the same numbers
+    (large,) = orbit(x, 1e4 * y, OrbitKernel(action), action)
+    assert len(large.values) == 12
+    # the broken twin: sums of rounded products are not the same numbers
+    with pytest.raises(ValueError, match=r"tolerance: it finds .* answers to input 0, which do not divide its 24"):
+        orbit(x, y, OrbitKernel(action), action, tolerance=0.0)
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -91,6 +94,8 @@ def test_errors() -> None:
         orbit(x, x, kernel, RegularAction(Cyclic(5)))
     with pytest.raises(ValueError, match="y: expected one answer for each of 1 inputs, got 2"):
         orbit(x, torch.zeros(2, 1, 4), kernel, action)
+    with pytest.raises(ValueError, match="y: expected finite answers, got NaN or infinity"):
+        orbit(x, torch.full((1, 1, 4), torch.nan), kernel, action)
     with pytest.raises(ValueError, match="most: input 0 has more than 3 answers; got 4"):
         orbit(x, torch.arange(4.0).view(1, 1, 4), kernel, action, most=3)
     nodes = NodeAction(Permutations(3))

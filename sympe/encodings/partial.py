@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -19,13 +20,15 @@ class PartialSymPE(Encoding):
     .. math:: \bar v = \frac{1}{|K|} \sum_{k \in K} k\,v, \qquad g \sim \kappa'(\cdot \mid x), \qquad
               \text{features} = g\,\bar v .
 
-    They are equivariant in distribution, and for a generic v the symmetries of x that they keep are
-    :math:`g K_x g^{-1}` (:class:`~sympe.kernels.PartialKernel`). An equivariant network on x and the features
-    then gives answers with these symmetries, too.
+    They are equivariant in distribution. If no element outside K fixes everything that K fixes in the representation,
+    the symmetries of x that they keep are :math:`g K_x g^{-1}` for a generic v (:class:`~sympe.kernels.PartialKernel`),
+    and an equivariant network on x and the features gives answers with these symmetries, too. A faithful action is
+    not enough for that: what quarter turns fix on a lattice, mirrors fix as well. :attr:`is_exact` says whether it
+    holds, and a warning is given where it does not; in a :class:`~sympe.actions.RegularAction` it always does.
 
     Arguments:
         kernel: knows K, and draws g.
-        action: how g moves v; its shape is that of v. If G does not act faithfully, more than K stays.
+        action: how g moves v; its shape is that of v.
         scale: standard deviation of v at the start, before the mean.
         generator: draws v at the start.
 
@@ -59,6 +62,17 @@ class PartialSymPE(Encoding):
         self.kernel = kernel
         self.action = action
         self.v = nn.Parameter(scale * torch.randn(action.shape, generator=generator))
+        generic = torch.randn(action.shape, generator=torch.Generator().manual_seed(0))
+        fixed = action(kernel.subgroup, generic).mean(0)
+        moved = (action(action.group.elements(), fixed) - fixed).abs().flatten(1).amax(1)
+        count = int((moved <= 1e-4 * fixed.abs().max()).sum())
+        self.is_exact = count == len(kernel.subgroup)
+        if not self.is_exact:
+            warnings.warn(
+                f"PartialSymPE: {count} elements, not only the {len(kernel.subgroup)} of the subgroup, fix every v of "
+                f"shape {action.shape} that the subgroup fixes, so more symmetries stay; let v live in a RegularAction",
+                stacklevel=2,
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -24,13 +24,12 @@ class PartialKernel(Kernel):
 
     with ties to the first a. :math:`\gamma'` is a canonical form, too, so a uniform draw from C'(x) is an inversion
     kernel, of entropy :math:`\log |G_x|`: no equivariant law on G has less. But a vector v that K fixes only shows
-    the coset gK, and :math:`g v` keeps
+    the coset gK. If nothing beyond K fixes v, then :math:`g v` keeps
 
-    .. math:: G_x \cap G_{gv} = g K_x g^{-1}, \qquad K_x = K \cap G_{\gamma'(x)}
+    .. math:: G_x \cap G_{gv} = g K_x g^{-1}, \qquad K_x = K \cap G_{\gamma'(x)} :
 
-    for a generic v of this kind: a conjugate of K, if x has one among its symmetries. So only
-    :math:`\log (|G_x| / |K_x|)` nats reach the network (:meth:`broken`). :class:`~sympe.encodings.PartialSymPE` has
-    such a v.
+    a conjugate of K, if x has one among its symmetries. So only :math:`\log (|G_x| / |K_x|)` nats reach the network
+    (:meth:`broken`). :class:`~sympe.encodings.PartialSymPE` has such a v, where the representation allows it.
 
     This goes beyond the paper.
 
@@ -71,7 +70,13 @@ class PartialKernel(Kernel):
         return self.group.compose(self.kernel.sample(x, generator=generator), self._best(x)[0])
 
     def log_prob(self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
-        """``-log |G_x|`` on C'(x), minus infinity elsewhere."""
+        """``-log |G_x|`` on C'(x), minus infinity elsewhere.
+
+        Raises:
+            ValueError: if there is not one element for each input.
+        """
+        if g.shape != x.shape[:1]:
+            raise ValueError(f"g: expected one element for each of {len(x)} inputs, got shape {tuple(g.shape)}")
         return self.kernel.log_prob(self.group.compose(g, self.group.inverse(self._best(x)[0])), x)
 
     def entropy(self, x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
@@ -90,7 +95,10 @@ class PartialKernel(Kernel):
 
     def _best(self, x: Tensor) -> tuple[Int64[Tensor, " batch"], Int64[Tensor, " batch"]]:
         """The a of each x, and how many elements of K it keeps."""
-        fixes = self.kernel.stabilizer(self.kernel.canonical_form(x))
+        rows, g = self.kernel.support(x)
+        back = self.group.inverse(self.kernel.canonicalize(x))
+        fixes = torch.zeros(len(x), self.group.order, dtype=torch.bool, device=x.device)
+        fixes[rows, self.group.compose(back[rows], g)] = True  # c^-1 C(x), the symmetries of gamma(x)
         every = self.group.elements(device=x.device)
         counts = torch.zeros(len(x), self.group.order, dtype=torch.int64, device=x.device)
         for k in self.subgroup.to(x.device):

@@ -14,12 +14,12 @@ for a few kernels k: whether two outcomes are the same, and for floats also Gaus
 distance and a fifth of it. T is standardised by its mean and deviation over the permutations, and the largest over
 the kernels is the statistic of the pair. The same permutations serve all pairs, and step-down maxima over the pairs
 adjust for their number (Westfall & Young). With the labels as they are among the permutations, and pairs that share no
-samples, this holds *exactly, for any number of samples*: an equivariant model is rejected with a probability of at most
-``level``, and so is any pair that is equivariant beside others that are not.
+samples, this holds *exactly, for any number of samples*: a model that is equivariant (up to ``tolerance``) is rejected
+with a probability of at most ``level``, and so is any pair where it is equivariant beside others where it is not.
 
 Not to be rejected is no proof: a difference may be too small for the samples, or at an input that was not tried. Try
-symmetric inputs, for there symmetry breaking goes wrong. The rows of a batch have to be independent draws, so put
-batch norms in evaluation mode.
+symmetric inputs, for there symmetry breaking goes wrong. The rows of a batch, and the calls, have to be independent
+draws: put batch norms in evaluation mode, and do not test a model that draws one g for a whole batch.
 
 References:
     Gretton et al., "A kernel two-sample test", JMLR 2012. Chiu, Sharp and Bloem-Reddy, "Non-parametric hypothesis tests
@@ -38,11 +38,13 @@ import torch
 from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
-from sympe.groups import Group
-from sympe.testing.laws import some_elements
+from sympe.groups import FiniteGroup, Group
 
 _WIDTHS = (1.0, 0.2)
 """Of the Gaussians, in median distances."""
+
+_SLACK = 1e-5
+"""Standardised statistics that differ by less are tied: rounding must not rank them. Ties count against rejection."""
 
 
 @runtime_checkable
@@ -99,7 +101,7 @@ class EquivarianceTest:
         row, column = divmod(int(self.p_values.argmin()), len(self.elements))
         return (
             f"Not equivariant: over {count}, g^-1 Y(gx) and Y(x) have different laws in {int(wrong.sum())} of "
-            f"{wrong.numel()} comparisons (p = {self.p_value:.3g}, level {self.level:g}); most of all for input {row} "
+            f"{wrong.numel()} comparisons (p = {self.p_value:.3g}, level {self.level:g}), such as for input {row} "
             f"and g = {self.elements[column].tolist()}."
         )
 
@@ -129,19 +131,20 @@ def equivariance_test(
         move_input: ``move_input(g, x)``, one element for every input; an :class:`~sympe.actions.Action`, for example.
         move_output: the same on outcomes.
         x: the inputs, each of which is tried with every element.
-        max_elements: try so many elements, random ones if the group is larger; never the identity.
+        max_elements: try so many different elements, random ones if the group is larger; never the identity.
         samples: outcomes on each side of a comparison. The model is called twice for each pair of an input and an
             element, with a batch of this size.
         permutations: of the labels; the least p-value is 1 / (permutations + 1).
         level: the probability of rejecting an equivariant model, at most.
         tolerance: outcomes that differ by no more in any entry are the same, for moving x first and last rounds
-            differently. Integers are compared exactly.
+            differently: absolutely, or relative to the largest entry of a comparison if that is above 1. If all your
+            outcomes are that small, scale them. Integers are compared exactly.
         generator: draws everything, and is handed to the model; seed it for a test that passes or fails for good.
         progress: wraps the numbers of the inputs, such as tqdm.
 
     Raises:
         ValueError: if there are no inputs or no elements to try, a number is out of range, a p-value cannot reach the
-            level, or the model does not give one finite outcome for every input.
+            level with so few samples or permutations, or the model does not give one finite outcome for every input.
 
     Example:
         Which of two equal maxima? Drawn at random, the answer is equivariant; always the first is not.
@@ -186,7 +189,7 @@ def step_down(statistics: Float[Tensor, "permutations tests"]) -> Float[Tensor, 
     """
     order = statistics[0].argsort(descending=True, stable=True)
     largest = statistics[:, order].flip(1).cummax(1).values.flip(1)  # over this and all lesser ones
-    p = (largest >= largest[0] - 1e-9).double().mean(0)
+    p = (largest >= largest[0] - _SLACK).double().mean(0)
     adjusted = torch.empty_like(p)
     adjusted[order] = p.cummax(0).values
     return adjusted
@@ -197,10 +200,12 @@ def _statistic(
     signs: Int8[Tensor, "permutations both"],
     tolerance: float,
 ) -> Float[Tensor, " permutations"]:
-    """The largest standardised T over the kernels, for each row of signs."""
+    """The largest standardised T over the kernels, for each row of signs; 0 for kernels that tell nothing apart."""
     if y.is_floating_point():
+        scale = max(float(y.abs().max()), torch.finfo(y.dtype).tiny) if y.numel() else 1.0
+        y = y / scale  # squares of the distances are in range then
         apart = torch.cdist(y, y, p=torch.inf)
-        kernels = [same := apart <= tolerance]
+        kernels = [same := apart <= tolerance * max(1.0, 1 / scale)]
         distance = torch.cdist(y, y, compute_mode="donot_use_mm_for_euclid_dist").masked_fill(same, 0)
         if bool((~same).any()):
             median = distance[~same].median()
@@ -210,7 +215,9 @@ def _statistic(
     s, found = signs.double(), []
     for kernel in kernels:
         T = ((s @ kernel.double()) * s).sum(1)
-        found.append((T - T.mean()) / T.std().clamp(min=1e-9 * len(y) ** 2))
+        T = T - T.mean()
+        deviation = T.std()
+        found.append(T / deviation if deviation > 1e-9 * len(y) ** 2 else torch.zeros_like(T))  # not of rounding alone
     return torch.stack(found).amax(0)
 
 
@@ -218,17 +225,25 @@ def _signs(samples: int, permutations: int, generator: torch.Generator | None) -
     """1 for the left and -1 for the right outcomes; as they are in the first row, then permuted."""
     device = None if generator is None else generator.device
     start = torch.tensor([1, -1], dtype=torch.int8).repeat_interleave(samples)
-    order = torch.rand(permutations, 2 * samples, generator=generator, device=device).argsort(1).cpu()
-    return torch.cat([start[None], start[order]])
+    keys = torch.rand(permutations, 2 * samples, dtype=torch.float64, generator=generator, device=device)
+    return torch.cat([start[None], start[keys.argsort(1).cpu()]])
 
 
 def _elements(group: Group, count: int, generator: torch.Generator | None) -> Int64[Tensor, "tried ..."]:
-    seed = int(torch.randint(2**31, (), generator=generator, device=None if generator is None else generator.device))
-    g = some_elements(group, count + 1, seed)  # the identity is one of them where all are listed
-    moving = (g != group.identity((len(g),))).view(len(g), -1).any(1)
-    if not bool(moving.any()):
+    """Different elements, never the identity: all of them, or so many random ones."""
+    if group.order == 1:
         raise ValueError(f"group: expected an element besides the identity, got {group!r}")
-    return g[moving][:count]
+    device = None if generator is None else generator.device
+    if isinstance(group, FiniteGroup):
+        return 1 + torch.randperm(group.order - 1, generator=generator, device=device)[:count]
+    if group.order <= 100 * count:
+        g = group.elements()[torch.randperm(group.order, generator=generator, device=device).cpu()]
+    else:
+        g = group.sample((4 * count,), generator=generator)
+    rows = [tuple(row) for row in g.flatten(1).tolist()]
+    identity = tuple(group.identity().flatten().tolist())
+    first = [number for number, row in enumerate(rows) if row != identity and row not in rows[:number]]
+    return g[first[:count]]
 
 
 def _outcomes(y: Any, samples: int) -> Tensor:
@@ -237,7 +252,8 @@ def _outcomes(y: Any, samples: int) -> Tensor:
     for part in parts:
         if len(part) != samples:
             raise ValueError(f"model: expected one outcome for each of {samples} inputs, got shape {tuple(part.shape)}")
-    flat = [part.detach().reshape(samples, -1).cpu() for part in parts]
+    real = [torch.view_as_real(part) if part.is_complex() else part for part in parts]
+    flat = [part.detach().reshape(samples, -1).cpu() for part in real]
     if any(part.is_floating_point() for part in flat):
         flat = [part.double() for part in flat]
     joined = torch.cat(flat, 1)
@@ -263,5 +279,7 @@ def _check(
     if (permutations + 1) * level < 1:
         least = math.ceil(1 / level) - 1
         raise ValueError(f"permutations: expected at least {least} for the level {level}, got {permutations}")
+    if 2 / math.comb(2 * samples, samples) > level:
+        raise ValueError(f"samples: expected more for the level {level}, which no labelling reaches; got {samples}")
     if not 0 <= tolerance < float("inf"):
         raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance}")

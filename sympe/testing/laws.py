@@ -56,7 +56,7 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
         >>> from sympe.groups import Dihedral
         >>> assert_group_laws(Dihedral(5))
     """
-    g = some_elements(group, max_elements, seed)
+    g = _some_elements(group, max_elements, seed)
     e = group.identity()
     listed = _index(group, group.elements())
     if isinstance(group, FiniteGroup):
@@ -99,7 +99,7 @@ def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0
     """
     group = action.group
     generator = torch.Generator().manual_seed(seed)
-    g = some_elements(group, max_elements, seed)
+    g = _some_elements(group, max_elements, seed)
     x, y = torch.randn(2, *action.shape, generator=generator)
     gx = action(g, x)
     _require(gx.shape == (len(g), *action.shape), f"g x has shape {tuple(gx.shape)}")
@@ -154,7 +154,7 @@ def assert_equivariant(
     _require(action_in.group == action_out.group, f"actions of {action_in.group!r} and of {action_out.group!r}")
     with torch.no_grad():
         y = function(x)
-        for g in some_elements(action_in.group, max_elements, seed):
+        for g in _some_elements(action_in.group, max_elements, seed):
             error = float((function(action_in(g, x)) - action_out(g, y)).abs().max())
             _require(error <= tolerance, f"f(g x) differs from g f(x) by {error:.3g} for g = {g.tolist()}")
 
@@ -201,7 +201,7 @@ def assert_equivariant_in_distribution(
         entropy = torch.special.entr(p).sum(1)
         error = (kernel.entropy(x).to(entropy) - entropy).abs()
         _require(bool((error <= 10 * tolerance).all()), f"entropy() is off by {error.tolist()} nats")
-        for h in some_elements(group, max_elements, seed):
+        for h in _some_elements(group, max_elements, seed):
             moved = _probabilities(kernel, action(h, x))[:, _index(group, group.compose(h, every))]
             row, g = divmod(int((moved - p).abs().argmax()), group.order)
             _require(
@@ -227,8 +227,7 @@ def _probabilities(kernel: KernelLike, x: Tensor) -> Float[Tensor, "batch order"
     return kernel.log_prob(repeated, pairs).exp().view(len(x), len(every))
 
 
-def some_elements(group: Group, max_elements: int, seed: int) -> Int64[Tensor, "count ..."]:
-    """All elements if there are no more, else so many seeded random ones."""
+def _some_elements(group: Group, max_elements: int, seed: int) -> Int64[Tensor, "count ..."]:
     if group.order <= max_elements:
         return group.elements()
     generator = torch.Generator().manual_seed(seed)

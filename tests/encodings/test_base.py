@@ -25,6 +25,7 @@ from tests.catalogue import public_leaves
 
 GROUP = P4M(3)
 FIELD = GridAction(GROUP)
+MIRROR = GROUP.pack(s=1, k=0, p=0, q=0)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -42,7 +43,7 @@ def make() -> dict[str, Encoding]:
         "SymPE, Haar": SymPE(HaarKernel(GROUP), GridAction(GROUP, 2)),
         "SymPE, regular": SymPE(OrbitKernel(FIELD), RegularAction(GROUP, 2)),
         "SymPE, learned": SymPE(scores(), GridAction(GROUP, 2)),
-        "SymPE, partial": PartialSymPE(PartialKernel(OrbitKernel(FIELD), [3]), GridAction(GROUP, 2)),
+        "SymPE, partial": PartialSymPE(PartialKernel(OrbitKernel(FIELD), [MIRROR]), GridAction(GROUP, 2)),
         "noise": NoiseEncoding((2, 3, 3)),
         "none": NoEncoding((2, 3, 3)),
         "Laplacian": LaplacianEncoding(5, 3),

@@ -11,7 +11,7 @@ from sympe.encodings import PartialSymPE
 from sympe.groups import P4M, Cyclic, Dihedral, FiniteGroup, generated_subgroup
 from sympe.kernels import OrbitKernel, PartialKernel
 from sympe.testing import assert_equivariant_in_distribution
-from tests.catalogue import dihedral_permutations, symmetric, symmetric_generators, symmetric_inputs
+from tests.catalogue import dihedral_permutations, rotations, symmetric, symmetric_generators, symmetric_inputs
 
 ACTIONS: dict[str, FiniteAction] = {
     "corners of the hexagon": PermutationAction(Dihedral(6), torch.tensor(dihedral_permutations(6))),
@@ -119,12 +119,42 @@ def test_the_broken_twins() -> None:
     assert not torch.allclose(features(kept, wrong), wrong)
 
 
+def test_where_the_representation_keeps_more_than_k_it_is_said() -> None:
+    """What quarter turns fix on a lattice, the mirrors through their centre fix as well."""
+    group = P4M(3)
+    fields = GridAction(group, channels=8)
+    orbit = OrbitKernel(GridAction(group))
+    for subgroup, fixing in (([group.pack(s=0, k=1, p=0, q=0)], 8), ([group.pack(s=0, k=0, p=1, q=0)], 6)):
+        kernel = PartialKernel(orbit, subgroup)
+        message = f"{fixing} elements, not only the {len(kernel.subgroup)} of the subgroup, fix every v"
+        with pytest.warns(UserWarning, match=message):
+            encoding = PartialSymPE(kernel, fields)
+        assert not encoding.is_exact
+        e = encoding(torch.ones(1, 1, 3, 3)).detach()
+        assert int(OrbitKernel(fields, tolerance=1e-4).stabilizer(e).sum()) == fixing
+        assert PartialSymPE(kernel, RegularAction(group)).is_exact
+    assert PartialSymPE(PartialKernel(orbit, [group.pack(s=1, k=0, p=0, q=0)]), fields).is_exact
+
+
+def test_the_symmetries_come_from_one_search_also_near_the_tolerance() -> None:
+    """The canonical form of this x rounds to a symmetric vector, x itself does not."""
+    matrices = rotations(5)
+    kernel = PartialKernel(OrbitKernel(matrices, tolerance=1e-4), matrices.group.generators)
+    x = torch.tensor([[-0.80905330, 0.58773524]])
+    assert bool((kernel.broken(x) >= 0).all())
+    assert float(kernel.broken(x).exp()) * len(set(kernel.kept(kernel.sample(x), x)[0].tolist())) == pytest.approx(
+        float(kernel.entropy(x).exp())
+    )
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_errors() -> None:
     orbit = OrbitKernel(RegularAction(Cyclic(4)))
     with pytest.raises(ValueError, match=r"generators: expected elements in range\(4\), got 4"):
         PartialKernel(orbit, [4])
     kernel = PartialKernel(orbit, [2])
+    with pytest.raises(ValueError, match=r"g: expected one element for each of 3 inputs, got shape \(1,\)"):
+        kernel.log_prob(torch.zeros(1, dtype=torch.int64), torch.zeros(3, 1, 4))
     with pytest.raises(ValueError, match=r"action: expected an action of the kernel's Cyclic\(n=4\), got Cyclic"):
         PartialSymPE(kernel, RegularAction(Cyclic(5)))
     for scale in (0.0, -1.0, float("inf")):

@@ -24,7 +24,7 @@ from sympe.groups import P4M, Cyclic, Permutations
 from sympe.kernels import Kernel
 from sympe.nn import P4MNet
 from sympe.testing import EquivarianceTest, equivariance_test
-from sympe.testing.equivariance import _statistic, step_down
+from sympe.testing.equivariance import _elements, _statistic, step_down
 from tests.catalogue import public_leaves
 
 # ----- the level, by enumeration -----------------------------------------------------------------------------------
@@ -100,6 +100,30 @@ def test_the_statistic_is_the_mean_discrepancy_of_the_two_lots() -> None:
     counts = [torch.stack([(part == kind).sum(1) for kind in (1, 2, 3)], 1).double() for part in (left, right)]
     T = (counts[0] - counts[1]).square().sum(1)
     torch.testing.assert_close(_statistic(y, signs, 0.0), (T - T.mean()) / T.std())
+
+
+def test_outcomes_that_are_all_equally_far_apart_tell_nothing_and_rounding_does_not_rank_them() -> None:
+    """Without care the unpermuted labels would win: the sums are the same, but their rounding is not."""
+    signs = torch.cat([every_labelling(4)[:1], every_labelling(4)]).repeat_interleave(10, 1)
+    for scale in (1.0, 1e200, 1e-200):
+        assert float(_statistic(scale * torch.eye(80).double(), signs, 0.0).abs().max()) == 0
+    noise = torch.randn(80, 2, generator=torch.Generator().manual_seed(0)).double()
+    assert bool(_statistic(1e200 * noise, signs, 1e-4).isfinite().all())
+
+
+def test_pairs_that_are_equivariant_are_safe_beside_others_that_are_not() -> None:
+    """Three of six laws differ; with another seed this fails once in 10,000."""
+    generator, level, repeats, false = torch.Generator().manual_seed(0), 0.2, 200, 0
+    for _ in range(repeats):
+        signs = torch.cat([torch.tensor([1, -1]).repeat_interleave(15)[None], torch.zeros(0, 30)]).to(torch.int8)
+        order = torch.rand(199, 30, generator=generator).argsort(1)
+        signs = torch.cat([signs, signs[0][order]])
+        y = torch.randn(6, 30, 1, generator=generator).double()
+        y[3:, 15:] += 2.0
+        p = step_down(torch.stack([_statistic(one, signs, 0.0) for one in y], 1))
+        assert bool((p[3:] <= level).any())
+        false += bool((p[:3] <= level).any())
+    assert false <= int(binom.ppf(1 - 1e-4, repeats, level))
 
 
 # ----- the level and the power, by repeats -------------------------------------------------------------------------
@@ -186,7 +210,8 @@ def encoding_cases() -> dict[type[Encoding], tuple[Any, Any, Any]]:
     exact = kernels.GraphKernel(5)
     rows = NodeAction(S5, 2)
     both = encodings.GraphSymPE(exact, 2, 3)
-    partial = encodings.PartialSymPE(kernels.PartialKernel(kernels.OrbitKernel(SITES), [1, 5]), GridAction(P4, 2))
+    mirror = kernels.PartialKernel(kernels.OrbitKernel(SITES), [P4.pack(s=1, k=0, p=0, q=0)])
+    partial = encodings.PartialSymPE(mirror, GridAction(P4, 2))
 
     def move_both(g: Tensor, y: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         back = S5.inverse(g)
@@ -288,6 +313,28 @@ def test_rounding_below_the_tolerance_is_no_difference_and_above_it_is() -> None
     assert equivariance_test(shifted(1e-2), *moves, **options).rejected
 
 
+def test_large_outcomes_round_more_and_imaginary_parts_count() -> None:
+    def large(x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return 1e6 * (x + 1e-7 * torch.arange(4.0))
+
+    def imaginary(x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        return torch.complex(x, torch.arange(4.0).expand_as(x))
+
+    options: Any = {"generator": torch.Generator().manual_seed(0), "samples": 20}
+    assert not equivariance_test(large, C4.group, C4, C4, ONE, **options).rejected
+    assert equivariance_test(imaginary, C4.group, C4, C4, ONE, **options).rejected
+
+
+@pytest.mark.parametrize("group", [Cyclic(3), Cyclic(10), Permutations(3), Permutations(6)])
+@pytest.mark.parametrize("count", [1, 4, 8])
+def test_different_elements_are_tried_and_never_the_identity(group: Any, count: int) -> None:
+    for seed in range(20):
+        g = _elements(group, count, torch.Generator().manual_seed(seed))
+        assert len(g) == min(count, group.order - 1)
+        assert len(g.unique(dim=0)) == len(g)
+        assert not bool((g == group.identity((len(g),))).view(len(g), -1).all(1).any())
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "message"),
@@ -303,6 +350,7 @@ def test_rounding_below_the_tolerance_is_no_difference_and_above_it_is() -> None
         ({"group": Cyclic(1)}, r"group: expected an element besides the identity, got Cyclic\(n=1\)"),
         ({"model": lambda x, generator: x[1:]}, r"model: expected one outcome for each of 100 inputs, got shape \(99"),
         ({"model": lambda x, generator: x / 0}, "model: expected finite outcomes, got NaN or infinity"),
+        ({"samples": 6}, "samples: expected more for the level 0.001, which no labelling reaches; got 6"),
     ],
 )
 def test_errors(options: dict[str, Any], message: str) -> None:

@@ -12,9 +12,15 @@ import torch
 
 from sympe.experiments import runs
 from sympe.experiments.generalization import gap, linear, network
-from sympe.experiments.generalization.config import ENCODINGS, OF_NETWORKS, PARTS, PRESETS, GeneralizationConfig
+from sympe.experiments.generalization.config import (
+    ENCODINGS,
+    OF_EXACT,
+    OF_NETWORKS,
+    PARTS,
+    PRESETS,
+    GeneralizationConfig,
+)
 from sympe.experiments.generalization.figures import draw_figures
-from sympe.experiments.generalization.task import LADDER
 
 MEASURE = {"exact": gap.measure, "linear": linear.measure, "network": network.measure}
 
@@ -40,7 +46,7 @@ def preset_configs(
     if preset == "smoke":
         base = dataclasses.replace(base, repeats=10, steps=5, width=4)
     plan = [
-        ("exact", tuple(LADDER), 1),
+        ("exact", OF_EXACT, 1),
         ("linear", ENCODINGS, 1),
         ("network", OF_NETWORKS, seeds or {"smoke": 1, "demo": 3, "full": 10}[preset]),
     ]

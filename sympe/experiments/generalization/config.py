@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Part = Literal["exact", "linear", "network"]
-Encoding = Literal["none", "sympe", "half-turn", "rotations", "haar", "noise", "noise-8", "unconstrained"]
+Encoding = Literal[
+    "none", "sympe", "half-turn", "rotations", "haar", "noise", "noise-8", "noise-redrawn", "unconstrained"
+]
 Preset = Literal["smoke", "demo", "full"]
 
 PARTS: tuple[Part, ...] = get_args(Part)
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
+OF_EXACT: tuple[Encoding, ...] = ("sympe", "half-turn", "haar")
 OF_NETWORKS: tuple[Encoding, ...] = ("none", "sympe", "haar", "noise", "unconstrained")
 SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 """Numbers of training samples."""
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise this when a change alters what a config measures: rows of another version are made again."""
 
 

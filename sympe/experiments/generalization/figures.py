@@ -22,7 +22,7 @@ Rows = Sequence[Mapping[str, Any]]
 COLORS = dict(
     zip(
         ENCODINGS,
-        ("0.5", "tab:green", "tab:olive", "tab:cyan", "tab:purple", "tab:orange", "tab:brown", "tab:red"),
+        ("0.5", "tab:green", "tab:olive", "tab:cyan", "tab:purple", "tab:orange", "tab:brown", "tab:pink", "tab:red"),
         strict=True,
     )
 )
@@ -67,7 +67,8 @@ def risks(rows: Rows) -> Figure:
 def against_entropy(rows: Rows) -> Figure:
     """Least squares: the gap against the entropy of the encoding."""
     figure, axis = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
-    some = sorted((row for row in rows if row["encoding"] in LADDER), key=lambda row: row["entropy"])
+    known = [row for row in rows if row["encoding"] in LADDER]
+    some = sorted((row for row in known if row["encoding"] != "noise-redrawn"), key=lambda row: row["entropy"])
     for count, marker in zip(ENTROPY_SAMPLES, "osD", strict=True):
         points = [next((p for p in row["ladder"] if p["samples"] == count), None) for row in some]
         kept = [(row, point) for row, point in zip(some, points, strict=True) if point is not None]
@@ -81,6 +82,12 @@ def against_entropy(rows: Rows) -> Figure:
             ms=5,
             label=f"{count} samples",
         )
+    for row in (row for row in known if row["encoding"] == "noise-redrawn"):
+        for count in ENTROPY_SAMPLES:
+            point = next((p for p in row["ladder"] if p["samples"] == count), None)
+            if point is not None:
+                axis.plot(row["entropy"], point["gap"], "kx", ms=7, label=None)
+        axis.plot([], [], "kx", label="noise, redrawn at every use")
     for row in some:
         if row["encoding"] != "rotations":  # has the entropy of haar here
             top = max(point["gap"] for point in row["ladder"] if point["samples"] in ENTROPY_SAMPLES)

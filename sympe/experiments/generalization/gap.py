@@ -6,8 +6,8 @@ With squared loss, and Qf the average of f over G acting on (x, g) and on the an
    R(f) - R(Qf) = \mathbb{E}\,|f(X, g) - Qf(X, g)|^2 ,
 
 for any f whatever, because the law of (X, g, Y) is invariant and :math:`\mathbb{E}[Y \mid X, g]` is equivariant: Q is
-the projection on the equivariant functions, and both Qf and the mean of Y are among them, so Y - Qf and Qf - f are
-orthogonal.
+the projection on the equivariant functions. :math:`\mathbb{E}[Y \mid X, g] - Qf` is one of them, and f - Qf is
+orthogonal to all.
 """
 
 from __future__ import annotations

@@ -13,12 +13,15 @@ the number of samples in the piece, binomial with N and p, the expected risks ar
 
 so for large N the generalization gap is :math:`\tfrac{2}{N} \sum K \tau^2`, and grows as
 :math:`\exp(H - \log |G_x|)` with the entropy of the encoding. *Unconstrained*: every pair (x, g) is a piece, |G| in
-each orbit. *None*: f has to be fixed by :math:`G_x`; the mean of :math:`c(x)^{-1} y` over :math:`G_\gamma` is estimated
-from all samples of the orbit, and what it leaves over is the floor.
+each orbit. *Redrawn*: if (j, k) is drawn anew each time that a sample is used, as in the training of a network,
+every sample comes to all pieces of its orbit, and the risk is that of *sympe*: needless entropy costs data only where
+its draws are kept. *None*: f has to be fixed by :math:`G_x`; the mean of :math:`c(x)^{-1} y` over :math:`G_\gamma` is
+estimated from all samples of the orbit, and what it leaves over is the floor.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -32,6 +35,12 @@ from sympe.experiments.runs import seeded
 TEST = 500
 """Fresh samples that judge each fit."""
 
+REDRAWS = 16
+"""All (j, k) of *noise-redrawn*: four steps, of which inputs with fewer take each as often, and four copies."""
+
+PIECES = 16 * 8
+"""Room for the pieces of all encodings: 16 patterns, times the elements of the group or the copies."""
+
 
 def expected_risks(encoding: str, count: int) -> tuple[float, float]:
     """The expected risks on the test and on the training set of ``count`` samples.
@@ -43,6 +52,7 @@ def expected_risks(encoding: str, count: int) -> tuple[float, float]:
         True
     """
     o = task.orbits()
+    encoding = "sympe" if encoding == "noise-redrawn" else encoding
     if encoding == "none":
         sizes, square, variance, rest = torch.ones(4, dtype=torch.int64), o.fixed_mean, o.fixed_variance, o.rest
     else:
@@ -60,22 +70,23 @@ def expected_risks(encoding: str, count: int) -> tuple[float, float]:
 def _mean_inverse(count: int, p: float) -> float:
     """E[1/n; n > 0] for n binomial."""
     n = torch.arange(1, count + 1, dtype=torch.float64)
-    log_choose = torch.lgamma(torch.tensor(count + 1.0).double()) - torch.lgamma(n + 1) - torch.lgamma(count - n + 1)
-    log_p = n * torch.log(torch.tensor(p).double()) + (count - n) * torch.log1p(torch.tensor(-p).double())
+    log_choose = math.lgamma(count + 1) - torch.lgamma(n + 1) - torch.lgamma(count - n + 1)
+    log_p = n * math.log(p) + (count - n) * math.log1p(-p)
     return float(((log_choose + log_p).exp() / n).sum())
 
 
 def simulate(encoding: str, count: int, repeats: int, generator: torch.Generator) -> Float[Tensor, "repeats 2"]:
     """The risks on fresh samples and on the training set, for each of so many training sets."""
     training, test = (task.draw(repeats * n, generator) for n in (count, TEST))
-    (own, answers, floor), (other, wanted, rest) = (_in_place(part, encoding, generator) for part in (training, test))
-    pieces = int(torch.cat([own, other]).max()) + 1
     row, test_row = torch.arange(repeats).repeat_interleave(count), torch.arange(repeats).repeat_interleave(TEST)
-    number = torch.zeros(repeats, pieces, dtype=torch.float64)
-    theta = torch.zeros(repeats, pieces, 4, dtype=torch.float64)
-    number.index_put_((row, own), torch.ones(len(row), dtype=torch.float64), accumulate=True)
-    theta.index_put_((row, own), answers, accumulate=True)
-    theta /= number.clamp(min=1).unsqueeze(2)
+    seen = torch.zeros(repeats, PIECES, dtype=torch.float64)
+    theta = torch.zeros(repeats, PIECES, 4, dtype=torch.float64)
+    for draw in range(REDRAWS if encoding == "noise-redrawn" else 1):
+        own, answers, floor = _in_place(training, encoding, generator, draw)
+        seen.index_put_((row, own), torch.ones(len(row), dtype=torch.float64), accumulate=True)
+        theta.index_put_((row, own), answers, accumulate=True)
+    theta /= seen.clamp(min=1).unsqueeze(2)
+    other, wanted, rest = _in_place(test, encoding, generator)
     risks = [
         (target - theta[rows, piece]).square().sum(1).add(left).view(repeats, -1).mean(1)
         for rows, piece, target, left in ((test_row, other, wanted, rest), (row, own, answers, floor))
@@ -83,8 +94,13 @@ def simulate(encoding: str, count: int, repeats: int, generator: torch.Generator
     return torch.stack(risks, 1)
 
 
-def _in_place(samples: task.Samples, encoding: str, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """The piece of each sample, its answer moved to the piece's position, and what no f of the class can reach."""
+def _in_place(
+    samples: task.Samples, encoding: str, generator: torch.Generator, draw: int | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The piece of each sample, its answer moved to the piece's position, and what no f of the class can reach.
+
+    With ``draw``, *noise-redrawn* takes that one of all its draws, which are equally likely.
+    """
     y = samples.y.double()
     nothing = torch.zeros(len(y), dtype=torch.float64)
     if encoding == "unconstrained":
@@ -96,7 +112,8 @@ def _in_place(samples: task.Samples, encoding: str, generator: torch.Generator) 
         every = torch.stack([task.SQUARE(s, back) for s in task.GROUP.elements()], 1)
         mean = (every * fixes[:, :, None, None, None]).sum(1) / fixes.sum(1)[:, None, None, None]
         return samples.orbit, mean.flatten(1), (back - mean).square().flatten(1).sum(1)
-    g, k = task.spread_out(samples, encoding, generator)
+    chosen = draw if encoding == "noise-redrawn" else None
+    g, k = task.spread_out(samples, encoding, generator, draw=chosen)
     back = task.GROUP.inverse(g)
     place = number(task.SQUARE(back, samples.x))
     return place * task.LADDER[encoding][1] + k, task.SQUARE(back, y).flatten(1), nothing

@@ -58,6 +58,7 @@ LADDER: dict[str, tuple[tuple[int, ...], int]] = {
     "haar": (GROUP.generators, 1),
     "noise": (GROUP.generators, 4),
     "noise-8": (GROUP.generators, 8),
+    "noise-redrawn": (GROUP.generators, 4),
 }
 """Generators of L, and the number of copies c."""
 
@@ -138,11 +139,17 @@ def kernel_entropy(encoding: str) -> float:
     return float((own + more).mean())
 
 
-def spread_out(samples: Samples, encoding: str, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(g', k) for every sample."""
+def spread_out(
+    samples: Samples, encoding: str, generator: torch.Generator, *, draw: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """(g', k) for every sample; with ``draw`` that one of the equally likely draws, 0 to 4 c - 1, for all of them."""
     copies = LADDER[encoding][1]
-    k = torch.randint(copies, samples.g.shape, generator=generator)
-    pick = torch.rand(samples.g.shape, generator=generator)
+    if draw is None:
+        k = torch.randint(copies, samples.g.shape, generator=generator)
+        pick = torch.rand(samples.g.shape, generator=generator)
+    else:
+        k = torch.full_like(samples.g, draw % copies)
+        pick = torch.full(samples.g.shape, (draw // copies + 0.5) / 4)  # 1, 2 or 4 steps all divide 4
     lists = [steps(o, encoding) for o in range(4)]
     counts = torch.tensor([len(one) for one in lists])
     table = torch.zeros(4, int(counts.max()), dtype=torch.int64)

@@ -14,7 +14,7 @@ import torch
 from sympe.experiments import runs
 from sympe.experiments.generalization import compare as comparison
 from sympe.experiments.generalization import gap, linear, network, task
-from sympe.experiments.generalization.config import ENCODINGS, OF_NETWORKS, GeneralizationConfig
+from sympe.experiments.generalization.config import ENCODINGS, OF_EXACT, OF_NETWORKS, GeneralizationConfig
 from sympe.experiments.runs import seeded
 
 G = task.GROUP.elements()
@@ -108,8 +108,18 @@ def test_the_simulation_agrees_with_the_closed_form(encoding: str) -> None:
 
 def test_it_does_not_agree_with_that_of_another_encoding() -> None:
     """The broken twins."""
-    for encoding, wanted in (("sympe", "half-turn"), ("haar", "sympe"), ("noise", "unconstrained"), ("none", "sympe")):
+    for encoding, wanted in (("sympe", "half-turn"), ("noise", "noise-redrawn"), ("none", "sympe")):
         assert max(deviations(encoding, wanted)) > 10
+
+
+def test_redrawn_noise_takes_each_of_its_draws_as_often() -> None:
+    samples = every_sample()
+    drawn = [task.spread_out(samples, "noise-redrawn", seeded(0), draw=number) for number in range(linear.REDRAWS)]
+    for row in range(0, len(samples.g), 37):
+        found = [(int(g[row]), int(k[row])) for g, k in drawn]
+        steps = task.GROUP.compose(samples.g[row], task.steps(int(samples.orbit[row]), "noise-redrawn")).tolist()
+        wanted = [(g, k) for g in steps for k in range(4)] * (4 // len(steps))
+        assert sorted(found) == sorted(wanted)
 
 
 def test_least_squares_on_the_one_hot_features_gives_the_means_of_the_pieces() -> None:
@@ -199,7 +209,7 @@ def test_a_smoke_comparison_leaves_everything(tmp_path: Path) -> None:
         assert head in text
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
     part = comparison.compare("smoke", tmp_path, part="exact")
-    assert len(part["rows"]) == len(task.LADDER)
+    assert len(part["rows"]) == len(OF_EXACT)
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
     with pytest.raises(ValueError, match="was made with another config"):
         comparison.compare("demo", tmp_path)
@@ -207,7 +217,7 @@ def test_a_smoke_comparison_leaves_everything(tmp_path: Path) -> None:
 
 def test_presets() -> None:
     demo, full = (comparison.preset_configs(preset) for preset in ("demo", "full"))
-    assert len(demo) == len(task.LADDER) + len(ENCODINGS) + 3 * len(OF_NETWORKS)
+    assert len(demo) == len(OF_EXACT) + len(ENCODINGS) + 3 * len(OF_NETWORKS)
     assert len(full) == len(demo) + 7 * len(OF_NETWORKS)
     assert [c.name for c in comparison.preset_configs("demo", part="network", seeds=1, encodings=["haar"])] == [
         "network-haar-seed0"
