@@ -260,10 +260,10 @@ class Evaluate:
 
 @dataclass
 class Check:
-    """Test whether the model of a run directory is equivariant in distribution; status 1 if it is not."""
+    """Test whether the models of run directories are equivariant in distribution; status 1 if one is not."""
 
-    run: tyro.conf.Positional[Path]
-    """A run directory, DIR/runs/NAME."""
+    runs: tyro.conf.Positional[tuple[Path, ...]]
+    """Run directories, DIR/runs/NAME."""
     inputs: int = 4
     """Test inputs that are tried, symmetric ones where there are."""
     elements: int = 8
@@ -271,7 +271,7 @@ class Check:
     samples: int = 100
     """Samples on each side of a comparison."""
     level: float = 1e-3
-    """Probability of rejecting a model that is equivariant."""
+    """Probability of rejecting any of the models, if all are equivariant: each has its share."""
     tolerance: float = 1e-3
     """Outcomes (spins, probabilities) that differ by no more are the same: single precision rounds."""
     seed: int = 0
@@ -280,27 +280,34 @@ class Check:
     """Molecules only: a wheel, a folder or a file with them; by default the installed package."""
 
     def __call__(self) -> None:
-        """Test, and print the verdict."""
+        """Test, and print the verdicts."""
+        if not self.runs:
+            raise ValueError("runs: expected at least one run directory")
+        rejected = [self.rejects(run, self.level / len(self.runs)) for run in self.runs]
+        if any(rejected):
+            sys.exit(1)
+
+    def rejects(self, run: Path, level: float) -> bool:
+        """Test one model, and print the verdict."""
         options: dict[str, Any] = {
             "inputs": self.inputs,
             "max_elements": self.elements,
             "samples": self.samples,
-            "permutations": max(1999, math.ceil(2 / self.level)),
-            "level": self.level,
+            "permutations": max(1999, math.ceil(2 / level)),
+            "level": level,
             "tolerance": self.tolerance,
             "generator": torch.Generator().manual_seed(self.seed),
-            "progress": partial(tqdm, desc="inputs", delay=5),
+            "progress": partial(tqdm, desc=run.name, delay=5, leave=False),
         }
-        experiment = experiment_of(self.run)
+        experiment = experiment_of(run)
         if experiment == "molecules":
-            found = check_molecules(self.run, data=self.data, **options)
+            found = check_molecules(run, data=self.data, **options)
         elif experiment == "autoencoder":
-            found = check_autoencoder(self.run, **options)
+            found = check_autoencoder(run, **options)
         else:
-            found = check_ising(self.run, **options)
-        print(found.verdict)
-        if found.rejected:
-            sys.exit(1)
+            found = check_ising(run, **options)
+        print(f"{run.name}: {found.verdict}", flush=True)
+        return found.rejected
 
 
 @dataclass

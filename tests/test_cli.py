@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from sympe import cli
 from sympe.experiments.ising.training import load
+from sympe.testing import EquivarianceTest
 
 
 def run(monkeypatch, *words):
@@ -71,6 +73,19 @@ def test_errors_of_the_user_end_with_one_line_and_status_2(monkeypatch, tmp_path
     assert "expected a run directory with config.json" in capsys.readouterr().err
 
 
+def test_check_ends_with_status_1_where_a_model_is_rejected(monkeypatch, capsys, tmp_path):
+    found = EquivarianceTest(torch.tensor([[1e-4]]), torch.tensor([1]), 10, 1e-3)
+    monkeypatch.setattr(cli, "check_ising", lambda run, **_: found)
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, "check", str(tmp_path / "one"))
+    assert stop.value.code == 1
+    assert capsys.readouterr().out.startswith("one: Not equivariant: over 1 inputs and 1 elements")
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, "check")
+    assert stop.value.code == 2
+    assert "runs: expected at least one run directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [["compare", "ising", "--encodings", "magic"], ["nonsense"], []])
 def test_unknown_words_are_refused(monkeypatch, words):
     with pytest.raises(SystemExit) as stop:
@@ -115,6 +130,10 @@ def test_train_then_evaluate_as_a_user_would(tmp_path):
         text=True,
     )
     assert json.loads(done.stdout)["energy_gap"] == pytest.approx(row["energy_gap"])
+    run, options = tmp_path / "runs" / "wide-L4-sympe-seed0", ["--inputs", "2", "--samples", "20", "--elements", "2"]
+    done = subprocess.run([*command, "check", str(run), str(run), *options], check=True, capture_output=True, text=True)
+    assert done.stdout.count("wide-L4-sympe-seed0: Not rejected: over 2 inputs and 2 elements, 20 samples") == 2
+    assert "level 0.0005" in done.stdout
 
 
 def _comparison(out: Path) -> tuple[subprocess.Popen[str], list[Path]]:
