@@ -15,7 +15,7 @@ import torch
 from scipy.stats import binom
 from torch import Tensor, nn
 
-from benchmarks.equivariance_test import LEVEL, Case, equivariant_models, rejections, sometimes_first, violations
+from benchmarks.level_and_power import LEVEL, Case, equivariant_models, rejections, sometimes_first, violations
 from sympe import encodings, kernels
 from sympe.actions import GridAction, NodeAction, RegularAction
 from sympe.encodings import Encoding

@@ -1,6 +1,6 @@
 """How often the test of equivariance in distribution rejects what it should not, and what it should.
 
-``python -m benchmarks.equivariance_test --out results/theory`` (about ten minutes of one core) writes the table, the
+``python -m benchmarks.level_and_power --out results/theory`` (about ten minutes of one core) writes the table, the
 numbers behind it and the figure. Models that are equivariant are tested in 500 repeats at the level 0.05: each test
 draws fresh samples, elements and permutations. Models that are not, three planted violations, in 200 repeats.
 """
@@ -214,7 +214,7 @@ def main() -> None:
     lines = [
         "# The test of equivariance in distribution",
         "",
-        f"`python -m benchmarks.equivariance_test --out {out}`. Level {LEVEL}, 8 elements, 399 permutations. An exact "
+        f"`python -m benchmarks.level_and_power --out {out}`. Level {LEVEL}, 8 elements, 399 permutations. An exact "
         f"test of a continuous model rejects in {least} to {most} of {repeats} repeats with probability 0.999; of a "
         "discrete model with ties it may reject less often.",
         "",
