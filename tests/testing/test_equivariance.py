@@ -151,6 +151,15 @@ def test_a_larger_violation_or_more_samples_give_more_power() -> None:
     assert power[1] >= 36
 
 
+def test_the_model_with_rounding_does_round() -> None:
+    """The broken twin of the case: without a tolerance it is rejected."""
+    case = equivariant_models()["deterministic, with rounding"]
+    moves = case.move_input.group, case.move_input, case.move_output
+    options: Any = {"samples": 20, "generator": torch.Generator().manual_seed(0)}
+    assert equivariance_test(case.model, *moves, case.x, tolerance=0.0, **options).rejected
+    assert not equivariance_test(case.model, *moves, case.x, **options).rejected
+
+
 def wrong_action() -> Case:
     """The right model, whose outcomes are moved by the inverse element."""
     right = equivariant_models()["exact kernel, P4M(4)"]
