@@ -266,6 +266,11 @@ def test_no_encoding_is_rejected(kind: type[Encoding]) -> None:
     assert not run(encoding, x, move_output).rejected
 
 
+@pytest.mark.parametrize("name", violations())
+def test_planted_violations_are_rejected_at_the_family_wise_level_too(name: str) -> None:
+    assert violations()[name].test(0, samples=100, level=1e-3 / 17, permutations=19_999).rejected
+
+
 def test_rivals_that_are_not_equivariant_are_rejected() -> None:
     graph, orbit = kernels.GraphKernel(5), kernels.OrbitKernel(SITES)
 
