@@ -324,6 +324,26 @@ def spread(rows: Sequence[Mapping[str, Any]], key: str, digits: int = 4) -> str:
     return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
+def remarks(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> list[str]:
+    """The last lines of a table: steps that were left out of trainings, and the rows that are missing.
+
+    Example:
+        >>> row = {"dataset": "er", "encoding": "noise", "seed": 0, "skipped_steps": 2}
+        >>> remarks([row, {"skipped_steps": 0}, {}], ["er-haar"])  # the first rows did not count them
+        ['Steps left out, for their gradient was not finite: 2 of er noise seed 0.', '', 'Missing rows: er-haar.', '']
+    """
+    lines, skipped = [], []
+    for row in rows:
+        if row.get("skipped_steps"):
+            name = " ".join(str(row[key]) for key in ("dataset", "backbone", "encoding") if key in row)
+            skipped.append(f"{row['skipped_steps']} of {name} seed {row['seed']}")
+    if skipped:
+        lines += [f"Steps left out, for their gradient was not finite: {'; '.join(skipped)}.", ""]
+    if missing:
+        lines += [f"Missing rows: {', '.join(missing)}.", ""]
+    return lines
+
+
 def _follow_the_parent() -> None:
     """Leave Ctrl-C to the parent, and end when the parent ends, however it does.
 

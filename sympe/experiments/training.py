@@ -26,7 +26,8 @@ BLOCK = 50
 class RowTask(lightning.LightningModule, abc.ABC):
     """A training of so many steps that keeps count of the time spent, also in its encoding, across interruptions.
 
-    ``training_step`` returns the loss, and under "curve" the value that the training curve shows.
+    ``training_step`` returns the loss, and under "curve" the value that the training curve shows. A step whose gradient
+    is not finite is left out, as if its batch had not come, and counted in ``skipped_steps``.
 
     Arguments:
         config: the row.
@@ -40,6 +41,7 @@ class RowTask(lightning.LightningModule, abc.ABC):
         self.model = model
         self.train_seconds = 0.0
         self.encoding_seconds = 0.0
+        self.skipped_steps = 0
         started = [0.0]
 
         def before(*_: object) -> None:
@@ -63,14 +65,29 @@ class RowTask(lightning.LightningModule, abc.ABC):
         start = self.current_epoch * BLOCK
         return range(start, min(start + BLOCK, self.config.steps))
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of the whole gradient, if there is a limit, and leave the step out where it is not finite."""
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        limit = torch.inf if gradient_clip_val is None else gradient_clip_val
+        if not bool(torch.nn.utils.clip_grad_norm_(parameters, limit).isfinite()):
+            self.skipped_steps += 1
+            optimizer.zero_grad(set_to_none=True)  # optimisers pass over what has no gradient
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time spent so far."""
+        """Keep the time spent and the steps left out so far."""
         checkpoint["seconds"] = {"train": self.train_seconds, "encoding": self.encoding_seconds}
+        checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting."""
         self.train_seconds = checkpoint["seconds"]["train"]
         self.encoding_seconds = checkpoint["seconds"]["encoding"]
+        self.skipped_steps = checkpoint.get("skipped_steps", 0)  # the first checkpoints did not count them
 
 
 class Progress(Callback):

@@ -101,6 +101,7 @@ def record_row(config: AutoencoderConfig, out: Path, task: Any) -> dict[str, Any
         "validation_bce": float(curves["validation"][:, 1].min()),
         "parameters": sum(p.numel() for p in task.model.parameters()),
         "encoding_parameters": encoding_parameters,
+        "skipped_steps": task.skipped_steps,
         "train_seconds": round(task.train_seconds, 2),
         "encoding_seconds": round(task.encoding_seconds, 3),
         "steps": config.steps,
@@ -193,6 +194,4 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             cells = [f"*published: {model}*", "", f"*{bce}*", f"*{error}*", f"*{f1}*", *[""] * (len(heads) - 5)]
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
-    if missing:
-        lines += ["Missing rows: " + ", ".join(missing) + ".", ""]
-    return "\n".join(lines)
+    return "\n".join(lines + runs.remarks(rows, missing))

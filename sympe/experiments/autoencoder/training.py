@@ -125,10 +125,10 @@ def train(config: AutoencoderConfig, run: Path, **options: Any) -> AutoencoderTa
         num_sanity_val_steps=0,
         **options,
     )
-    seconds = (task.train_seconds, task.encoding_seconds)
+    counts = (task.train_seconds, task.encoding_seconds, task.skipped_steps)
     task = task.cpu()
     restore(task, run / "best.ckpt")
-    task.train_seconds, task.encoding_seconds = seconds  # of all steps, not only up to the best
+    task.train_seconds, task.encoding_seconds, task.skipped_steps = counts  # of all steps, not only up to the best
     return task
 
 

@@ -159,9 +159,7 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             last = runs.spread([row["ladder"][-1] for row in some], "train", 2)
             lines.append(f"| {encoding} | {len(some)} | {' | '.join(cells)} | {last} |")
         lines += ["", f"Mean over seeds (least to greatest). Training risk: that of {sizes[-1]} samples.", ""]
-    if missing:
-        lines += ["Missing rows: " + ", ".join(missing) + ".", ""]
-    return "\n".join(lines)
+    return "\n".join(lines + runs.remarks(rows, missing))
 
 
 def largest_deviation(row: Mapping[str, Any]) -> float:

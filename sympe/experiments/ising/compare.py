@@ -101,6 +101,7 @@ def record_row(config: IsingConfig, out: Path, task: Any) -> dict[str, Any]:
         "seed": config.seed,
         **metrics,
         "parameters": sum(p.numel() for p in task.model.parameters()),
+        "skipped_steps": task.skipped_steps,
         "train_seconds": round(task.train_seconds, 2),
         "encoding_seconds": round(task.encoding_seconds, 3),
         "variant": config.variant,
@@ -204,6 +205,4 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             ]
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
-    if missing:
-        lines += ["Missing rows: " + ", ".join(missing) + ".", ""]
-    return "\n".join(lines)
+    return "\n".join(lines + runs.remarks(rows, missing))

@@ -149,6 +149,7 @@ def train_row(
         "steps": config.steps,
         "parameters": sum(p.numel() for p in task.model.parameters()),
         "encoding_parameters": sum(p.numel() for p in task.model.encoding.parameters()),
+        "skipped_steps": task.skipped_steps,
         "train_seconds": round(task.train_seconds, 2),
         "encoding_seconds": round(task.encoding_seconds, 3),
         "molecules": {"train": len(training), "test": len(test), "failed": len(training.failed)},
@@ -306,6 +307,4 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
         lines.append("")
     if rows:
         lines += [PUBLISHED, ""]
-    if missing:
-        lines += ["Missing rows: " + ", ".join(missing) + ".", ""]
-    return "\n".join(lines)
+    return "\n".join(lines + runs.remarks(rows, missing))

@@ -12,7 +12,7 @@ from sympe.experiments.autoencoder import compare as comparison
 from sympe.experiments.autoencoder.check import check_run
 from sympe.experiments.autoencoder.config import ENCODINGS, AutoencoderConfig
 from sympe.experiments.autoencoder.training import AutoencoderTask, load, train
-from sympe.experiments.training import BLOCK
+from sympe.experiments.training import BLOCK, RowTask
 from sympe.kernels import CachedGraphKernel
 
 TINY = AutoencoderConfig(steps=2 * BLOCK, batch=4, width=8, layers=1, seed=3)
@@ -101,6 +101,27 @@ def test_the_best_checkpoint_is_kept_when_the_loss_rises_again(tmp_path, monkeyp
     assert min(curve, key=lambda point: point[1])[0] == BLOCK
     last = torch.load(run / "last.ckpt", weights_only=False)["state_dict"]
     assert any(not torch.equal(value, last[name]) for name, value in task.state_dict().items())
+
+
+def test_a_step_without_a_finite_gradient_is_left_out(uninterrupted, tmp_path, monkeypatch):
+    original = AutoencoderTask.training_step
+
+    def step(self, batch, batch_idx):
+        result = original(self, batch, batch_idx)
+        if batch[0] in (7, BLOCK + 3):
+            result["loss"] = result["loss"] * torch.inf
+        return result
+
+    monkeypatch.setattr(AutoencoderTask, "training_step", step)
+    task = train(TINY, runs.prepare_run(TINY, tmp_path), accelerator="cpu")
+    assert task.skipped_steps == 2
+    assert uninterrupted[1].skipped_steps == 0
+    state = task.state_dict()
+    assert all(value.isfinite().all() for value in state.values())
+    assert any(not torch.equal(value, state[name]) for name, value in uninterrupted[1].state_dict().items())
+    monkeypatch.delattr(RowTask, "configure_gradient_clipping")  # the broken twin: Lightning's own clipping goes on
+    twin = train(TINY, runs.prepare_run(TINY, tmp_path / "twin"), accelerator="cpu")
+    assert not all(value.isfinite().all() for value in twin.state_dict().values())
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
