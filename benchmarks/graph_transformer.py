@@ -3,6 +3,10 @@
 A step is forward, backward and AdamW on 256 graphs of 9 nodes, 4 layers with dx 96, de 48, dy 48. The plain layer is
 DiGress' as it is usually written: a linear map for every symbol of its equations, a mask after each, and y updated in
 the last layer, too; without dropout.
+
+Three kinds of arithmetic: float32 as PyTorch has it; with ``torch.set_float32_matmul_precision("medium")``, which
+leaves matrix products to oneDNN (on a CPU with AMX it rounds their inputs to bfloat16, on others it does not); and
+bfloat16 by autocast.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ NODES = 9
 NODE, EDGE, GRAPH = 12, 9, 12
 DX, DE, DY, HEADS, LAYERS = 96, 48, 48, 8, 4
 FX, FE, FY = 256, 128, 128
+FLOAT32, MEDIUM, BFLOAT16 = "float32", 'float32, "medium"', "bfloat16"
 
 
 class PlainLayer(nn.Module):
@@ -100,7 +105,7 @@ class Plain(nn.Module):
         return self.x_out(x) + x_start, (e + e.transpose(1, 2)) / 2
 
 
-def trainer(network: nn.Module, *, padded: bool = False) -> Callable[[], None]:
+def trainer(network: nn.Module, arithmetic: str, *, padded: bool) -> Callable[[], None]:
     """One training step on fixed random features; padded means that one graph lacks a node."""
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(BATCH, NODES, NODE, generator=generator), torch.randn(BATCH, GRAPH, generator=generator)
@@ -110,9 +115,11 @@ def trainer(network: nn.Module, *, padded: bool = False) -> Callable[[], None]:
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
 
     def step() -> None:
-        nodes, edges = network(x, e, y, mask)
+        torch.set_float32_matmul_precision("medium" if arithmetic == MEDIUM else "highest")
+        with torch.autocast("cpu", torch.bfloat16, enabled=arithmetic == BFLOAT16):
+            nodes, edges = network(x, e, y, mask)
         optimizer.zero_grad()
-        (nodes.square().mean() + edges.square().mean()).backward()
+        (nodes.float().square().mean() + edges.float().square().mean()).backward()
         optimizer.step()
 
     return step
@@ -125,10 +132,17 @@ def main() -> None:
     own, plain = GraphTransformer(NODE, EDGE, GRAPH, 4, 5), Plain()
     plain_count, own_count = (sum(p.numel() for p in network.parameters()) for network in (plain, own))
     print(f"Parameters: plain {plain_count:,}, sympe {own_count:,}.\n")
-    print("| batch | plain, graphs/s | sympe, graphs/s | ratio |\n| --- | --- | --- | --- |")
+    print("| batch | arithmetic | plain, graphs/s | sympe, graphs/s | ratio | to plain in float32 |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name, padded in (("graphs of one size", False), ("one node is padding", True)):
-        plain_ms, own_ms, ratio = side_by_side(trainer(plain, padded=padded), trainer(own, padded=padded))
-        print(f"| {name} | {1e3 * BATCH / plain_ms:.0f} | {1e3 * BATCH / own_ms:.0f} | {ratio:.2f} |")
+        base = trainer(plain, FLOAT32, padded=padded)
+        for arithmetic in (FLOAT32, MEDIUM, BFLOAT16):
+            step = trainer(own, arithmetic, padded=padded)
+            plain_ms, own_ms, ratio = side_by_side(trainer(plain, arithmetic, padded=padded), step)
+            _, _, to_base = side_by_side(base, step)
+            rates = f"{1e3 * BATCH / plain_ms:.0f} | {1e3 * BATCH / own_ms:.0f}"
+            print(f"| {name} | {arithmetic} | {rates} | {ratio:.2f} | {to_base:.2f} |")
+    torch.set_float32_matmul_precision("highest")
 
 
 if __name__ == "__main__":

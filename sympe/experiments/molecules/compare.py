@@ -25,7 +25,7 @@ PUBLISHED = "DiGress on QM9 (Vignac et al. 2023): nll_digress 69.6, validity 99.
 REPEATS = 2
 """Independent estimates of the bound, from which its standard error follows."""
 
-TIMES = 10
+TIMES = 20
 """Times at which each test molecule is judged in one of them."""
 
 SAMPLED = 1000

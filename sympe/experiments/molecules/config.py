@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sympe.experiments.molecules.features import CYCLE_FEATURES, SPECTRAL_FEATURES
+from sympe.kernels.node_orders import NODE_ORDERS
 
 Encoding = Literal[
     "none", "cycles", "stock", "noise", "haar", "laplacian", "sympe-nodes", "sympe-nodes-edges", "sympe-scores"
@@ -22,7 +23,7 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 LEAST_CHANNELS = CYCLE_FEATURES[0] + SPECTRAL_FEATURES[0]
 """Features of a node that the stock features of DiGress need."""
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise this when a change alters what a config trains: rows of another version are trained again."""
 
 
@@ -51,6 +52,8 @@ class MoleculesConfig:
         graph_hidden: width inside those on graphs.
         encoding_channels: features of a node that the encoding gives.
         pair_channels: features of a pair that it gives.
+        encoding_scale: standard deviation of v at the start, and of the noise.
+        order: which canonical form SymPE's kernel has, one of :data:`~sympe.kernels.node_orders.NODE_ORDERS`.
         learning_rate: of AdamW, after the warm-up; it falls to 0 by a cosine.
         warmup: share of the steps in which the learning rate rises.
         gradient_clip: largest norm of the gradient of all parameters together.
@@ -80,6 +83,8 @@ class MoleculesConfig:
     graph_hidden: int = 64
     encoding_channels: int = 8
     pair_channels: int = 4
+    encoding_scale: float = 1.0
+    order: str = "breadth-first"
     learning_rate: float = 1e-3
     warmup: float = 0.05
     gradient_clip: float = 1.0
@@ -92,6 +97,7 @@ class MoleculesConfig:
             "encoding": ENCODINGS,
             "dataset": DATASETS,
             "transition": TRANSITIONS,
+            "order": tuple(NODE_ORDERS),
             "precision": ("32-true", "bf16-mixed"),
         }
         for name, names in known.items():
@@ -106,7 +112,7 @@ class MoleculesConfig:
                 f"encoding_channels: expected at least {LEAST_CHANNELS}, for the stock features; "
                 f"got {self.encoding_channels}"
             )
-        for name in ("learning_rate", "gradient_clip"):
+        for name in ("encoding_scale", "learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
         for name in ("warmup", "average"):

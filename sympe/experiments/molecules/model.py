@@ -153,8 +153,8 @@ class GraphEncoding(nn.Module):
         shape = (max_nodes, config.encoding_channels)
         kernels: dict[str, GraphKernel | GraphHaarKernel] = {
             "haar": GraphHaarKernel(max_nodes),
-            "sympe-nodes": GraphKernel(max_nodes),
-            "sympe-nodes-edges": GraphKernel(max_nodes),
+            "sympe-nodes": GraphKernel(max_nodes, order=config.order),
+            "sympe-nodes-edges": GraphKernel(max_nodes, order=config.order),
         }
         kernel = kernels.get(config.encoding)
         self.kernel = kernel
@@ -164,20 +164,19 @@ class GraphEncoding(nn.Module):
         self.on_nodes: Encoding | None = None
         self.on_pairs: NoiseEncoding | None = None
         self.on_both: GraphSymPE | None = None
+        scale = config.encoding_scale
         if config.encoding == "noise":
-            self.on_nodes, self.on_pairs = (
-                NoiseEncoding(shape),
-                NoiseEncoding((max_nodes, *shape[:1], self.channels[1])),
-            )
+            pairs = (max_nodes, max_nodes, config.pair_channels)
+            self.on_nodes, self.on_pairs = NoiseEncoding(shape, scale=scale), NoiseEncoding(pairs, scale=scale)
         elif config.encoding == "laplacian":
             self.on_nodes = LaplacianEncoding(*shape)
         elif config.encoding == "sympe-scores":
             scores = NodeScoreKernel(NodeScores(), max_nodes)
-            self.on_nodes = SymPE(scores, NodeAction(scores.group, shape[1]))
+            self.on_nodes = SymPE(scores, NodeAction(scores.group, shape[1]), scale=scale)
         elif config.encoding == "sympe-nodes" and kernel is not None:
-            self.on_nodes = SymPE(kernel, NodeAction(kernel.group, shape[1]))
+            self.on_nodes = SymPE(kernel, NodeAction(kernel.group, shape[1]), scale=scale)
         elif kernel is not None:
-            self.on_both = GraphSymPE(kernel, *self.channels)
+            self.on_both = GraphSymPE(kernel, *self.channels, scale=scale)
 
     def forward(
         self,

@@ -81,7 +81,7 @@ class MoleculesTask(RowTask):
     def configure_optimizers(self) -> Any:
         """AdamW, and one cycle over all steps."""
         config = self.config
-        optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate)
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=config.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             config.learning_rate,
@@ -101,8 +101,9 @@ class MoleculesTask(RowTask):
     def batches(self, steps: range, *, rank: int = 0, world_size: int = 1) -> list[Batch]:
         """The batches of some steps, on the device of the model, with noise and g drawn for all of them at once.
 
-        Molecules are drawn uniformly, with replacement; times are uniform on 1 to T. Given x_0, the x_T of a coupled
-        row is independent of x_t, for the last step of the noise forgets everything.
+        Molecules are drawn uniformly, with replacement, for all steps together. Then a batch gets those of nearly the
+        same size, so that it has little padding, and the batches come in an order at random. Times are uniform on 1 to
+        T. Given x_0, the x_T of a coupled row is independent of x_t, for the last step of the noise forgets everything.
 
         Arguments:
             steps: which, at least one.
@@ -113,6 +114,8 @@ class MoleculesTask(RowTask):
         purpose = (self.config.seed, steps.start, rank)
         generator = seeded("batches", *purpose)
         rows = torch.randint(len(self.training_set), (len(steps) * count,), generator=generator)
+        rows = rows[self.training_set.sizes[rows].argsort(stable=True)]
+        parts = torch.arange(len(rows)).view(-1, count)[torch.randperm(len(steps), generator=generator)]
         t = torch.randint(1, noise.steps + 1, (len(rows),), generator=generator).to(self.device)
         clean = self.training_set.graphs(rows).to(self.device)
         generator = seeded("noise", *purpose, device=self.device)
@@ -125,10 +128,9 @@ class MoleculesTask(RowTask):
         elif encoding.kernel is not None:
             g = encoding.kernel.sample(noisy, generator=generator)
         self.encoding_seconds += self.now() - started
-        parts = torch.arange(len(rows), device=self.device).split(count)
         return [
             Batch(step, clean.select(at).trimmed(), noisy.select(at).trimmed(), t[at], None if g is None else g[at])
-            for step, at in zip(steps, parts, strict=True)
+            for step, at in zip(steps, parts.to(self.device), strict=True)
         ]
 
     def val_dataloader(self) -> DataLoader[Any]:

@@ -88,6 +88,15 @@ def test_coupled_models_sample_the_target(coupled: tuple[MoleculeModel, int]) ->
     assert 60 < int(graphs.colors[right, 0].sum()) < 140, "both labellings come"
 
 
+def test_the_bound_comes_in_the_order_of_the_molecules() -> None:
+    rare = PAIR._replace(size_counts=torch.tensor([0, 1, 10**9]))
+    model = MoleculeModel(TINY, rare).eval()
+    sizes = torch.tensor([2, 1, 2, 1, 1])
+    colors, pairs = torch.zeros(5, 2, dtype=torch.int8), torch.zeros(5, 2, 2, dtype=torch.int8)
+    found = bound(model, Molecules(colors, pairs, sizes, [""] * 5, [], ("C", "O")), times=3)
+    assert ((found > 20) == (sizes == 1)).all(), "one atom is rare: 20.7 nats"
+
+
 @torch.no_grad()
 def test_more_draws_are_refused_where_they_mean_nothing(coupled: tuple[MoleculeModel, int]) -> None:
     some = molecules_of(every_graph(2).select(torch.arange(4)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def test_model_files_that_do_not_fit(whole, tmp_path) -> None:
         load_model(path)
     old = json.dumps({**dataclasses.asdict(SHORT), "code_version": 0})
     save_file(weights, path, {**about, "config": old})
-    with pytest.raises(ValueError, match="was made by code version 0, this is 1; train it again"):
+    with pytest.raises(ValueError, match="was made by code version 0, this is 2; train it again"):
         load_model(path)
 
 
@@ -134,6 +135,18 @@ def test_batches_depend_on_the_seed_and_the_step_alone(parts) -> None:
     for batch in first:
         kernel = MoleculesTask(SHORT, *parts).model.encoding.kernel
         assert bool(kernel.log_prob(batch.g, batch.noisy).isfinite().all()), "g is of the noisy graphs"
+
+
+def test_batches_have_little_padding_and_molecules_come_equally_often(parts) -> None:
+    task = MoleculesTask(dataclasses.replace(SHORT, batch=16), *parts)
+    batches = task.batches(range(500))
+    sizes = [batch.clean.sizes for batch in batches]
+    assert sum(int(some.min() != some.max()) for some in sizes) <= len(parts[0].sizes.unique())
+    assert any(a.min() > b.max() for a, b in itertools.pairwise(sizes)), "they do not come by size"
+    drawn = torch.cat(sizes).bincount(minlength=10) / 8000
+    share = parts[0].sizes.bincount(minlength=10) / len(parts[0])
+    deviation = (share * (1 - share) / 8000).sqrt()
+    assert bool(((drawn - share).abs() <= 4.5 * deviation).all())  # false alarm below 1e-4
 
 
 def test_coupled_batches_bring_the_order_of_the_clean_graph(parts) -> None:
