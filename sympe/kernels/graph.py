@@ -37,7 +37,10 @@ class GraphKernel(Kernel):
     Arguments:
         max_nodes: the degree of the group; smaller graphs are padded, and the padding stays where it is.
         order: which canonical form: one of :data:`~sympe.kernels.node_orders.NODE_ORDERS`. All of them are exact, with
-            the same entropy; they differ in what place r of the canonical form tells about a node.
+            the same entropy; they differ in what place r of the canonical form tells about a node, and so in how well a
+            network learns from it. "fiedler" and "breadth-first", where neighbours have places that are close, made a
+            third or less of the errors of the others in graph autoencoding (``results/autoencoder``). "refined" is the
+            cheapest, and the only one for large graphs.
 
     Raises:
         ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
@@ -57,7 +60,7 @@ class GraphKernel(Kernel):
         (torch.Size([1, 6]), tensor([8.]))
     """
 
-    def __init__(self, max_nodes: int, *, order: str = "refined") -> None:
+    def __init__(self, max_nodes: int, *, order: str = "fiedler") -> None:
         if order not in NODE_ORDERS:
             raise ValueError(f"order: expected one of {', '.join(NODE_ORDERS)}; got {order!r}")
         self._group = Permutations(max_nodes)
@@ -191,7 +194,10 @@ class GraphKernel(Kernel):
         """The order of the nodes of the canonical form that g leads to."""
         n = int(x.sizes.max()) if len(x) else 0
         if n > _ORDERED:
-            raise ValueError(f"x: the order {self.order!r} is for graphs of at most {_ORDERED} nodes, got one of {n}")
+            raise ValueError(
+                f"x: the order {self.order!r} is for graphs of at most {_ORDERED} nodes, got one of {n}; "
+                "GraphKernel(..., order='refined') takes any"
+            )
         return NODE_ORDERS[self.order](x.relabel(self.group.inverse(g)).dense(), self.group.degree)
 
     def _start(self, x: Graphs) -> tuple[Tensor, Leaves, Tensor]:
