@@ -1,6 +1,11 @@
-"""``python -m sympe`` is the ``sympe`` command."""
+"""The ``sympe`` command, also as ``python -m sympe``: says so where its extra is missing."""
 
-from sympe.cli import main
+import sys
+
+try:
+    from sympe.cli import main
+except ModuleNotFoundError as error:
+    sys.exit(f"sympe: the command needs the package {error.name}: pip install 'sympe[experiments]'")
 
 if __name__ == "__main__":
     main()

@@ -204,3 +204,16 @@ def test_train_then_evaluate_an_autoencoder(tmp_path):
         text=True,
     )
     assert json.loads(done.stdout)["bce"] == pytest.approx(row["bce"])
+
+
+def test_without_its_extra_the_command_names_it(tmp_path: Path) -> None:
+    (tmp_path / "tyro.py").write_text("raise ModuleNotFoundError(\"No module named 'tyro'\", name='tyro')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "sympe", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "sympe: the command needs the package tyro: pip install 'sympe[experiments]'\n"

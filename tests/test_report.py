@@ -200,6 +200,9 @@ def test_csv(tmp_path: Path) -> None:
     assert orders(read(path, smiles_column="other")) == [1, 1, 2]
     with pytest.raises(ValueError, match="smiles_column: expected one of name, SMILES, other; got missing"):
         read(path, smiles_column="missing")
+    path.write_text("name,formula\nx,CC\n")
+    with pytest.raises(ValueError, match=r"data: a\.csv has no column with 'smiles' in its name; it has name, formula"):
+        read(path)
 
 
 def test_graph6_and_sparse6(tmp_path: Path) -> None:
@@ -297,7 +300,7 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="data: no file"):
         read(tmp_path / "a.smi")
     (tmp_path / "folder.smi").mkdir()
-    with pytest.raises(FileNotFoundError, match="data: no file"):
+    with pytest.raises(FileNotFoundError, match=r"data: no file .*, but a folder: name the files in it"):
         read(tmp_path / "folder.smi")
     (tmp_path / "text.pt").write_text("no pickle")
     with pytest.raises(ValueError, match=r"data: .*text\.pt cannot be loaded by torch: "):

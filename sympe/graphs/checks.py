@@ -19,7 +19,10 @@ def check_sizes(x: Graphs, max_nodes: int) -> Int64[Tensor, " batch"]:
         ValueError: if a graph has more than ``max_nodes`` nodes.
     """
     if not isinstance(x, DenseGraphs | SparseGraphs):
-        raise TypeError(f"x: expected DenseGraphs or SparseGraphs, got {type(x).__name__}")
+        raise TypeError(
+            f"x: expected DenseGraphs or SparseGraphs, got {type(x).__name__} "
+            "(sympe.integrations.pyg is for data of PyTorch Geometric)"
+        )
     sizes = x.sizes
     if len(sizes) and int(sizes.max()) > max_nodes:
         row = int(sizes.argmax())

@@ -66,7 +66,8 @@ def load(path: Path, options: Options) -> Iterator[Loaded]:
         ImportError: if a package is missing; names the extra.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"data: no file {path}")
+        folder = ", but a folder: name the files in it" if path.is_dir() else ""
+        raise FileNotFoundError(f"data: no file {path}{folder}")
     reader = READERS.get(path.suffix)
     if reader is None:
         raise ValueError(f"data: expected a file that ends with {', '.join(READERS)}; got {path.name}")
@@ -102,7 +103,9 @@ def _csv(path: Path, options: Options) -> Iterator[Loaded]:
         rows = csv.DictReader(file)
         names = rows.fieldnames or []
         column = options.smiles_column or next((name for name in names if "smiles" in name.lower()), None)
-        if column is None or column not in names:
+        if column is None:
+            raise ValueError(f"data: {path.name} has no column with 'smiles' in its name; it has {', '.join(names)}")
+        if column not in names:
             raise ValueError(f"smiles_column: expected one of {', '.join(names)}; got {column}")
         while True:
             try:

@@ -87,7 +87,7 @@ class NodeEncoding(nn.Module):
 
     Arguments:
         encoding: gives features of shape ``(batch, max_nodes, channels)`` from graphs.
-        options: of :func:`to_graphs`.
+        options: of :func:`to_graphs`; ``directed=False`` refuses graphs with an edge in one direction only.
 
     Raises:
         TypeError: if ``encoding`` is no encoding.

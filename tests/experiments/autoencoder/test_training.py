@@ -185,9 +185,13 @@ def test_a_comparison_leaves_table_summary_and_figures_and_can_be_redrawn(tmp_pa
     assert before == {path: path.stat().st_mtime_ns for path in (out / "rows").iterdir()}
     comparison.compare("smoke", out, encodings=["none", "sympe-order-degree"])
     assert (out / "orders-er-egnn.png").exists()  # canonical orders have a figure of their own
-    missing = comparison.compare("smoke", out, encodings=["noise"], train_missing=False)
+    missing = comparison.compare("smoke", out, encodings=["none", "noise"], train_missing=False)
     assert missing["missing"] == ["er-egnn-noise-seed0"]
-    assert "Missing rows: er-egnn-noise-seed0." in (out / "table.md").read_text()
+    table = (out / "table.md").read_text()
+    assert "Missing rows: er-egnn-noise-seed0." in table
+    with pytest.raises(ValueError, match=r"out: none of the rows asked for is finished in .*; there is nothing to"):
+        comparison.compare("smoke", out, encodings=["noise"], train_missing=False)
+    assert (out / "table.md").read_text() == table, "nothing is overwritten"
     with pytest.raises(ValueError, match="was made with another config"):
         comparison.compare("demo", out, encodings=["none"], train_missing=False)
 

@@ -49,7 +49,8 @@ def test_bad_input_is_refused_before_anything_is_written(arguments, message, tmp
 
 
 def test_an_odd_lattice_is_called_frustrated(tmp_path):
-    with pytest.warns(UserWarning, match=r"size: .* odd lattice \(5\).* frustrated"):
+    nothing = pytest.raises(ValueError, match="none of the rows asked for is finished")
+    with nothing, pytest.warns(UserWarning, match=r"size: .* odd lattice \(5\).* frustrated"):
         compare("smoke", tmp_path, encodings=["sympe"], size=5, train_missing=False)
 
 
