@@ -13,7 +13,7 @@ import torch
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.config import ENCODINGS, PRESETS, TRANSITIONS, MoleculesConfig
-from sympe.experiments.molecules.data import Molecules, canonical_smiles, load_molecules
+from sympe.experiments.molecules.data import SPLITS, Molecules, canonical_smiles, load_molecules, load_splits
 from sympe.experiments.molecules.evaluation import bar, bound, entropies, estimate, sample, sample_metrics, smiles
 from sympe.experiments.molecules.figures import draw_figures
 from sympe.experiments.molecules.files import load_model
@@ -27,9 +27,6 @@ REPEATS = 2
 
 TIMES = 20
 """Times at which each test molecule is judged in one of them."""
-
-SAMPLED = 1000
-"""Molecules that are drawn from every model."""
 
 GPU: dict[str, Any] = {
     "steps": 12_000,
@@ -82,6 +79,8 @@ def preset_configs(
             steps=20,
             warmup=0.2,
             batch=4,
+            tested=200,
+            sampled=20,
             times=10,
             layers=2,
             node_width=8,
@@ -132,12 +131,11 @@ def train_row(
     ``options`` are those of :func:`sympe.experiments.training.fit`. On several devices only the first records the row;
     the others return None.
     """
-    training, validation = (load_molecules(config.dataset, split, data=data) for split in ("train", "validation"))
+    training, validation, test = load_splits(config.dataset, SPLITS, data=data)
     task = train(config, runs.prepare_run(config, out), training, validation, threads=threads, **options)
     if task.global_rank != 0:
         return None
     run = out / "runs" / config.name
-    test = load_molecules(config.dataset, "test", data=data)
     numbers, arrays = evaluate(task.model, training, test)
     row = {
         "dataset": config.dataset,
@@ -152,7 +150,11 @@ def train_row(
         "skipped_steps": task.skipped_steps,
         "train_seconds": round(task.train_seconds, 2),
         "encoding_seconds": round(task.encoding_seconds, 3),
-        "molecules": {"train": len(training), "test": len(test), "failed": len(training.failed)},
+        "molecules": {
+            "train": len(training),
+            "test": min(config.tested, len(test)),
+            "failed": len(training.failed),
+        },
         "loss": "cross-entropy of the clean types, g "
         + ("coupled to them" if config.coupled else "of the noisy graph"),
         "data_hash": training.content_hash,
@@ -176,6 +178,7 @@ def evaluate(
     - those of :func:`~sympe.experiments.molecules.evaluation.sample_metrics`.
     """
     name = model.config.name
+    test = test.subset(torch.arange(min(model.config.tested, len(test))))
     parts = [
         bound(
             model,
@@ -198,7 +201,8 @@ def evaluate(
             generator=seeded("test", "digress"),
             progress=bar(f"{name}: nll_digress"),
         )
-    batches = sample(model, SAMPLED, generator=seeded("samples", model.config.seed), progress=bar(f"{name}: samples"))
+    generator = seeded("samples", model.config.seed)
+    batches = sample(model, model.config.sampled, generator=generator, progress=bar(f"{name}: samples"))
     found = smiles(batches, training.atoms)
     metrics = sample_metrics(batches, found, training.atoms, set(canonical_smiles(training)))
     numbers = {
@@ -208,7 +212,7 @@ def evaluate(
         "nll_digress": None if digress is None else float(digress.mean()),
         **metrics,
     }
-    some = test.subset(torch.arange(min(SAMPLED, len(test))))
+    some = test.subset(torch.arange(min(model.config.sampled, len(test))))
     times = torch.linspace(0, model.noise.steps, ENTROPY_TIMES).round().long().unique().tolist()
     along = entropies(model.noise, some, model.max_nodes, times, seeded("entropy"))
     arrays = {
@@ -224,7 +228,7 @@ def evaluate(
 def evaluate_run(run: Path, *, draws: int = 1, data: Path | None = None) -> dict[str, Any]:
     """Evaluate the model of a run directory on the test molecules."""
     model = load_model(run)
-    training, test = (load_molecules(model.config.dataset, split, data=data) for split in ("train", "test"))
+    training, test = load_splits(model.config.dataset, ("train", "test"), data=data)
     return evaluate(model, training, test, draws=draws)[0]
 
 

@@ -58,6 +58,8 @@ class MoleculesConfig:
         warmup: share of the steps in which the learning rate rises.
         gradient_clip: largest norm of the gradient of all parameters together.
         average: decay of the exponential moving average of the weights, which is what is evaluated.
+        tested: test molecules that the bound is taken over, the first ones; all if there are fewer.
+        sampled: molecules that are drawn from the trained model.
         precision: of Lightning: "32-true", or "bf16-mixed" on a GPU.
         code_version: see :data:`CODE_VERSION`.
 
@@ -89,6 +91,8 @@ class MoleculesConfig:
     warmup: float = 0.05
     gradient_clip: float = 1.0
     average: float = 0.999
+    tested: int = 20_000
+    sampled: int = 1000
     precision: str = "32-true"
     code_version: int = CODE_VERSION
 
@@ -103,7 +107,8 @@ class MoleculesConfig:
         for name, names in known.items():
             if getattr(self, name) not in names:
                 raise ValueError(f"{name}: expected one of {', '.join(names)}; got {getattr(self, name)!r}")
-        positive = ("steps", "batch", "times", "encoding_channels", "pair_channels")  # the network checks its own sizes
+        # the network checks its own sizes
+        positive = ("steps", "batch", "times", "encoding_channels", "pair_channels", "tested", "sampled")
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")

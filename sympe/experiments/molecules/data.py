@@ -141,24 +141,36 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
             than 10 are to be split, or the cache is damaged.
         FileNotFoundError: if the files are not there; says how to get them.
     """
+    (found,) = load_splits(name, [split], data=data, cache=cache)
+    return found
+
+
+def load_splits(
+    name: str, splits: Sequence[str], *, data: Path | None = None, cache: Path | None = None
+) -> list[Molecules]:
+    """Several splits of a dataset, read once where they come from the same files; as :func:`load_molecules`."""
     if name not in SOURCES:
         raise ValueError(f"name: expected one of {', '.join(SOURCES)}; got {name!r}")
-    if split not in SPLITS:
-        raise ValueError(f"split: expected one of {', '.join(SPLITS)}; got {split!r}")
+    for split in splits:
+        if split not in SPLITS:
+            raise ValueError(f"split: expected one of {', '.join(SPLITS)}; got {split!r}")
     source = SOURCES[name]
     own = data is not None and data.is_file() and data.suffix not in (".whl", ".zip")
-    whole = own or "all" in source.files
-    contents = _contents(source, source.files["all" if whole else split], data, own=own)
-    found = _cached(name, source, contents, _cache_folder(cache))
-    if not whole:
-        return found
+
+    def read(part: str) -> Molecules:
+        files = () if own else source.files[part]
+        return _cached(name, source, _contents(source, files, data, own=own), _cache_folder(cache))
+
+    if not own and "all" not in source.files:
+        return [read(split) for split in splits]
+    found = read("all")
     order = np.random.RandomState(42).permutation(len(found))
     test = len(found) // 10
     train = min(LARGEST_TRAINING_SET, len(found) * 8 // 10)
     if len(found) < 10:
         raise ValueError(f"data: expected at least 10 molecules to split, got {len(found)}")
     parts = {"train": order[:train], "validation": order[train : len(order) - test], "test": order[len(order) - test :]}
-    return found.subset(torch.from_numpy(parts[split]))
+    return [found.subset(torch.from_numpy(parts[split])) for split in splits]
 
 
 def canonical_smiles(molecules: Molecules, *, cache: Path | None = None) -> list[str]:

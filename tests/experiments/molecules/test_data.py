@@ -11,7 +11,7 @@ import pytest
 import torch
 from rdkit import Chem
 
-from sympe.experiments.molecules.data import SOURCES, SPLITS, load_molecules
+from sympe.experiments.molecules.data import SOURCES, SPLITS, load_molecules, load_splits
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
 
@@ -161,3 +161,15 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty.smi").touch()
     with pytest.raises(ValueError, match="data: no molecule could be used"):
         load_molecules("qm9", "train", data=tmp_path / "empty.smi", cache=tmp_path)
+
+
+def test_a_file_of_ones_own_is_split_for_every_dataset(tmp_path: Path) -> None:
+    path = tmp_path / "own.smi"
+    path.write_text("".join(f"{'C' * n}Cl\n" for n in range(1, 21)))
+    found = load_splits("moses", SPLITS, data=path, cache=tmp_path)
+    assert [len(part) for part in found] == [16, 2, 2]
+    again = load_molecules("moses", "train", data=path, cache=tmp_path)
+    assert torch.equal(again.pairs, found[0].pairs)
+    assert len(set().union(*(part.smiles for part in found))) == 20
+    with pytest.raises(ValueError, match="split: expected one of train, validation, test; got 'all'"):
+        load_splits("moses", ("train", "all"), data=path, cache=tmp_path)
