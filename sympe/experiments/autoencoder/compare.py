@@ -68,12 +68,13 @@ def preset_configs(
         first, second, own_encodings, own_seeds = plan[0]
         part = [p for p in plan if dataset in (None, p[0]) and backbone in (None, p[1])]
         plan = part or [(dataset or first, backbone or second, own_encodings, own_seeds)]
-    return [
+    rows = (
         dataclasses.replace(base, dataset=d, backbone=b, encoding=encoding, seed=seed)
         for d, b, own_encodings, own_seeds in plan
         for seed in range(seeds or own_seeds)
         for encoding in (encodings or own_encodings)
-    ]
+    )
+    return list(dict.fromkeys(rows))  # two parts of the plan may have the same dataset and backbone
 
 
 def train_row(config: AutoencoderConfig, out: Path, threads: int | None, **options: Any) -> dict[str, Any] | None:

@@ -145,6 +145,8 @@ def test_presets():
     released = comparison.preset_configs("full", dataset="community-released")
     assert [c for c in full if c.dataset == "community-released"] == released  # as in the preset, not the first plan's
     assert [c for c in full if c.dataset == "er"] == comparison.preset_configs("full", dataset="er")
+    some = comparison.preset_configs("full", dataset="er", backbone="egnn", encodings=["noise", "haar"])
+    assert len({c.name for c in some}) == len(some) == 6, "each row once, though two parts of the plan are on er"
     chosen = comparison.preset_configs("full", dataset="community", backbone="gnn", encodings=["noise"], seeds=2)
     assert [c.name for c in chosen] == ["community-gnn-noise-seed0", "community-gnn-noise-seed1"]
 
