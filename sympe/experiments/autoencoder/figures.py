@@ -117,7 +117,7 @@ def symmetry(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) 
     axis.set_xlabel("log |Aut| of the graph (nats), number of test graphs")
     axis.set_ylabel("BCE (nats an ordered pair)")
     axis.set_title(f"Reconstruction against symmetry, {title}")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)  # not over the curves
     return figure
 
 
@@ -140,7 +140,7 @@ def curves(
     axis.set_xlabel("optimiser step")
     axis.set_ylabel("validation BCE (nats a graph)")
     axis.set_title(f"Validation curves, {title}")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)  # not over the curves
     return figure
 
 
