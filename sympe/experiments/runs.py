@@ -300,11 +300,9 @@ def compare_rows(
     """
     if jobs < 1:
         raise ValueError(f"jobs: expected at least 1, got {jobs}")
-    missing = [config for config in configs if finished_row(config, out) is None]
-    if not train_missing:
-        if len(missing) == len(configs):
-            raise ValueError(f"out: none of the rows asked for is finished in {out}; there is nothing to report")
-        missing = []
+    if not train_missing and all(finished_row(config, out) is None for config in configs):
+        raise ValueError(f"out: none of the rows asked for is finished in {out}; there is nothing to report")
+    missing = [config for config in configs if train_missing and finished_row(config, out) is None]
     for config in missing:
         check_run(config, out)
     try:

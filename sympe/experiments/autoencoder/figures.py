@@ -31,6 +31,9 @@ COLORS = dict(
     )
 )
 
+BESIDE: dict[str, Any] = {"fontsize": 8, "loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}
+"""A legend beside the axes, not over the curves."""
+
 
 def draw_figures(rows: Rows, out: Path) -> list[Path]:
     """Draw all figures of a comparison; one of each kind for every dataset and backbone.
@@ -117,7 +120,7 @@ def symmetry(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) 
     axis.set_xlabel("log |Aut| of the graph (nats), number of test graphs")
     axis.set_ylabel("BCE (nats an ordered pair)")
     axis.set_title(f"Reconstruction against symmetry, {title}")
-    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)  # not over the curves
+    axis.legend(**BESIDE)
     return figure
 
 
@@ -140,7 +143,7 @@ def curves(
     axis.set_xlabel("optimiser step")
     axis.set_ylabel("validation BCE (nats a graph)")
     axis.set_title(f"Validation curves, {title}")
-    axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)  # not over the curves
+    axis.legend(**BESIDE)
     return figure
 
 
