@@ -12,12 +12,13 @@ in its graph and does not depend on the rest of the batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from sympe.graphs.coloring import check_features, clusters, hashed, mix
 
@@ -146,6 +147,28 @@ class DenseGraphs:
         """
         n = int(self.sizes.max()) if len(self) else 0
         return DenseGraphs(self.pairs[:, :n, :n], self.colors[:, :n], self.mask[:, :n])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[DenseGraphs]) -> DenseGraphs:
+        """All graphs of several batches as one, padded to the largest.
+
+        Raises:
+            ValueError: if there is no batch.
+
+        Example:
+            >>> pair, triangle = (DenseGraphs.from_features(1 - torch.eye(n).long()[None]) for n in (2, 3))
+            >>> DenseGraphs.concatenate([pair, triangle]).sizes
+            tensor([2, 3])
+        """
+        if not parts:
+            raise ValueError("parts: expected at least one batch, got none")
+        n = max(part.mask.shape[1] for part in parts)
+        rests = [n - part.mask.shape[1] for part in parts]
+        return cls(
+            torch.cat([nn.functional.pad(x.pairs, (0, rest, 0, rest)) for x, rest in zip(parts, rests, strict=True)]),
+            torch.cat([nn.functional.pad(x.colors, (0, rest)) for x, rest in zip(parts, rests, strict=True)]),
+            torch.cat([nn.functional.pad(x.mask, (0, rest)) for x, rest in zip(parts, rests, strict=True)]),
+        )
 
     def to(self, device: torch.device | str) -> DenseGraphs:
         """The same graphs on another device."""

@@ -81,6 +81,18 @@ def test_lists_refuse_a_selection_that_would_change_their_order(index: list[int]
         x.select(torch.tensor(index))
 
 
+def test_batches_of_any_width_become_one() -> None:
+    x = ragged()
+    parts = [x.select(torch.tensor(rows)).trimmed() for rows in ([1, 2], [3, 0], [4, 5])]
+    whole = DenseGraphs.concatenate(parts)
+    assert [part.mask.shape[1] for part in parts] == [1, 5, 5]
+    assert torch.equal(whole.pairs, x.pairs[[1, 2, 3, 0, 4, 5]])
+    assert torch.equal(whole.colors, x.colors[[1, 2, 3, 0, 4, 5]])
+    assert torch.equal(whole.mask, x.mask[[1, 2, 3, 0, 4, 5]])
+    with pytest.raises(ValueError, match="parts: expected at least one batch, got none"):
+        DenseGraphs.concatenate([])
+
+
 def test_equal_graphs_sees_every_difference() -> None:
     x = ragged()
     for change in ("color", "arc", "arc color", "no arc"):

@@ -6,7 +6,6 @@ double, triple, aromatic. Formal charges, isotopes and stereochemistry are left 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -106,7 +105,7 @@ def smiles_of(molecule: Any) -> str | None:
     return str(Chem.MolToSmiles(largest))
 
 
-def stability(batches: Sequence[DenseGraphs], atoms: tuple[str, ...]) -> dict[str, float]:
+def stability(x: DenseGraphs, atoms: tuple[str, ...]) -> dict[str, float]:
     """Shares of atoms with their usual number of bonds, and of molecules in which all atoms have it.
 
     Aromatic bonds count 1.5.
@@ -118,18 +117,13 @@ def stability(batches: Sequence[DenseGraphs], atoms: tuple[str, ...]) -> dict[st
         >>> from sympe.integrations.files import molecule_from_smiles
         >>> colors, pairs = types_of(molecule_from_smiles("C", hydrogens=True), ("H", "C"))
         >>> methane = DenseGraphs(pairs[None], colors[None], torch.ones(1, 5, dtype=torch.bool))
-        >>> stability([methane], ("H", "C"))
+        >>> stability(methane, ("H", "C"))
         {'atom_stability': 1.0, 'molecule_stability': 1.0}
     """
     usual = torch.tensor([_VALENCES[symbol] for symbol in atoms])
     orders = torch.tensor([0.0, 1.0, 2.0, 3.0, 1.5])
-    stable, whole, count = 0, [], 0
-    for x in batches:
-        right = orders[x.pairs].sum(2) == usual[x.colors]
-        stable += int((right & x.mask).sum())
-        count += int(x.mask.sum())
-        whole.append((right | ~x.mask).all(1))
+    right = orders[x.pairs].sum(2) == usual[x.colors]
     return {
-        "atom_stability": stable / max(1, count),
-        "molecule_stability": float(torch.cat(whole).double().mean()),
+        "atom_stability": int((right & x.mask).sum()) / max(1, int(x.mask.sum())),
+        "molecule_stability": float((right | ~x.mask).all(1).double().mean()),
     }

@@ -202,9 +202,9 @@ def evaluate(
             progress=bar(f"{name}: nll_digress"),
         )
     generator = seeded("samples", model.config.seed)
-    batches = sample(model, model.config.sampled, generator=generator, progress=bar(f"{name}: samples"))
-    found = smiles(batches, training.atoms)
-    metrics = sample_metrics(batches, found, training.atoms, set(canonical_smiles(training)))
+    graphs = sample(model, model.config.sampled, generator=generator, progress=bar(f"{name}: samples"))
+    found = smiles(graphs, training.atoms)
+    metrics = sample_metrics(graphs, found, training.atoms, set(canonical_smiles(training)))
     numbers = {
         "nll": nll,
         "nll_error": error,

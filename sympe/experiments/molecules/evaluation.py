@@ -25,8 +25,10 @@ from sympe.experiments.molecules.model import MoleculeModel
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
 
-CHUNK = 512
-"""Molecules that are evaluated or sampled at once."""
+
+def at_once(device: torch.device) -> int:
+    """Molecules that are evaluated or sampled at once: what fits the caches of a CPU, more where there is a GPU."""
+    return 128 if device.type == "cpu" else 1024
 
 
 def given(model: MoleculeModel, g: Tensor) -> Denoiser:
@@ -71,10 +73,11 @@ def bound(
     times = min(times, model.noise.steps)
     found = []
     by_size = molecules.sizes.argsort(stable=True)  # little padding
-    for rows in progress(by_size.split(CHUNK)):
-        x = molecules.graphs(rows).to(model.log_sizes.device)
+    device = model.log_sizes.device
+    for rows in progress(by_size.split(at_once(device))):
+        x = molecules.graphs(rows).to(device)
         denoiser: Denoiser = model
-        price = torch.zeros(len(x), device=x.device)
+        price = torch.zeros(len(x), device=device)
         if coupled is not None:
             last = model.noise.sample_limit(x.sizes, generator=generator)
             denoiser = given(model, coupled.sample(last, x, generator=generator))
@@ -110,15 +113,15 @@ def sample(
     steps: int | None = None,
     generator: torch.Generator | None = None,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
-) -> list[DenseGraphs]:
-    """Draw molecules as graphs, their sizes as in the training set, in batches.
+) -> DenseGraphs:
+    """Draw molecules as graphs, their sizes as in the training set.
 
     Arguments:
         model: on any device.
         count: how many.
         steps: reverse steps, see :func:`sympe.diffusion.sample_graphs`.
         generator: draws everything, on the device of the model.
-        progress: wraps the batches.
+        progress: wraps the parts that are drawn at once.
 
     Raises:
         ValueError: if ``count < 1``, or ``steps`` is not between 1 and T.
@@ -126,27 +129,27 @@ def sample(
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
     sizes = torch.multinomial(model.log_sizes.exp(), count, replacement=True, generator=generator)
-    batches = []
-    for part in progress(sizes.split(CHUNK)):
-        x = model.noise.sample_limit(part, generator=generator)
+    by_size = sizes.argsort(stable=True)  # little padding
+    parts = []
+    for rows in progress(by_size.split(at_once(sizes.device))):
+        x = model.noise.sample_limit(sizes[rows], generator=generator)
         denoiser: Denoiser = model
         if model.encoding.coupled is not None:
             denoiser = given(model, model.encoding.coupled.kernel.sample(x, generator=generator))
-        batches.append(sample_graphs(denoiser, model.noise, x, steps=steps, generator=generator).to("cpu"))
-    return batches
+        parts.append(sample_graphs(denoiser, model.noise, x, steps=steps, generator=generator))
+    return DenseGraphs.concatenate(parts).select(by_size.argsort()).to("cpu")
 
 
-def smiles(batches: Sequence[DenseGraphs], atoms: tuple[str, ...]) -> list[str | None]:
+def smiles(x: DenseGraphs, atoms: tuple[str, ...]) -> list[str | None]:
     """The canonical SMILES of the largest fragment of every molecule; None where it is not valid."""
     return [
         smiles_of(molecule_from_types(colors[:n], pairs[:n, :n], atoms))
-        for x in batches
         for colors, pairs, n in zip(x.colors, x.pairs, x.sizes.tolist(), strict=True)
     ]
 
 
 def sample_metrics(
-    batches: Sequence[DenseGraphs], found: Sequence[str | None], atoms: tuple[str, ...], training: set[str] | None
+    x: DenseGraphs, found: Sequence[str | None], atoms: tuple[str, ...], training: set[str] | None
 ) -> dict[str, Any]:
     """How good samples are, as shares.
 
@@ -158,7 +161,7 @@ def sample_metrics(
       and of samples in which all have it.
 
     Arguments:
-        batches: samples as graphs.
+        x: samples as graphs.
         found: their SMILES, None where not valid.
         atoms: the elements.
         training: SMILES of the training set.
@@ -173,15 +176,11 @@ def sample_metrics(
         "validity": len(valid) / len(found),
         "uniqueness": len(unique) / len(valid) if valid else 0.0,
         "novelty": None if training is None else len(unique - training) / max(1, len(unique)),
-        "connected": float(torch.cat([_connected(batch) for batch in batches]).double().mean()),
+        "connected": float((same_piece(x)[:, 0].sum(1) == x.sizes).double().mean()),
     }
     if "H" in atoms:
-        metrics |= stability(batches, atoms)
+        metrics |= stability(x, atoms)
     return metrics
-
-
-def _connected(x: DenseGraphs) -> Tensor:
-    return same_piece(x)[:, 0].sum(1) == x.sizes
 
 
 def entropies(

@@ -55,8 +55,8 @@ def sample_to(
     model = load_model(source)
     dataset = model.config.dataset
     atoms = SOURCES[dataset].atoms
-    batches = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
-    found = smiles(batches, atoms)
+    graphs = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
+    found = smiles(graphs, atoms)
     training = None
     try:
         training = set(canonical_smiles(load_molecules(dataset, "train", data=data)))
@@ -64,7 +64,7 @@ def sample_to(
         if fcd:
             raise
         print(f"novelty is not computed: {error}", file=sys.stderr)
-    metrics = sample_metrics(batches, found, atoms, training)
+    metrics = sample_metrics(graphs, found, atoms, training)
     valid = [text for text in found if text is not None]
     if fcd:
         metrics["fcd"] = frechet_distance(valid, canonical_smiles(load_molecules(dataset, "test", data=data)))
