@@ -213,6 +213,45 @@ def test_averaging_marginals_is_another_model(noise: GraphNoise) -> None:
     assert abs(joint - marginals) > 1e-3
 
 
+def test_g_that_does_not_know_the_graph_cannot_lower_the_best_bound(noise: GraphNoise) -> None:
+    """A carbon, an oxygen and a bond, in either order: the marginals given x_t are best, and they do not need g."""
+    graphs, noisy = every_graph(2), every_graph(noise.nodes.types)
+    twins = graphs.select(torch.tensor([3, 5]))
+    assert twins.colors.tolist() == [[0, 1], [1, 0]]
+    best = Table(noise.nodes.types)
+    numbers = best.number(twins).tolist()
+    for t in range(1, STEPS + 1):
+        weights = []
+        for number in (3, 5):
+            x0, alpha = graphs.select(torch.full((len(noisy),), number)), noise.schedule[torch.full((len(noisy),), t)]
+            nodes = noise.nodes.forward_probabilities(x0.colors, alpha[:, None])
+            edges = noise.edges.forward_probabilities(x0.pairs, alpha[:, None, None])
+            weights.append(log_probability(Features(nodes, edges), noisy).exp() + 1e-12)
+        share = torch.stack(weights) / sum(weights)  # P(x_0 | x_t)
+        best.nodes[0, t] = torch.einsum(
+            "ax,anc->xnc", share, torch.nn.functional.one_hot(twins.colors, 2).double()
+        ).log()
+        best.edges[0, t] = torch.einsum(
+            "ax,anmc->xnmc", share, torch.nn.functional.one_hot(twins.pairs, 2).double()
+        ).log()
+    best.nodes.clamp_(min=-50)
+    best.edges.clamp_(min=-50)
+
+    def mean(table: Table) -> float:
+        return sum(exact_bound(table, noise, number) for number in numbers) / 2
+
+    floor = mean(best)
+    for seed in range(3):
+        for scale in (0.1, 1.0):
+            generator, other = torch.Generator().manual_seed(seed), Table(noise.nodes.types, states=2)
+            other.nodes = best.nodes + scale * torch.randn(other.nodes.shape, generator=generator, dtype=torch.float64)
+            other.edges = best.edges.expand_as(other.edges)
+            assert mean(other) > floor + 1e-4
+    assert floor > math.log(2) + 0.01, (
+        "and they miss the entropy of the graphs: given x_t the atoms are not independent"
+    )
+
+
 def test_digress_counts_pairs_twice_and_is_another_number() -> None:
     noise = graph_noise("marginal")
     table = Table(2)
