@@ -31,11 +31,12 @@ def at_once(device: torch.device) -> int:
     return 128 if device.type == "cpu" else 1024
 
 
-def given(model: MoleculeModel, g: Tensor) -> Denoiser:
-    """The denoiser with the same g at all times."""
+def drawing(model: MoleculeModel, generator: torch.Generator | None, g: Tensor | None = None) -> Denoiser:
+    """The denoiser with a generator of its own, and with the same ``g`` at all times if one is given."""
+    own = generator
 
     def denoiser(x: DenseGraphs, t: Tensor, *, generator: torch.Generator | None = None) -> Features:
-        logits: Features = model(x, t, g=g, generator=generator)
+        logits: Features = model(x, t, g=g, generator=own)
         return logits
 
     return denoiser
@@ -53,6 +54,9 @@ def bound(
     progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
 ) -> Float[Tensor, " molecules"]:
     """An unbiased estimate of the bound for every molecule, in nats, on the CPU.
+
+    The noise does not depend on what the encoding draws: with the same seed all encodings are judged on the same noisy
+    molecules, which makes their differences far more certain than their values.
 
     Arguments:
         model: on any device.
@@ -74,20 +78,28 @@ def bound(
     found = []
     by_size = molecules.sizes.argsort(stable=True)  # little padding
     device = model.log_sizes.device
+    own = None if generator is None else _split(generator)
     for rows in progress(by_size.split(at_once(device))):
         x = molecules.graphs(rows).to(device)
-        denoiser: Denoiser = model
+        g = None
         price = torch.zeros(len(x), device=device)
         if coupled is not None:
-            last = model.noise.sample_limit(x.sizes, generator=generator)
-            denoiser = given(model, coupled.sample(last, x, generator=generator))
+            last = model.noise.sample_limit(x.sizes, generator=own)
+            g = coupled.sample(last, x, generator=own)
             price = coupled.kernel.entropy(last) - coupled.entropy(last, x)
+        denoiser = drawing(model, own, g)
         if digress:
             value = nll_digress(denoiser, model.noise, x, model.log_sizes, times=times, generator=generator)
         else:
             value = nll(denoiser, model.noise, x, model.log_sizes, times=times, draws=draws, generator=generator)
         found.append((value + price).cpu())
     return torch.cat(found)[by_size.argsort()]
+
+
+def _split(generator: torch.Generator) -> torch.Generator:
+    """Another generator, seeded by a draw of this one."""
+    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    return torch.Generator(generator.device).manual_seed(seed)
 
 
 def estimate(repeats: Sequence[Tensor]) -> tuple[float, float]:
@@ -133,10 +145,9 @@ def sample(
     parts = []
     for rows in progress(by_size.split(at_once(sizes.device))):
         x = model.noise.sample_limit(sizes[rows], generator=generator)
-        denoiser: Denoiser = model
-        if model.encoding.coupled is not None:
-            denoiser = given(model, model.encoding.coupled.kernel.sample(x, generator=generator))
-        parts.append(sample_graphs(denoiser, model.noise, x, steps=steps, generator=generator))
+        coupled = model.encoding.coupled
+        g = None if coupled is None else coupled.kernel.sample(x, generator=generator)
+        parts.append(sample_graphs(drawing(model, generator, g), model.noise, x, steps=steps, generator=generator))
     return DenseGraphs.concatenate(parts).select(by_size.argsort()).to("cpu")
 
 

@@ -97,6 +97,28 @@ def test_the_bound_comes_in_the_order_of_the_molecules() -> None:
     assert ((found > 20) == (sizes == 1)).all(), "one atom is rare: 20.7 nats"
 
 
+def test_all_encodings_are_judged_on_the_same_noisy_molecules() -> None:
+    some = molecules_of(every_graph(2, 3).select(torch.arange(20, 36)))
+
+    def seen(encoding: str, seed: int = 0, **choices: object) -> list[torch.Tensor]:
+        model, noisy = build(encoding=encoding, **choices), []
+        model.register_forward_pre_hook(
+            lambda module, inputs: noisy.append(torch.cat([inputs[0].pairs.flatten(), inputs[1]]))
+        )
+        bound(model, some, times=4, generator=torch.Generator().manual_seed(seed))
+        return noisy
+
+    none = seen("none")
+    for other in (
+        seen("noise"),
+        seen("sympe-nodes-edges"),
+        seen("sympe-scores"),
+        seen("sympe-nodes-edges", coupled=True),
+    ):
+        assert all(torch.equal(a, b) for a, b in zip(none, other, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(none, seen("none", seed=1), strict=True))
+
+
 @torch.no_grad()
 def test_more_draws_are_refused_where_they_mean_nothing(coupled: tuple[MoleculeModel, int]) -> None:
     some = molecules_of(every_graph(2).select(torch.arange(4)))
