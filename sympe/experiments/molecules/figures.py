@@ -22,7 +22,7 @@ from sympe.experiments.molecules.config import ENCODINGS, MoleculesConfig
 from sympe.experiments.pictures import save
 
 Rows = Sequence[Mapping[str, Any]]
-COLORS = dict(
+COLORS: dict[str, str] = dict(
     zip(
         ENCODINGS,
         ("0.5", "tab:brown", "tab:olive", "tab:orange", "tab:purple", "tab:pink", "tab:cyan", "tab:blue", "tab:green"),
@@ -45,6 +45,8 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
             "curves": curves(some, arrays, title),
             "entropy": entropy(arrays[0], title),
         }
+        if differences_to_none(some, arrays):
+            figures["differences"] = differences(some, arrays, title)
         paths += [save(figure, out / f"{kind}-{name}-{transition}.png") for kind, figure in figures.items()]
     return paths
 
@@ -104,6 +106,43 @@ def curves(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figur
     axis.set_ylabel("validation bound (nats a molecule)")
     axis.set_title(f"Bound along the training, {title}")
     axis.legend(fontsize=8)
+    return figure
+
+
+def differences_to_none(rows: Rows, arrays: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, float, float]]:
+    """The bound less that of none with the same seed: encoding, seed, mean over the test molecules, standard error.
+
+    Both rows were judged on the same noisy molecules, so the difference is more certain than either bound.
+    """
+    none = {row["seed"]: array["bound"] for row, array in zip(rows, arrays, strict=True) if row["encoding"] == "none"}
+    found = []
+    for row, array in zip(rows, arrays, strict=True):
+        if row["encoding"] != "none" and row["seed"] in none:
+            difference = array["bound"] - none[row["seed"]]
+            error = float(difference.std(ddof=1)) / len(difference) ** 0.5
+            found.append((label_of(row), int(row["seed"]), float(difference.mean()), error))
+    return found
+
+
+def differences(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figure:
+    """How much better or worse than none every encoding is, a dot for each seed."""
+    points = differences_to_none(rows, arrays)
+    labels = list(dict.fromkeys(label for label, *_ in points))
+    figure, axis = plt.subplots(figsize=(6.4, 1.2 + 0.45 * len(points)), layout="constrained")
+    places = [len(points) - number for number in range(len(points))]
+    points.sort(key=lambda point: (labels.index(point[0]), point[1]))
+    for place, (label, _, mean, error) in zip(places, points, strict=True):
+        color = COLORS[label.removesuffix(", coupled")]
+        axis.errorbar(mean, place, xerr=2 * error, fmt="o", color=color, capsize=3)
+        axis.annotate(
+            f"{mean:+.3f} ± {error:.3f}", (mean, place), (0, 6), textcoords="offset points", ha="center", fontsize=7
+        )
+    axis.axvline(0, color="0.5", lw=1)
+    axis.set_yticks(places, [f"{label}, seed {seed}" for label, seed, *_ in points], fontsize=8)
+    axis.set_ylim(0.4, len(points) + 0.8)
+    axis.margins(x=0.2)
+    axis.set_xlabel("bound less that of none (nats a molecule; left is better; bars: two standard errors)", fontsize=8)
+    axis.set_title(f"Worth of the encoding, {title}")
     return figure
 
 

@@ -1,0 +1,22 @@
+"""Differences are those of rows with the same seed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from sympe.experiments.molecules.figures import differences_to_none
+
+
+def test_differences_to_none_are_paired_by_seed() -> None:
+    kinds = [("noise", False, 1), ("none", False, 0), ("sympe-nodes", True, 0), ("haar", False, 2)]
+    rows = [{"encoding": encoding, "coupled": coupled, "seed": seed} for encoding, coupled, seed in kinds]
+    easy_and_hard = np.array([10.0, 20.0, 30.0, 40.0])
+    better = easy_and_hard - np.array([1.0, 2.0, 1.0, 2.0])
+    arrays = [{"bound": bound} for bound in (easy_and_hard, easy_and_hard, better, easy_and_hard)]
+    ((label, seed, mean, error),) = differences_to_none(rows, arrays)
+    assert (label, seed) == ("sympe-nodes, coupled", 0)
+    assert mean == -1.5
+    assert error == pytest.approx(math.sqrt(1 / 3) / 2), "that of the differences, not of the molecules"
