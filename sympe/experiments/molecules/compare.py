@@ -309,6 +309,6 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             cells += [runs.spread(own, key, 3) for key in ("atom_stability", "molecule_stability") if stable]
             lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
-    if rows:
+    if any(row["dataset"] == "qm9" for row in rows):
         lines += [PUBLISHED, ""]
     return "\n".join(lines + runs.remarks(rows, missing))
