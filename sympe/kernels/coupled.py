@@ -17,6 +17,11 @@ where the last two terms are the price :math:`\log |G_x \cap G_y| - \log |G_x|`.
 With h canonical for the pair (x, y) and c a deterministic canonicalizer for x, :math:`g = h\, c(h^{-1} x)` is canonical
 for x, and as :math:`h^{-1} (x, y)` is the same for every such h, so is :math:`k = c(h^{-1} x)`: C(x, y) is the coset of
 the pair times k, and :math:`\kappa(g \mid x, y)` is the probability of :math:`g k^{-1}` under the kernel of the pair.
+
+Which y is *canonical* decides how much g tells a network. On graphs h is followed by :math:`A = c(h^{-1} y)`, so that
+the target comes in its own canonical form, and :math:`k = A\, c(A^{-1} h^{-1} x)`. Where x has all symmetries, g is then,
+up to a fixed permutation, a canonical order of the target, such as a breadth-first one. (The order of the pair would be
+of no use: it sees the edges of both graphs, and if all nodes of x are joined, those of y are lost among them.)
 """
 
 from __future__ import annotations
@@ -116,7 +121,7 @@ class CoupledGraphKernel:
 
     def __init__(self, kernel: GraphKernel) -> None:
         self.kernel = kernel
-        self._joint = GraphKernel(kernel.group.degree)
+        self._joint = GraphKernel(kernel.group.degree, order="refined")
 
     @property
     def group(self) -> Permutations:
@@ -132,7 +137,7 @@ class CoupledGraphKernel:
             ValueError: if the sizes of the graphs differ, or one has more than ``max_nodes`` nodes.
         """
         h = self._joint.sample(joined(x, y), generator=generator)
-        return self.group.compose(h, self._last(h, x))
+        return self.group.compose(h, self._last(h, x, y))
 
     def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs, y: Graphs) -> Float[Tensor, " batch"]:
         r""":math:`-\log |G_x \cap G_y|` on C(x, y), minus infinity elsewhere.
@@ -142,16 +147,17 @@ class CoupledGraphKernel:
         """
         both = joined(x, y)
         self.group.check(g)
-        k = self._last(self._joint.canonicalize(both), x)
+        k = self._last(self._joint.canonicalize(both), x, y)
         return self._joint.log_prob(self.group.compose(g, self.group.inverse(k)), both)
 
     def entropy(self, x: Graphs, y: Graphs) -> Float[Tensor, " batch"]:
         r""":math:`\log |G_x \cap G_y|`, in nats."""
         return self._joint.entropy(joined(x, y))
 
-    def _last(self, h: Tensor, x: Graphs) -> Tensor:
-        """K = c(h^-1 x)."""
-        return self.kernel.canonicalize(x.relabel(self.group.inverse(h)))
+    def _last(self, h: Tensor, x: Graphs, y: Graphs) -> Tensor:
+        """K = A c(A^-1 h^-1 x), with A = c(h^-1 y)."""
+        A = self.kernel.canonicalize(y.relabel(self.group.inverse(h)))
+        return self.group.compose(A, self.kernel.canonicalize(x.relabel(self.group.inverse(self.group.compose(h, A)))))
 
 
 def joined(x: Graphs, y: Graphs) -> DenseGraphs:

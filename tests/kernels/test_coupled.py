@@ -44,7 +44,7 @@ def exchanged() -> Tensor:
     return (products[:, :, None] == elements).all(3).long().argmax(2)
 
 
-@pytest.mark.parametrize("order", ["refined", "fiedler"])
+@pytest.mark.parametrize("order", ["refined", "breadth-first", "fiedler"])
 def test_the_law_on_all_small_pairs(order: str, way: str, exchanged: Tensor) -> None:  # noqa: F811
     x, y = pairs_of_graphs(3)
     kernel = CoupledGraphKernel(GraphKernel(3, order=order))
@@ -138,6 +138,28 @@ def test_large_and_ragged_graphs() -> None:
     assert bool(log_p.isfinite().all())
     alone = [kernel.log_prob(g[i : i + 1], *(z.select(torch.tensor([i])) for z in (x, y))) for i in range(3)]
     assert torch.allclose(torch.cat(alone), log_p), "it depends on the rest of the batch"
+
+
+@pytest.mark.parametrize("order", ["breadth-first", "fiedler", "degree"])
+def test_where_x_has_all_symmetries_g_is_the_order_of_the_target(order: str) -> None:
+    """So that what a network learns about one target's places holds for those of another."""
+    n = 6
+    x = DenseGraphs.from_features(1 - torch.eye(n, dtype=torch.int64)[None])
+    asymmetric = [graph for graph in nx.graph_atlas_g() if len(graph) == n and nx.is_connected(graph)]
+    tables = torch.stack([torch.tensor(nx.to_numpy_array(graph, dtype=int)) for graph in asymmetric])
+    y = DenseGraphs.from_features(tables)
+    kernel = GraphKernel(n, order=order)
+    rigid = kernel.entropy(y) < 1e-6
+    assert int(rigid.sum()) == 8
+    y = y.select(rigid.nonzero().squeeze(1))
+    x = x.select(torch.zeros(len(y), dtype=torch.int64))
+    group = kernel.group
+    own = kernel.canonicalize(y)  # the only element of C(y)
+    apart = group.compose(group.inverse(own), CoupledGraphKernel(kernel).sample(x, y))
+    assert bool((apart == apart[0]).all())
+    joint = GraphKernel(n, order=order).sample(joined(x, y))  # the twin: of the pair, which is a complete graph
+    apart = group.compose(group.inverse(own), joint)
+    assert not bool((apart == apart[0]).all())
 
 
 @pytest.mark.parametrize("size", [2, 3])
