@@ -19,9 +19,9 @@ for x, and as :math:`h^{-1} (x, y)` is the same for every such h, so is :math:`k
 the pair times k, and :math:`\kappa(g \mid x, y)` is the probability of :math:`g k^{-1}` under the kernel of the pair.
 
 Which y is *canonical* decides how much g tells a network. On graphs h is followed by :math:`A = c(h^{-1} y)`, so that
-the target comes in its own canonical form, and :math:`k = A\, c(A^{-1} h^{-1} x)`. Where x has all symmetries, g is then,
-up to a fixed permutation, a canonical order of the target, such as a breadth-first one. (The order of the pair would be
-of no use: it sees the edges of both graphs, and if all nodes of x are joined, those of y are lost among them.)
+the target comes in its own canonical form, and :math:`k = A\, c(A^{-1} h^{-1} x)`. Where x has all symmetries, g is
+then, up to a fixed permutation, a canonical order of the target, such as a breadth-first one. (The order of the pair
+would be of no use: it sees the edges of both graphs, and if all nodes of x are joined, those of y are lost among them.)
 """
 
 from __future__ import annotations
