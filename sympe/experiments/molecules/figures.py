@@ -141,7 +141,7 @@ def differences(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> 
     axis.set_yticks(places, [f"{label}, seed {seed}" for label, seed, *_ in points], fontsize=8)
     axis.set_ylim(0.4, len(points) + 0.8)
     axis.margins(x=0.2)
-    axis.set_xlabel("bound less that of none (nats a molecule; left is better; bars: two standard errors)", fontsize=8)
+    axis.set_xlabel("bound less that of none (nats; left is better; bars: two standard errors)", fontsize=8)
     axis.set_title(f"Worth of the encoding, {title}")
     return figure
 
