@@ -133,7 +133,7 @@ def sample(
         count: how many.
         steps: reverse steps, see :func:`sympe.diffusion.sample_graphs`.
         generator: draws everything, on the device of the model.
-        progress: wraps the parts that are drawn at once.
+        progress: wraps the numbers of the reverse steps of all parts that are drawn at once, such as tqdm.
 
     Raises:
         ValueError: if ``count < 1``, or ``steps`` is not between 1 and T.
@@ -142,12 +142,22 @@ def sample(
         raise ValueError(f"count: expected at least 1, got {count}")
     sizes = torch.multinomial(model.log_sizes.exp(), count, replacement=True, generator=generator)
     by_size = sizes.argsort(stable=True)  # little padding
+    together = by_size.split(at_once(sizes.device))
+    ticks = iter(progress(range(len(together) * (model.noise.steps if steps is None else steps))))
+
+    def ticking(times: Iterable[Any]) -> Iterable[Any]:
+        for pair in times:
+            next(ticks)
+            yield pair
+
     parts = []
-    for rows in progress(by_size.split(at_once(sizes.device))):
+    for rows in together:
         x = model.noise.sample_limit(sizes[rows], generator=generator)
         coupled = model.encoding.coupled
         g = None if coupled is None else coupled.kernel.sample(x, generator=generator)
-        parts.append(sample_graphs(drawing(model, generator, g), model.noise, x, steps=steps, generator=generator))
+        denoiser = drawing(model, generator, g)
+        parts.append(sample_graphs(denoiser, model.noise, x, steps=steps, generator=generator, progress=ticking))
+    next(ticks, None)  # a bar ends
     return DenseGraphs.concatenate(parts).select(by_size.argsort()).to("cpu")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import pytest
 import torch
@@ -189,7 +190,15 @@ def test_samples_are_refused_and_sized() -> None:
     model = build()
     with pytest.raises(ValueError, match="count: expected at least 1, got 0"):
         sample(model, 0)
-    drawn = sample(model, 600, steps=2, generator=torch.Generator().manual_seed(0)).sizes
+    shown: list[int] = []
+
+    def watch(numbers: Iterable[int]) -> Iterator[int]:
+        for number in numbers:
+            shown.append(number)
+            yield number
+
+    drawn = sample(model, 600, steps=2, generator=torch.Generator().manual_seed(0), progress=watch).sizes
+    assert shown == list(range(10)), "five parts, two steps each"
     assert not torch.equal(drawn, drawn.sort().values), "they are drawn by size, but come in any order"
     sizes = drawn.bincount(minlength=5)
     expected = torch.tensor([0, 0, 120.0, 120.0, 360.0])
