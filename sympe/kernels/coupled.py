@@ -31,7 +31,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from sympe.actions import DirectSum, FiniteAction
-from sympe.graphs import DenseGraphs, Graphs
+from sympe.graphs import DenseGraphs, Graphs, content_hash
 from sympe.graphs.coloring import hashed
 from sympe.groups import FiniteGroup, Permutations
 from sympe.kernels.graph import GraphKernel
@@ -159,11 +159,9 @@ class CoupledGraphKernel:
         A = self.kernel.canonicalize(y.relabel(self.group.inverse(h)))
         moved = x.relabel(self.group.inverse(self.group.compose(h, A))).dense()
         # very symmetric graphs are the slowest, and most of them are now the same: once is enough
-        entries = torch.cat([moved.mask, moved.colors, moved.pairs.flatten(1)], 1)
-        kinds, kind = entries.unique(dim=0, return_inverse=True)
-        rows = torch.arange(len(entries), device=kind.device)
-        first = torch.full((len(kinds),), len(entries), device=kind.device).scatter_reduce(0, kind, rows, "amin")
-        return self.group.compose(A, self.kernel.canonicalize(moved.select(first))[kind])
+        kinds, kind = content_hash(moved).unique(return_inverse=True)
+        one = torch.zeros_like(kinds).scatter_(0, kind, torch.arange(len(kind), device=kind.device))  # of each kind
+        return self.group.compose(A, self.kernel.canonicalize(moved.select(one))[kind])
 
 
 def joined(x: Graphs, y: Graphs) -> DenseGraphs:

@@ -45,8 +45,8 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
             "curves": curves(some, arrays, title),
             "entropy": entropy(arrays[0], title),
         }
-        if differences_to_none(some, arrays):
-            figures["differences"] = differences(some, arrays, title)
+        if points := differences_to_none(some, arrays):
+            figures["differences"] = differences(points, title)
         paths += [save(figure, out / f"{kind}-{name}-{transition}.png") for kind, figure in figures.items()]
     return paths
 
@@ -124,13 +124,12 @@ def differences_to_none(rows: Rows, arrays: Sequence[Mapping[str, Any]]) -> list
     return found
 
 
-def differences(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """How much better or worse than none every encoding is, a dot for each seed."""
-    points = differences_to_none(rows, arrays)
+def differences(points: Sequence[tuple[str, int, float, float]], title: str) -> Figure:
+    """How much better or worse than none every encoding is, a dot for each seed; see :func:`differences_to_none`."""
     labels = list(dict.fromkeys(label for label, *_ in points))
+    points = sorted(points, key=lambda point: (labels.index(point[0]), point[1]))
     figure, axis = plt.subplots(figsize=(6.4, 1.2 + 0.45 * len(points)), layout="constrained")
-    places = [len(points) - number for number in range(len(points))]
-    points.sort(key=lambda point: (labels.index(point[0]), point[1]))
+    places = range(len(points), 0, -1)
     for place, (label, _, mean, error) in zip(places, points, strict=True):
         color = COLORS[label.removesuffix(", coupled")]
         axis.errorbar(mean, place, xerr=2 * error, fmt="o", color=color, capsize=3)
