@@ -174,6 +174,18 @@ def finished_row(config: RowConfig, out: Path) -> dict[str, Any] | None:
     return row if row["config"].get("code_version") == config.code_version else None
 
 
+def other_rows(configs: Sequence[RowConfig], out: Path) -> list[dict[str, Any]]:
+    """The finished rows of the folder that these configs are not, of the same experiment and code version, by name."""
+    names = {config.name for config in configs}
+    found = [read_json(path) for path in sorted((out / "rows").glob("*.json")) if path.stem not in names]
+    own = dataclasses.asdict(configs[0])
+    return [
+        row
+        for row in found
+        if row["config"].keys() == own.keys() and row["config"]["code_version"] == own["code_version"]
+    ]
+
+
 def _refuse_another(path: Path, stored: Mapping[str, Any], config: RowConfig) -> None:
     difference = config_differs(stored, dataclasses.asdict(config))
     if difference:
@@ -280,7 +292,8 @@ def compare_rows(
 ) -> dict[str, Any]:
     """Train the rows that are not finished, then write ``summary.json``, ``table.md`` and the figures to ``out``.
 
-    An interrupted row goes on from its last checkpoint. Rows that are still missing at the end are named as missing.
+    An interrupted row goes on from its last checkpoint. What other rows of the same code version the folder has, from
+    other choices, is reported with them. Those asked for that are still missing at the end are named as missing.
 
     Arguments:
         task: the experiment's name.
@@ -309,7 +322,7 @@ def compare_rows(
         run_rows(train, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
     finally:
         found = {config.name: finished_row(config, out) for config in configs}
-        rows = [row for row in found.values() if row is not None]
+        rows = [row for row in found.values() if row is not None] + other_rows(configs, out)
         names = [name for name, row in found.items() if row is None]
         summary = {"task": task, "preset": preset, "rows": rows, "missing": names, "environment": environment()}
         write_json(out / "summary.json", summary)
@@ -324,6 +337,17 @@ def spread(rows: Sequence[Mapping[str, Any]], key: str, digits: int = 4) -> str:
     values = [row[key] for row in rows]
     mean = f"{np.mean(values):.{digits}f}"
     return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def extent(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    """What all rows have, or its range if they differ.
+
+    Example:
+        >>> extent([{"steps": 6000}, {"steps": 6000}], "steps"), extent([{"steps": 18000}, {"steps": 20}], "steps")
+        ('6,000', '20 to 18,000')
+    """
+    least, greatest = (f(row[key] for row in rows) for f in (min, max))
+    return f"{least:,}" if least == greatest else f"{least:,} to {greatest:,}"
 
 
 def remarks(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> list[str]:

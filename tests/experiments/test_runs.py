@@ -118,3 +118,20 @@ def test_a_row_of_older_code_is_trained_again_and_its_run_moved_aside(tmp_path):
     assert (aside / "progress.json").exists()
     with pytest.raises(ValueError, match=r"rate is 0\.5 there and 0\.1 here"):
         runs.check_run(Config(rate=0.1, code_version=2), tmp_path)
+
+
+def test_a_report_has_the_other_rows_of_its_folder_but_those_of_other_code(tmp_path):
+    tables = []
+
+    def compare(*names: str) -> dict:
+        configs = [Config(name) for name in names]
+        options = {"table": lambda rows, missing: f"{len(rows)}", "draw_figures": lambda rows, out: tables.append(rows)}
+        return runs.compare_rows("task", "preset", configs, tmp_path, train=succeed, jobs=1, **options)
+
+    succeed(Config("old", code_version=0), tmp_path, 1)
+    runs.write_json(tmp_path / "rows" / "of-another-experiment.json", {"config": {"name": "it", "code_version": 1}})
+    succeed(Config("first"), tmp_path, 1)
+    assert [row["config"]["name"] for row in compare("second")["rows"]] == ["second", "first"]
+    assert [row["config"]["name"] for row in compare("first")["rows"]] == ["first", "second"], "each once"
+    assert tables[-1] == runs.read_json(tmp_path / "summary.json")["rows"]
+    assert (tmp_path / "table.md").read_text() == "2"

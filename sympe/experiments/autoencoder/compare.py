@@ -171,8 +171,8 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             f"## {name}, {backbone.upper()}",
             "",
             f"{some[0]['count']} test graphs, {some[0]['symmetric_percent']:.1f} % of them with a non-trivial "
-            f"automorphism group; {some[0]['steps']:,} steps. BCE in nats a graph, summed over ordered pairs; one draw "
-            "a graph; the checkpoint of the best validation BCE. Mean over seeds (least to greatest).",
+            f"automorphism group; {runs.extent(some, 'steps')} steps. BCE in nats a graph, summed over ordered pairs; "
+            "one draw a graph; the checkpoint of the best validation BCE. Mean over seeds (least to greatest).",
             "",
             "| " + " | ".join(heads) + " |",
             "|" + " --- |" * len(heads),

@@ -292,10 +292,11 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
         lines += [
             f"## {name}, {transition} noise",
             "",
-            f"{some[0]['molecules']['test']:,} test molecules, {some[0]['steps']:,} steps. nll: bound in nats a "
-            f"molecule (each pair once, of the labelled graph), standard error of the draws at most {error:.3f}; "
-            f"nll_digress: DiGress' convention. Of {some[0]['samples']:,} samples: valid, unique among these, novel "
-            "among those, and in one piece. Mean over seeds (least to greatest).",
+            f"{runs.extent([row['molecules'] for row in some], 'test')} test molecules, "
+            f"{runs.extent(some, 'steps')} steps. nll: bound in nats a molecule (each pair once, of the labelled "
+            f"graph), standard error of the draws at most {error:.3f}; nll_digress: DiGress' convention. Of "
+            f"{some[0]['samples']:,} samples: valid, unique among these, novel among those, and in one piece. Mean "
+            "over seeds (least to greatest).",
             "",
             "| " + " | ".join(heads + ["stable atoms", "stable molecules"] * stable) + " |",
             "|" + " --- |" * (len(heads) + 2 * stable),

@@ -112,13 +112,17 @@ def curves(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figur
 def differences_to_none(rows: Rows, arrays: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, float, float]]:
     """The bound less that of none with the same seed: encoding, seed, mean over the test molecules, standard error.
 
-    Both rows were judged on the same noisy molecules, so the difference is more certain than either bound.
+    Both rows were trained as long and judged on the same noisy molecules, so the difference is more certain than either
+    bound. Rows without such a partner have none.
     """
-    none = {row["seed"]: array["bound"] for row, array in zip(rows, arrays, strict=True) if row["encoding"] == "none"}
+    keys = [(row["seed"], row["steps"], len(array["bound"])) for row, array in zip(rows, arrays, strict=True)]
+    none = {
+        key: array["bound"] for key, row, array in zip(keys, rows, arrays, strict=True) if row["encoding"] == "none"
+    }
     found = []
-    for row, array in zip(rows, arrays, strict=True):
-        if row["encoding"] != "none" and row["seed"] in none:
-            difference = array["bound"] - none[row["seed"]]
+    for key, row, array in zip(keys, rows, arrays, strict=True):
+        if row["encoding"] != "none" and key in none:
+            difference = array["bound"] - none[key]
             error = float(difference.std(ddof=1)) / len(difference) ** 0.5
             found.append((label_of(row), int(row["seed"]), float(difference.mean()), error))
     return found
