@@ -5,6 +5,8 @@ import sys
 try:
     from sympe.cli import main
 except ModuleNotFoundError as error:
+    if (error.name or "sympe").partition(".")[0] == "sympe":
+        raise
     sys.exit(f"sympe: the command needs the package {error.name}: pip install 'sympe[experiments]'")
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -389,6 +390,9 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 def main() -> None:
     """Parse the command line and run; errors of the user's input end with one line and status 2."""
     words = sys.argv[1:]
+    if words == ["--version"]:
+        print(f"sympe {version('sympe')}")
+        return
     if " ".join(words[:2]) in COMMANDS:
         words = [" ".join(words[:2]), *words[2:]]
     try:

@@ -1,5 +1,6 @@
 """The command: arguments reach the library, and errors of the user end with one line."""
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -217,3 +218,24 @@ def test_without_its_extra_the_command_names_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stderr == "sympe: the command needs the package tyro: pip install 'sympe[experiments]'\n"
+
+
+def test_a_broken_module_of_its_own_is_no_missing_extra(tmp_path: Path) -> None:
+    (tmp_path / "tyro.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'sympe.lost'\", name='sympe.lost')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "sympe", "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'sympe.lost'\n")
+    assert "pip install" not in done.stderr
+
+
+def test_version(monkeypatch, capsys) -> None:
+    run(monkeypatch, "--version")
+    assert capsys.readouterr().out == f"sympe {importlib.metadata.version('sympe')}\n"
