@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,6 +87,34 @@ def test_training_learns_and_averages(whole) -> None:
     assert torch.equal(average[name], task.state_dict()[name]), "the average is what is evaluated"
     assert not torch.equal(average[name], current[name])
     assert torch.equal(average["model.noise.nodes.limit"], current["model.noise.nodes.limit"])
+
+
+def test_mixed_precision_trains_nearly_the_same(whole, parts, tmp_path) -> None:
+    half = dataclasses.replace(SHORT, precision="bf16-mixed")
+    task = train(half, runs.prepare_run(half, tmp_path), *parts, accelerator="cpu")
+    assert {p.dtype for p in task.parameters()} == {torch.float32}
+    run = tmp_path / "runs" / half.name
+    for name in ("curve", "validation"):
+        own, full = (torch.tensor(runs.read_curve(place, name=name)) for place in (run, whole[0]))
+        assert not torch.equal(own, full), "it has another arithmetic"
+        torch.testing.assert_close(own, full, rtol=0.02, atol=0)
+
+
+@pytest.mark.slow
+def test_two_devices_train_one_model(tmp_path) -> None:
+    options = {"--steps": 60, "--warmup": 0.1, "--batch": 8, "--tested": 5, "--sampled": 2, "--times": 5, "--layers": 1}
+    options |= {f"--{name}": 8 for name in ("node-width", "edge-width", "graph-width", "heads")}
+    options |= {f"--{name}-hidden": 8 for name in ("node", "edge", "graph")}
+    options |= {"--data": SAMPLE, "--out": tmp_path, "--accelerator": "cpu", "--devices": 2}
+    words = [str(word) for pair in options.items() for word in pair]
+    command = [sys.executable, "-m", "sympe", "train", "molecules", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "MEMBER: 2/2" in done.stdout + done.stderr, "there are two processes"
+    row = json.loads(done.stdout[done.stdout.index("{") :])  # of the first one alone
+    assert row["steps"] == 60
+    assert [step for step, _ in runs.read_curve(tmp_path / "runs" / "qm9-marginal-sympe-nodes-edges-seed0")][-1] == 60
+    assert load_model(tmp_path / "runs" / "qm9-marginal-sympe-nodes-edges-seed0").config.steps == 60
 
 
 def test_the_model_file_gives_the_same_model(whole) -> None:
