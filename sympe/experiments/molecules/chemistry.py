@@ -1,7 +1,10 @@
 """Between RDKit's molecules and graphs of atom and bond types.
 
-A node's type is the place of its element in a tuple of symbols. A pair's type is 0 without a bond, else 1 to 4: single,
-double, triple, aromatic. Formal charges, isotopes and stereochemistry are left out.
+A node's type is the place of its element in a tuple of symbols. A pair's type is 0 without a bond, else 1 to 3: single,
+double, triple. Formal charges, isotopes and stereochemistry are left out.
+
+Aromatic rings are kekulized, as in the data of DiGress. A type for aromatic bonds would lose the hydrogen that a
+nitrogen of such a ring has or has not: one molecule of QM9 in seventeen would not be valid itself.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ BONDS = (
     Chem.BondType.SINGLE,
     Chem.BondType.DOUBLE,
     Chem.BondType.TRIPLE,
-    Chem.BondType.AROMATIC,
 )
 """Kinds of bonds by type; the first stands for none."""
 
@@ -32,17 +34,22 @@ _CATIONS = {"N": 3, "O": 2, "S": 2}
 
 
 def types_of(molecule: Any, atoms: tuple[str, ...]) -> tuple[Int64[Tensor, " nodes"], Int64[Tensor, "nodes nodes"]]:
-    """The types of atoms and pairs of a molecule.
+    """The types of atoms and pairs of a sanitized molecule; of its Kekulé structures RDKit takes one.
 
     Raises:
         ValueError: if an element is not among ``atoms``, or a bond is of another kind.
 
     Example:
         >>> from sympe.integrations.files import molecule_from_smiles
-        >>> types_of(molecule_from_smiles("C=O", hydrogens=False), ("C", "N", "O", "F"))
-        (tensor([0, 2]), tensor([[0, 2],
-                [2, 0]]))
+        >>> types_of(molecule_from_smiles("c1nc[nH]c1", hydrogens=False), ("C", "N", "O", "F"))[1]
+        tensor([[0, 1, 0, 0, 2],
+                [1, 0, 2, 0, 0],
+                [0, 2, 0, 1, 0],
+                [0, 0, 1, 0, 1],
+                [2, 0, 0, 1, 0]])
     """
+    molecule = Chem.Mol(molecule)
+    Chem.Kekulize(molecule, clearAromaticFlags=True)
     symbols = [atom.GetSymbol() for atom in molecule.GetAtoms()]
     for symbol in symbols:
         if symbol not in atoms:
@@ -51,7 +58,7 @@ def types_of(molecule: Any, atoms: tuple[str, ...]) -> tuple[Int64[Tensor, " nod
     for bond in molecule.GetBonds():
         i, j, kind = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), bond.GetBondType()
         if kind not in BONDS[1:]:
-            raise ValueError(f"bond {kind}: expected a single, double, triple or aromatic one")
+            raise ValueError(f"bond {kind}: expected a single, double or triple one")
         pairs[i, j] = pairs[j, i] = BONDS.index(kind)
     return torch.tensor([atoms.index(symbol) for symbol in symbols]), pairs
 
@@ -75,7 +82,7 @@ def molecule_from_types(
     for atom in molecule.GetAtoms():
         usual = _CATIONS.get(atom.GetSymbol())
         orders = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
-        if usual is not None and sum(orders) == usual + 1 and 1.5 not in orders:
+        if usual is not None and sum(orders) == usual + 1:
             atom.SetFormalCharge(1)
     return molecule
 
@@ -83,7 +90,7 @@ def molecule_from_types(
 def smiles_of(molecule: Any) -> str | None:
     """The canonical SMILES of the largest fragment, or None if the molecule is not valid.
 
-    Valid means that RDKit sanitizes all of it: valences are possible, aromatic rings can be kekulized.
+    Valid means that RDKit sanitizes all of it.
 
     Example:
         >>> from sympe.integrations.files import molecule_from_smiles
@@ -108,8 +115,6 @@ def smiles_of(molecule: Any) -> str | None:
 def stability(x: DenseGraphs, atoms: tuple[str, ...]) -> dict[str, float]:
     """Shares of atoms with their usual number of bonds, and of molecules in which all atoms have it.
 
-    Aromatic bonds count 1.5.
-
     References:
         Hoogeboom et al., "Equivariant Diffusion for Molecule Generation in 3D", ICML 2022, Section 5.
 
@@ -121,8 +126,7 @@ def stability(x: DenseGraphs, atoms: tuple[str, ...]) -> dict[str, float]:
         {'atom_stability': 1.0, 'molecule_stability': 1.0}
     """
     usual = torch.tensor([_VALENCES[symbol] for symbol in atoms])
-    orders = torch.tensor([0.0, 1.0, 2.0, 3.0, 1.5])
-    right = orders[x.pairs].sum(2) == usual[x.colors]
+    right = x.pairs.sum(2) == usual[x.colors]  # a bond's type is its order
     return {
         "atom_stability": int((right & x.mask).sum()) / max(1, int(x.mask.sum())),
         "molecule_stability": float((right | ~x.mask).all(1).double().mean()),

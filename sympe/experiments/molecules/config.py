@@ -23,7 +23,7 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 LEAST_CHANNELS = CYCLE_FEATURES[0] + SPECTRAL_FEATURES[0]
 """Features of a node that the stock features of DiGress need."""
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 """Raise this when a change alters what a config trains: rows of another version are trained again."""
 
 

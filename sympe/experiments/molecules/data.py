@@ -41,7 +41,7 @@ _CHUNK = 2000
 Parsed = tuple[str, str, "np.ndarray | None", "np.ndarray | None"]
 """Name, SMILES, types of atoms and pairs; of what cannot be used name and reason. Arrays go from process to process."""
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 from sympe.actions import NodeAction
 from sympe.diffusion import CategoricalNoise, Features, GraphNoise, cosine_schedule
 from sympe.encodings import Encoding, GraphSymPE, LaplacianEncoding, NoiseEncoding, SymPE
+from sympe.experiments.molecules.chemistry import BONDS
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.features import CYCLE_FEATURES, SPECTRAL_FEATURES, cycle_features, spectral_features
@@ -50,7 +51,7 @@ class Statistics(NamedTuple):
     size_counts: Int64[Tensor, " sizes"]
 
     @classmethod
-    def of(cls, molecules: Molecules, edge_types: int = 5) -> Statistics:
+    def of(cls, molecules: Molecules, edge_types: int = len(BONDS)) -> Statistics:
         """Count, a part of the molecules at a time."""
         nodes = torch.zeros(len(molecules.atoms), dtype=torch.int64)
         edges = torch.zeros(edge_types, dtype=torch.int64)
@@ -70,11 +71,11 @@ class MoleculeModel(nn.Module):
         statistics: of the training set.
 
     Example:
-        >>> counts = Statistics(torch.tensor([6, 1, 1, 0]), torch.tensor([8, 6, 2, 1, 1]), torch.tensor([0, 0, 1, 3]))
+        >>> counts = Statistics(torch.tensor([6, 1, 1, 0]), torch.tensor([8, 6, 2, 1]), torch.tensor([0, 0, 1, 3]))
         >>> model = MoleculeModel(MoleculesConfig(), counts)
         >>> x = model.noise.sample_limit(torch.tensor([2, 3]))
         >>> [tuple(logits.shape) for logits in model(x, torch.tensor([500, 500]))]
-        [(2, 3, 4), (2, 3, 3, 5)]
+        [(2, 3, 4), (2, 3, 3, 4)]
     """
 
     log_sizes: Tensor
