@@ -84,10 +84,32 @@ class GraphNoise(nn.Module):
             raise ValueError("x: expected undirected graphs without self-loops")
 
     def sample(
-        self, x: DenseGraphs, t: Int64[Tensor, " batch"], *, generator: torch.Generator | None = None
+        self,
+        x: DenseGraphs,
+        t: Int64[Tensor, " batch"],
+        *,
+        last: DenseGraphs | None = None,
+        generator: torch.Generator | None = None,
     ) -> DenseGraphs:
-        """Draw x_t from the clean graphs ``x``."""
-        return drawn(self._forward(x, t), x.mask, generator)
+        """Draw x_t from the clean graphs ``x``.
+
+        Arguments:
+            x: clean graphs.
+            t: the times.
+            last: x_T, if it is known already; at earlier times x_t is independent of it.
+            generator: draws.
+
+        Raises:
+            ValueError: if ``last`` has other sizes or another padding than ``x``.
+        """
+        found = drawn(self._forward(x, t), x.mask, generator)
+        if last is None:
+            return found
+        if not torch.equal(last.mask, x.mask):
+            raise ValueError(f"last: expected graphs of the sizes of x, {x.sizes.tolist()[:8]}, with the same padding")
+        end = t == self.steps
+        pairs = torch.where(end[:, None, None], last.pairs, found.pairs)
+        return DenseGraphs(pairs, torch.where(end[:, None], last.colors, found.colors), x.mask)
 
     def sample_limit(self, sizes: Int64[Tensor, " batch"], *, generator: torch.Generator | None = None) -> DenseGraphs:
         """Draw x_T: graphs of the given sizes without any signal."""

@@ -56,7 +56,8 @@ def bound(
     """An unbiased estimate of the bound for every molecule, in nats, on the CPU.
 
     The noise does not depend on what the encoding draws: with the same seed all encodings are judged on the same noisy
-    molecules, which makes their differences far more certain than their values.
+    molecules (coupled ones at T on those that their g was drawn from), which makes their differences far more certain
+    than their values.
 
     Arguments:
         model: on any device.
@@ -81,7 +82,7 @@ def bound(
     own = None if generator is None else _split(generator)
     for rows in progress(by_size.split(at_once(device))):
         x = molecules.graphs(rows).to(device)
-        g = None
+        g = last = None
         price = torch.zeros(len(x), device=device)
         if coupled is not None:
             last = model.noise.sample_limit(x.sizes, generator=own)
@@ -91,7 +92,9 @@ def bound(
         if digress:
             value = nll_digress(denoiser, model.noise, x, model.log_sizes, times=times, generator=generator)
         else:
-            value = nll(denoiser, model.noise, x, model.log_sizes, times=times, draws=draws, generator=generator)
+            value = nll(
+                denoiser, model.noise, x, model.log_sizes, times=times, draws=draws, last=last, generator=generator
+            )
         found.append((value + price).cpu())
     return torch.cat(found)[by_size.argsort()]
 

@@ -103,7 +103,8 @@ class MoleculesTask(RowTask):
 
         Molecules are drawn uniformly, with replacement, for all steps together. Then a batch gets those of nearly the
         same size, so that it has little padding, and the batches come in an order at random. Times are uniform on 1 to
-        T. Given x_0, the x_T of a coupled row is independent of x_t, for the last step of the noise forgets everything.
+        T. At T, x_t is the x_T that the g of a coupled row is drawn from; before, they are independent given x_0, for
+        the last step of the noise forgets everything.
 
         Arguments:
             steps: which, at least one.
@@ -119,11 +120,11 @@ class MoleculesTask(RowTask):
         t = torch.randint(1, noise.steps + 1, (len(rows),), generator=generator).to(self.device)
         clean = self.training_set.graphs(rows).to(self.device)
         generator = seeded("noise", *purpose, device=self.device)
-        noisy = noise.sample(clean, t, generator=generator)
+        last = None if encoding.coupled is None else noise.sample_limit(clean.sizes, generator=generator)
+        noisy = noise.sample(clean, t, last=last, generator=generator)
         started = self.now()
         g = None
-        if encoding.coupled is not None:
-            last = noise.sample_limit(clean.sizes, generator=generator)
+        if encoding.coupled is not None and last is not None:
             g = encoding.coupled.sample(last, clean, generator=generator)
         elif encoding.kernel is not None:
             g = encoding.kernel.sample(noisy, generator=generator)
