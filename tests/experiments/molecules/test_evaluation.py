@@ -116,6 +116,7 @@ def test_at_the_end_the_graph_is_the_one_that_g_was_drawn_from() -> None:
     )
     copies = molecules_of(every_graph(2).select(torch.full((200,), 3)))
     bound(model, copies, times=1, generator=torch.Generator().manual_seed(0))
+    sample(model, 200, generator=torch.Generator().manual_seed(0))
     assert bool(torch.cat(seen).isfinite().all())
     seen.clear()
     x = copies.graphs(torch.arange(200))
