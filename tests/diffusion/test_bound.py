@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
@@ -72,26 +73,26 @@ class Table:
         return self.at(torch.randint(self.states, (len(x),), generator=generator), x, t)
 
 
-def likelihoods(table: Table, noise: GraphNoise) -> torch.Tensor:
+def likelihoods(table: Table, noise: GraphNoise, times: Sequence[int] = range(STEPS, -1, -1)) -> torch.Tensor:
     """p(x_0) of every graph with noisy types, given its size: the product of the matrices p(x_s | x_t)."""
     graphs = every_graph(noise.nodes.types)
     limit = Features(noise.nodes.limit.expand(len(graphs), 2, -1), noise.edges.limit.expand(len(graphs), 2, 2, -1))
     p = log_probability(limit, graphs).exp()
-    for t in range(STEPS, 0, -1):
-        p = p @ step_matrix(table, noise, t)
+    for t, s in itertools.pairwise(times):
+        p = p @ step_matrix(table, noise, t, s)
     return p
 
 
-def step_matrix(table: Table, noise: GraphNoise, t: int) -> torch.Tensor:
+def step_matrix(table: Table, noise: GraphNoise, t: int, s: int) -> torch.Tensor:
     """Entry [x, y] is p(x_s = y | x_t = x), averaged over the states; 0 in rows that never occur."""
     graphs = every_graph(noise.nodes.types)
     count = len(graphs)
     x, y = graphs.select(torch.arange(count).repeat_interleave(count)), graphs.select(torch.arange(count).repeat(count))
-    now = torch.full((count * count,), t)
+    now, then = torch.full((count * count,), t), torch.full((count * count,), s)
     matrices = []
     for state in range(table.states):
         prediction = noise.predict(table.at(torch.full_like(now, state), x, now), x, now)
-        matrices.append(log_probability(noise.reverse_probabilities(prediction, x, now - 1, now), y).exp())
+        matrices.append(log_probability(noise.reverse_probabilities(prediction, x, then, now), y).exp())
     return torch.stack(matrices).mean(0).view(count, count).nan_to_num(0.0)
 
 
@@ -203,6 +204,16 @@ def test_more_draws_tighten_it(noise: GraphNoise) -> None:
     limit = exact_bound(table, noise, number, "joint")
     assert means[3] > limit - 5 * errors[3]
     assert means[3] - limit < 0.2 * (means[0] - limit)
+    assert errors[3] < errors[0], "x_s is sampled for the gain of the mixture alone"
+
+
+def test_draws_that_are_all_alike_gain_nothing(noise: GraphNoise) -> None:
+    table, x = Table(noise.nodes.types), every_graph(2)
+    one, four = (
+        nll(table, noise, x, LOG_SIZES, times=1, draws=draws, generator=torch.Generator().manual_seed(0))
+        for draws in (1, 4)
+    )
+    assert torch.allclose(one, four)
 
 
 def test_averaging_marginals_is_another_model(noise: GraphNoise) -> None:
@@ -298,12 +309,15 @@ def test_digress_counts_pairs_twice_and_is_another_number() -> None:
     assert abs(expected - 2 * once) > 0.01, "not only the pairs are counted differently"
 
 
-def test_samples_have_the_exact_distribution(noise: GraphNoise) -> None:
+@pytest.mark.parametrize("times", [(3, 2, 1, 0), (3, 2, 0), (3, 0)])
+def test_samples_have_the_exact_distribution(noise: GraphNoise, times: tuple[int, ...]) -> None:
+    """In all steps, or in fewer."""
     table = Table(noise.nodes.types, states=2)
-    p = likelihoods(table, noise)
+    p = likelihoods(table, noise, times)
     generator = torch.Generator().manual_seed(0)
     start = noise.sample_limit(torch.full((20_000,), 2), generator=generator)
-    found = sample_graphs(table, noise, start, generator=generator)
+    found = sample_graphs(table, noise, start, steps=len(times) - 1, generator=generator)
+    noise.check(found)
     counts = table.number(found).bincount(minlength=len(p)).double()
     expected = p * 20_000
     assert bool((counts[p == 0] == 0).all())
@@ -314,11 +328,17 @@ def test_samples_have_the_exact_distribution(noise: GraphNoise) -> None:
     assert twin > 45
 
 
-def test_fewer_steps_end_clean(noise: GraphNoise) -> None:
-    table = Table(noise.nodes.types)
-    for steps in (1, 2):
-        found = sample_graphs(table, noise, noise.sample_limit(torch.full((50,), 2)), steps=steps)
-        noise.check(found)
+def test_x_T_may_be_known(noise: GraphNoise) -> None:
+    x = every_graph(2).select(torch.arange(8).repeat(4))
+    t = torch.arange(4).repeat_interleave(8)
+    last = noise.sample_limit(x.sizes)
+    seeds = [torch.Generator().manual_seed(0) for _ in range(2)]
+    free, known = noise.sample(x, t, generator=seeds[0]), noise.sample(x, t, last=last, generator=seeds[1])
+    for parts in ((free.colors, known.colors, last.colors), (free.pairs, known.pairs, last.pairs)):
+        assert torch.equal(parts[1][:24], parts[0][:24])
+        assert torch.equal(parts[1][24:], parts[2][24:])
+    with pytest.raises(ValueError, match=r"last: expected graphs of the sizes of x, \[2, 2.*\], with the same padding"):
+        noise.sample(x, t, last=noise.sample_limit(x.sizes + 1))
 
 
 def test_padding_stays_empty_and_costs_nothing(noise: GraphNoise) -> None:

@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from sympe.experiments import runs
 from sympe.experiments.molecules import compare as comparison
 from sympe.experiments.molecules.check import check_run
-from sympe.experiments.molecules.config import ENCODINGS, MoleculesConfig
+from sympe.experiments.molecules.config import CODE_VERSION, ENCODINGS, MoleculesConfig
 from sympe.experiments.molecules.data import Molecules, canonical_smiles, load_molecules
 from sympe.experiments.molecules.files import MODEL_FILE, load_model
+from sympe.experiments.molecules.model import Statistics
 from sympe.experiments.molecules.sampling import frechet_distance, sample_to
 from sympe.experiments.molecules.training import Batch, MoleculesTask, train
 from sympe.experiments.training import BLOCK
@@ -150,7 +151,7 @@ def test_model_files_that_do_not_fit(whole, tmp_path) -> None:
         load_model(path)
     old = json.dumps({**dataclasses.asdict(SHORT), "code_version": 0})
     save_file(weights, path, {**about, "config": old})
-    with pytest.raises(ValueError, match="was made by code version 0, this is 2; train it again"):
+    with pytest.raises(ValueError, match=f"was made by code version 0, this is {CODE_VERSION}; train"):
         load_model(path)
 
 
@@ -179,6 +180,30 @@ def test_batches_have_little_padding_and_molecules_come_equally_often(parts) -> 
     assert bool(((drawn - share).abs() <= 4.5 * deviation).all())  # false alarm below 1e-4
 
 
+def test_batches_have_as_much_noise_as_the_network_is_told(parts) -> None:
+    task = MoleculesTask(dataclasses.replace(SHORT, batch=16, times=4), *parts)
+    noise, changed, expected, count = task.model.noise, torch.zeros(5), torch.zeros(5), torch.zeros(5)
+    for batch in task.batches(range(200)):
+        stays = (
+            noise.schedule[batch.t, None] + (1 - noise.schedule[batch.t, None]) * noise.nodes.limit[batch.clean.colors]
+        )
+        other = (batch.clean.colors != batch.noisy.colors) * batch.clean.mask
+        changed.index_add_(0, batch.t, other.sum(1).float())
+        expected.index_add_(0, batch.t, ((1 - stays) * batch.clean.mask).sum(1))
+        count.index_add_(0, batch.t, torch.ones(16))
+    assert count[0] == 0
+    assert bool((count[1:] - 800).abs().max() < 5 * 800**0.5), "times are uniform on 1 to T"
+    assert bool(((changed - expected).abs() < 5 * expected.sqrt())[1:].all())  # false alarm below 1e-5
+    assert bool((expected[1:].diff() > 5 * expected[2:].sqrt()).all()), "other times have other noise"
+
+
+def test_the_model_knows_the_training_set_alone(parts) -> None:
+    known = MoleculesTask(SHORT, *parts).model.statistics
+    for counts, own, other in zip(known, Statistics.of(parts[0]), Statistics.of(parts[1]), strict=True):
+        assert torch.equal(counts, own)
+        assert not torch.equal(counts, other)
+
+
 def test_coupled_batches_bring_the_order_of_the_clean_graph(parts) -> None:
     config = dataclasses.replace(SHORT, coupled=True, transition="absorbing", batch=16)
     task = MoleculesTask(config, *parts)
@@ -200,6 +225,7 @@ def test_compare_from_one_end_to_the_other(tmp_path) -> None:
     for row in rows:
         assert {"nll", "nll_digress", "validity", "uniqueness", "novelty", "steps", "parameters"} <= row.keys()
         assert row["nll"] > 20
+        assert row["nll_error"] > 0
     assert summary["missing"] == []
     names = {path.name for path in tmp_path.glob("*.png")}
     always = {f"{k}-qm9-{n}.png" for k in ("samples", "curves", "entropy") for n in ("marginal", "absorbing")}
