@@ -309,6 +309,20 @@ def test_digress_counts_pairs_twice_and_is_another_number() -> None:
     assert abs(expected - 2 * once) > 0.01, "not only the pairs are counted differently"
 
 
+def test_digress_has_the_chain_that_is_sampled_under_absorbing_noise_alone(noise: GraphNoise) -> None:
+    table, x = Table(noise.nodes.types), every_graph(noise.nodes.types)
+    same = []
+    for time in range(1, STEPS + 1):
+        t = torch.full((len(x),), time)
+        some = x if time < STEPS else noise.sample_limit(x.sizes)
+        prediction = noise.predict(table(some, t), some, t)
+        true = noise.reverse_probabilities(prediction, some, t - 1, t)
+        theirs = noise.digress_probabilities(prediction, some, t - 1, t)
+        assert torch.allclose(theirs.nodes.sum(-1), torch.ones(()).double()), "its steps are a chain, too"
+        same.append(torch.allclose(true.nodes, theirs.nodes) and torch.allclose(true.edges, theirs.edges))
+    assert all(same) == (noise.nodes.types == 3), "only absorbing noise has a type of its own"
+
+
 @pytest.mark.parametrize("times", [(3, 2, 1, 0), (3, 2, 0), (3, 0)])
 def test_samples_have_the_exact_distribution(noise: GraphNoise, times: tuple[int, ...]) -> None:
     """In all steps, or in fewer."""
