@@ -319,7 +319,8 @@ def test_digress_has_the_chain_that_is_sampled_under_absorbing_noise_alone(noise
         true = noise.reverse_probabilities(prediction, some, t - 1, t)
         theirs = noise.digress_probabilities(prediction, some, t - 1, t)
         assert torch.allclose(theirs.nodes.sum(-1), torch.ones(()).double()), "its steps are a chain, too"
-        same.append(torch.allclose(true.nodes, theirs.nodes) and torch.allclose(true.edges, theirs.edges))
+        same.append(torch.allclose(true.nodes, theirs.nodes))
+        same.append(torch.allclose(true.edges[:, 0, 1], theirs.edges[:, 0, 1]))
     assert all(same) == (noise.nodes.types == 3), "only absorbing noise has a type of its own"
 
 
