@@ -21,7 +21,10 @@ from sympe.experiments.molecules.model import MoleculeModel
 from sympe.experiments.molecules.training import train
 from sympe.experiments.runs import seeded
 
-PUBLISHED = "DiGress on QM9 (Vignac et al. 2023): nll_digress 69.6, validity 99.0 %, uniqueness 96.3 %."
+PUBLISHED = (
+    "DiGress on QM9 (Vignac et al. 2023, 9 layers, of 10,000 samples): nll_digress 69.6, validity 99.0 %, uniqueness "
+    "96.3 %; the share of unique molecules falls with the number of samples."
+)
 REPEATS = 2
 """Independent estimates of the bound, from which its standard error follows."""
 
