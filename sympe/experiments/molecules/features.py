@@ -1,7 +1,7 @@
 r"""The extra features of DiGress on noisy graphs, rivals of an encoding: counts of cycles, and a spectrum.
 
 Counts of cycles are equivariant and break no symmetry. The eigenvectors do, in a way that depends on the order of the
-nodes: whatever basis the solver returns of an eigenspace.
+nodes, and, as with DiGress, on the padding: whatever sign and basis of an eigenspace the solver returns.
 
 References:
     Vignac et al., "DiGress: Discrete Denoising diffusion for graph generation", ICLR 2023, Appendix B.2 and their code;
