@@ -18,7 +18,7 @@ LARGEST = 5 * 2**20
 
 
 def good_enough(validity: float | None, uniqueness: float | None) -> bool:
-    return validity is not None and uniqueness is not None and validity >= 0.85 and uniqueness >= 0.95
+    return validity is not None and uniqueness is not None and validity >= 0.95 and uniqueness >= 0.95
 
 
 @pytest.mark.slow
