@@ -209,7 +209,8 @@ def test_a_smoke_comparison_leaves_everything(tmp_path: Path) -> None:
         assert head in text
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
     part = comparison.compare("smoke", tmp_path, part="exact")
-    assert len(part["rows"]) == len(OF_EXACT)
+    assert [row["part"] for row in part["rows"]][: len(OF_EXACT)] == ["exact"] * len(OF_EXACT)
+    assert len(part["rows"]) == len(summary["rows"]), "the other parts are still in the report"
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
     with pytest.raises(ValueError, match="was made with another config"):
         comparison.compare("demo", tmp_path)
