@@ -1,4 +1,4 @@
-"""The pictures: samples, the bound along the training, and the entropy of the kernel along t."""
+"""The pictures: samples, the bound along the training and against none, and the entropy of the kernel along t."""
 
 from __future__ import annotations
 
