@@ -207,30 +207,26 @@ def test_train_then_evaluate_an_autoencoder(tmp_path):
     assert json.loads(done.stdout)["bce"] == pytest.approx(row["bce"])
 
 
-def test_without_its_extra_the_command_names_it(tmp_path: Path) -> None:
-    (tmp_path / "tyro.py").write_text("raise ModuleNotFoundError(\"No module named 'tyro'\", name='tyro')\n")
-    done = subprocess.run(
+def without(module: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """The command, where importing its parser fails for the want of ``module``."""
+    (tmp_path / "tyro.py").write_text(f"raise ModuleNotFoundError(\"No module named '{module}'\", name='{module}')\n")
+    return subprocess.run(
         [sys.executable, "-m", "sympe", "--help"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_without_its_extra_the_command_names_it(tmp_path: Path) -> None:
+    done = without("tyro", tmp_path)
     assert done.returncode == 1
     assert done.stderr == "sympe: the command needs the package tyro: pip install 'sympe[experiments]'\n"
 
 
 def test_a_broken_module_of_its_own_is_no_missing_extra(tmp_path: Path) -> None:
-    (tmp_path / "tyro.py").write_text(
-        "raise ModuleNotFoundError(\"No module named 'sympe.lost'\", name='sympe.lost')\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "sympe", "--help"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = without("sympe.lost", tmp_path)
     assert done.returncode == 1
     assert done.stderr.endswith("ModuleNotFoundError: No module named 'sympe.lost'\n")
     assert "pip install" not in done.stderr

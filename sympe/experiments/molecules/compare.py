@@ -98,7 +98,7 @@ def preset_configs(
             graph_hidden=8,
         )
     if preset == "full":
-        base = dataclasses.replace(base, **({"steps": 18_000} if dataset == "qm9" else LARGER))
+        base = dataclasses.replace(base, **({"steps": 3 * base.steps} if dataset == "qm9" else LARGER))
     if preset == "gpu":
         base = dataclasses.replace(base, **GPU)
     short, best = ("none", "sympe-nodes-edges"), ("sympe-nodes-edges",)
@@ -298,8 +298,8 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             f"{runs.extent([row['molecules'] for row in some], 'test')} test molecules, "
             f"{runs.extent(some, 'steps')} steps. nll: bound in nats a molecule (each pair once, of the labelled "
             f"graph), standard error of the draws at most {error:.3f}; nll_digress: DiGress' convention. Of "
-            f"{some[0]['samples']:,} samples: valid, unique among these, novel among those, and in one piece. Mean "
-            "over seeds (least to greatest).",
+            f"{runs.extent(some, 'samples')} samples: valid, unique among these, novel among those, and in one piece. "
+            "Mean over seeds (least to greatest).",
             "",
             "| " + " | ".join(heads + ["stable atoms", "stable molecules"] * stable) + " |",
             "|" + " --- |" * (len(heads) + 2 * stable),

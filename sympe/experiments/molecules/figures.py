@@ -115,14 +115,13 @@ def differences_to_none(rows: Rows, arrays: Sequence[Mapping[str, Any]]) -> list
     Both rows were trained as long and judged on the same noisy molecules, so the difference is more certain than either
     bound. Rows without such a partner have none.
     """
-    keys = [(row["seed"], row["steps"], len(array["bound"])) for row, array in zip(rows, arrays, strict=True)]
-    none = {
-        key: array["bound"] for key, row, array in zip(keys, rows, arrays, strict=True) if row["encoding"] == "none"
-    }
+    judged = [(row, array["bound"]) for row, array in zip(rows, arrays, strict=True)]
+    keyed = [((row["seed"], row["steps"], len(bound)), row, bound) for row, bound in judged]
+    none = {key: bound for key, row, bound in keyed if row["encoding"] == "none"}
     found = []
-    for key, row, array in zip(keys, rows, arrays, strict=True):
+    for key, row, bound in keyed:
         if row["encoding"] != "none" and key in none:
-            difference = array["bound"] - none[key]
+            difference = bound - none[key]
             error = float(difference.std(ddof=1)) / len(difference) ** 0.5
             found.append((label_of(row), int(row["seed"]), float(difference.mean()), error))
     return found

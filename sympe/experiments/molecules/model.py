@@ -51,15 +51,15 @@ class Statistics(NamedTuple):
     size_counts: Int64[Tensor, " sizes"]
 
     @classmethod
-    def of(cls, molecules: Molecules, edge_types: int = len(BONDS)) -> Statistics:
+    def of(cls, molecules: Molecules) -> Statistics:
         """Count, a part of the molecules at a time."""
         nodes = torch.zeros(len(molecules.atoms), dtype=torch.int64)
-        edges = torch.zeros(edge_types, dtype=torch.int64)
+        edges = torch.zeros(len(BONDS), dtype=torch.int64)
         for rows in torch.arange(len(molecules)).split(10_000):
             x = molecules.graphs(rows)
             nodes += torch.bincount(x.colors[x.mask], minlength=len(nodes))
             pairs = (x.mask[:, :, None] & x.mask[:, None]).triu(1)
-            edges += torch.bincount(x.pairs[pairs], minlength=edge_types)
+            edges += torch.bincount(x.pairs[pairs], minlength=len(edges))
         return cls(nodes, edges, torch.bincount(molecules.sizes))
 
 

@@ -82,16 +82,18 @@ def test_the_bound_of_a_coupled_model_is_one(coupled: MoleculeModel) -> None:
     """Also where x_T has a symmetry that x_0 has not, and where x_0 has one that x_T has not."""
     p = exact_likelihoods(coupled)
     assert float(p.sum()) == pytest.approx(1, abs=1e-5)
+    assert float(sum(p[number_of(coupled, colors)] for colors in ([0, 1], [1, 0], [0, 0]))) > 0.9, "it has learned"
     for colors in ([0, 1], [0, 0]):
         number = number_of(coupled, colors)
         exact = -math.log(float(p[number]))
+        assert exact > 0.6, "three labelled graphs share the probability"
         copies = molecules_of(every_graph(coupled.noise.nodes.types).select(torch.full((20_000,), number)))
         found = bound(coupled, copies, times=3, generator=torch.Generator().manual_seed(0))
         error = float(found.std()) / math.sqrt(len(copies))
         assert float(found.mean()) > exact - 5 * error - 1e-4
-        assert float(found.mean()) < exact + 0.6, "it is nearly tight for a model that has learned"
+        assert float(found.mean()) < exact + 0.3, "it is nearly tight for a model that has learned"
         if coupled.config.transition == "absorbing" and colors == [0, 1]:
-            assert float(found.mean()) - math.log(2) < exact - 0.1, "without the price of g it would not be a bound"
+            assert float(found.mean()) - math.log(2) < exact - 0.3, "without the price of g it would not be a bound"
 
 
 @torch.no_grad()

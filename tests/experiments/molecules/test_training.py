@@ -151,7 +151,7 @@ def test_model_files_that_do_not_fit(whole, tmp_path) -> None:
         load_model(path)
     old = json.dumps({**dataclasses.asdict(SHORT), "code_version": 0})
     save_file(weights, path, {**about, "config": old})
-    with pytest.raises(ValueError, match=f"was made by code version 0, this is {CODE_VERSION}; train"):
+    with pytest.raises(ValueError, match=f"was made by code version 0, this is {CODE_VERSION}; train it again"):
         load_model(path)
 
 
