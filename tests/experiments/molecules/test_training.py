@@ -216,6 +216,15 @@ def test_coupled_batches_bring_the_order_of_the_clean_graph(parts) -> None:
     assert not bool(coupled.log_prob(twin, last, batch.clean).isfinite().all()), "most orders are others"
 
 
+def test_coupled_batches_end_at_the_graph_that_g_was_drawn_from(parts) -> None:
+    task = MoleculesTask(dataclasses.replace(SHORT, coupled=True, batch=16, times=4), *parts)
+    kernel, batches = task.model.encoding.kernel, task.batches(range(20))
+    end = torch.cat([batch.t == 4 for batch in batches])
+    is_canonical = torch.cat([kernel.log_prob(batch.g, batch.noisy).isfinite() for batch in batches])
+    assert bool(is_canonical[end].all())
+    assert float(is_canonical[~end].float().mean()) < 0.1, "before, g is that of another graph"
+
+
 @pytest.mark.slow
 def test_compare_from_one_end_to_the_other(tmp_path) -> None:
     summary = comparison.compare("smoke", tmp_path, data=SAMPLE, jobs=2)
