@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -325,7 +326,11 @@ def _parse_chunk(rows: list[tuple[str, str]], atoms: tuple[str, ...], hydrogens:
 def _rows(name: str, content: bytes) -> Iterator[tuple[int | None, str, str]]:
     """A number to sort by, the place and the SMILES of each molecule of a file."""
     if name.endswith(".gz"):
-        name, content = name.removesuffix(".gz"), gzip.decompress(content)
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"data: {name} is damaged, or no gzip file: {error}") from error
+        name = name.removesuffix(".gz")
     if name.endswith(".sdf"):
         supplier: Iterator[Any] = iter(Chem.ForwardSDMolSupplier(io.BytesIO(content)))
         for number, molecule in enumerate(supplier, 1):
@@ -340,10 +345,13 @@ def _rows(name: str, content: bytes) -> Iterator[tuple[int | None, str, str]]:
     if not name.endswith(".csv"):
         raise ValueError(f"data: expected a file that ends with .csv, .csv.gz, .smi or .sdf; got {name}")
     table = csv.DictReader(text)
-    columns = list(table.fieldnames or [])
-    column = next((column for column in columns if "smiles" in column.lower()), None)
-    if column is None:
-        raise ValueError(f"data: expected a column of SMILES in {name}, got {', '.join(columns) or 'none'}")
-    for row in table:
-        order = row.get("Index")
-        yield int(order) if order else None, f"{name}:{table.line_num}", row[column] or ""
+    try:
+        columns = list(table.fieldnames or [])
+        column = next((column for column in columns if "smiles" in column.lower()), None)
+        if column is None:
+            raise ValueError(f"data: expected a column of SMILES in {name}, got {', '.join(columns) or 'none'}")
+        for row in table:
+            order = row.get("Index") or ""
+            yield int(order) if order.isdecimal() else None, f"{name}:{table.line_num}", row[column] or ""
+    except csv.Error as error:
+        raise ValueError(f"data: {name} cannot be read as CSV, line {table.line_num + 1}: {error}") from error

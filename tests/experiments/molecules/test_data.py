@@ -155,12 +155,25 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty.csv").touch()
     with pytest.raises(ValueError, match=r"data: expected a column of SMILES in empty\.csv, got none"):
         load_molecules("qm9", "train", data=tmp_path / "empty.csv", cache=tmp_path)
+    (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"smiles\nC\n")[:-9])
+    with pytest.raises(ValueError, match=r"data: cut\.csv\.gz is damaged, or no gzip file: Compressed file ended"):
+        load_molecules("qm9", "train", data=tmp_path / "cut.csv.gz", cache=tmp_path)
+    (tmp_path / "endless.csv").write_text('smiles\n"' + 200_000 * "C")
+    with pytest.raises(ValueError, match=r"data: endless\.csv cannot be read as CSV, line 2: field larger than"):
+        load_molecules("qm9", "train", data=tmp_path / "endless.csv", cache=tmp_path)
     (tmp_path / "few.smi").write_text("CCO\nnonsense\n" + 8 * "CC\n")
     with pytest.raises(ValueError, match="data: expected at least 10 molecules to split, got 9"):
         load_molecules("qm9", "train", data=tmp_path / "few.smi", cache=tmp_path)
     (tmp_path / "empty.smi").touch()
     with pytest.raises(ValueError, match="data: no molecule could be used"):
         load_molecules("qm9", "train", data=tmp_path / "empty.smi", cache=tmp_path)
+
+
+def test_an_index_that_is_no_number_does_not_order(tmp_path: Path) -> None:
+    path = tmp_path / "named.csv"
+    path.write_text("Index,smiles\n" + "".join(f"mol{n},{'C' * n}\n" for n in range(1, 11)))
+    found = [text for part in load_splits("qm9", SPLITS, data=path, cache=tmp_path) for text in part.smiles]
+    assert sorted(found) == ["C" * n for n in range(1, 11)]
 
 
 def test_a_file_of_ones_own_is_split_for_every_dataset(tmp_path: Path) -> None:
