@@ -252,6 +252,8 @@ class Evaluate:
     def __call__(self) -> None:
         """Print the metrics."""
         experiment = experiment_of(self.run)
+        if experiment != "molecules" and (self.nll_draws != 1 or self.data is not None):
+            raise ValueError(f"nll_draws, data: expected of runs of molecules only, got a run of {experiment}")
         if experiment == "molecules":
             found = molecules.evaluate_run(self.run, draws=self.nll_draws, data=self.data)
         elif experiment == "autoencoder":
@@ -286,6 +288,12 @@ class Check:
         """Test, and print the verdicts."""
         if not self.runs:
             raise ValueError("runs: expected at least one run directory")
+        if not 0 < self.level < 1:
+            raise ValueError(f"level: expected a probability between 0 and 1, got {self.level}")
+        if self.inputs < 1:
+            raise ValueError(f"inputs: expected at least 1, got {self.inputs}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed: expected at least 0 and less than 2^63, got {self.seed}")
         rejected = [self.rejects(run, self.level / len(self.runs)) for run in self.runs]
         if any(rejected):
             sys.exit(1)
@@ -303,6 +311,8 @@ class Check:
             "progress": partial(tqdm, desc=run.name, delay=5, leave=False),
         }
         experiment = experiment_of(run)
+        if experiment != "molecules" and self.data is not None:
+            raise ValueError(f"data: expected of runs of molecules only, got a run of {experiment}")
         if experiment == "molecules":
             found = check_molecules(run, data=self.data, **options)
         elif experiment == "autoencoder":
@@ -361,6 +371,8 @@ class Report:
         if not self.data:
             raise ValueError("data: expected at least one file")
         out = self.out or Path("runs") / f"report-{self.data[0].stem}"
+        if out.is_file():
+            raise ValueError(f"out: expected a folder, got the file {out}")
         title = ", ".join(path.name for path in self.data)
         found = symmetry_report(inputs_of(self.data, self.options))
         if not found.log_orders:
@@ -388,7 +400,11 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 
 def main() -> None:
-    """Parse the command line and run; errors of the user's input end with one line and status 2."""
+    """Parse the command line and run.
+
+    Errors of the user's input, and files that cannot be read or written, end with one line and status 2; rows that
+    failed end a comparison with status 1.
+    """
     words = sys.argv[1:]
     if words == ["--version"]:
         print(f"sympe {version('sympe')}")
@@ -400,9 +416,12 @@ def main() -> None:
             COMMANDS, prog="sympe", description="Break symmetries without giving up equivariance.", args=words
         )  # a config refuses numbers out of range as it is made
         command()
-    except (ValueError, FileNotFoundError, ImportError) as error:
+    except runs.RowsFailedError as error:
+        print(f"sympe: {error}", file=sys.stderr)
+        sys.exit(1)
+    except (ValueError, OSError, ImportError) as error:
         print(f"sympe: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("sympe: stopped; the same command goes on from here", file=sys.stderr)
+        print("sympe: stopped; the same command goes on with what was being trained", file=sys.stderr)
         sys.exit(130)

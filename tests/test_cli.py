@@ -74,6 +74,44 @@ def test_errors_of_the_user_end_with_one_line_and_status_2(monkeypatch, tmp_path
     assert "expected a run directory with config.json" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["check", "RUN", "--level", "0"], "level: expected a probability between 0 and 1, got 0.0"),
+        (["check", "RUN", "--level", "nan"], "level: expected a probability between 0 and 1, got nan"),
+        (["check", "RUN", "--inputs", "0"], "inputs: expected at least 1, got 0"),
+        (["check", "RUN", "--seed", str(2**63)], f"seed: expected at least 0 and less than 2^63, got {2**63}"),
+        (["check", "RUN", "--data", "a.smi"], "data: expected of runs of molecules only, got a run of ising"),
+        (["evaluate", "RUN", "--nll-draws", "4"], "nll_draws, data: expected of runs of molecules only, got a run of"),
+        (["train", "ising", "--out", "FILE"], "Not a directory"),
+        (["compare", "ising", "--preset", "smoke", "--out", "FILE/deep"], "Not a directory"),
+        (["report", "GRAPH", "--out", "FILE"], "out: expected a folder, got the file "),
+    ],
+)
+def test_more_errors_of_the_user(monkeypatch, tmp_path, capsys, words, message):
+    (tmp_path / "file").touch()
+    (tmp_path / "graph.edgelist").write_text("a b\n")
+    places = {"RUN": str(tmp_path), "FILE": str(tmp_path / "file"), "GRAPH": str(tmp_path / "graph.edgelist")}
+    words = [word.replace("FILE", places["FILE"]) if "FILE" in word else places.get(word, word) for word in words]
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, *words)
+    assert stop.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert message in lines[-1]
+    assert lines[-1].startswith("sympe: ")
+
+
+def test_rows_that_failed_end_with_their_names_and_status_1(monkeypatch, tmp_path, capsys):
+    def compare(*arguments, **options):
+        raise cli.runs.RowsFailedError("these rows failed: bad")
+
+    monkeypatch.setattr(cli.ising, "compare", compare)
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, "compare", "ising", "--out", str(tmp_path))
+    assert stop.value.code == 1
+    assert capsys.readouterr().err == "sympe: these rows failed: bad\n"
+
+
 def test_check_ends_with_status_1_where_a_model_is_rejected(monkeypatch, capsys, tmp_path):
     found = EquivarianceTest(torch.tensor([[1e-4]]), torch.tensor([1]), 10, 1e-3)
     monkeypatch.setattr(cli, "check_ising", lambda run, **_: found)
@@ -102,7 +140,7 @@ def test_ctrl_c_says_that_the_command_can_go_on(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "compare", "ising", "--preset", "smoke", "--out", str(tmp_path))
     assert stop.value.code == 130
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "sympe: stopped; the same command goes on" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -164,7 +202,7 @@ def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers alike
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "the same command goes on from here" in errors
+    assert "sympe: stopped; the same command goes on" in errors
     assert _ends(process.pid, seconds=10)
     assert load(checkpoints[0].parent).config.size == 4
 

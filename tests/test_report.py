@@ -294,6 +294,16 @@ def test_npz(tmp_path: Path) -> None:
     (tmp_path / "d.npz").write_text("nothing")
     with pytest.raises(ValueError, match="is no npz file"):
         read(tmp_path / "d.npz")
+    with (tmp_path / "e.npz").open("wb") as file:
+        np.save(file, fields)
+    with pytest.raises(ValueError, match="is no npz file"):
+        read(tmp_path / "e.npz")
+    np.savez(tmp_path / "f.npz", fields=fields.astype(complex))
+    with pytest.raises(ValueError, match="fields: expected real numbers, got complex128"):
+        read(tmp_path / "f.npz")
+    np.savez(tmp_path / "g.npz", fields=fields, words=fields.astype(str))
+    with pytest.raises(ValueError, match="words: expected real numbers, got <U"):
+        read(tmp_path / "g.npz", node_targets="words")
 
 
 def test_files_that_cannot_be(tmp_path: Path) -> None:

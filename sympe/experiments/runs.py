@@ -24,6 +24,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -64,16 +65,25 @@ def write_json(path: Path, content: object) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *needed: str) -> dict[str, Any]:
     """Read a JSON file.
 
+    Arguments:
+        path: the file.
+        needed: what it must have.
+
     Raises:
-        ValueError: if it is not JSON, naming the file.
+        ValueError: if it is not JSON, or no object with what is needed; names the file.
     """
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        content = json.loads(path.read_text())
+    except ValueError as error:
         raise ValueError(f"{path}: expected JSON, got something else ({error})") from error
+    if not isinstance(content, dict) or not content.keys() >= set(needed):
+        with_these = f" with {', '.join(needed)}" if needed else ""
+        got = ", ".join(content) or "an empty one" if isinstance(content, dict) else type(content).__name__
+        raise ValueError(f"{path}: expected a JSON object{with_these}, got {got}")
+    return content
 
 
 def environment() -> dict[str, Any]:
@@ -139,18 +149,25 @@ def check_run(config: RowConfig, out: Path) -> dict[str, Any] | None:
     path = out / "runs" / config.name / "config.json"
     if not path.exists():
         return None
-    stored: dict[str, Any] = read_json(path)
+    stored = read_json(path)
     _refuse_another(path.parent, stored, config)
     return stored
 
 
-def prepare_run(config: RowConfig, out: Path) -> Path:
+def prepare_run(config: RowConfig, out: Path, *, data_hash: str | None = None) -> Path:
     """Make the run directory of a row, or go on in the one of the same config; one of older code is moved aside.
 
+    Arguments:
+        config: the row.
+        out: the folder of the comparison.
+        data_hash: as in :func:`finished_row`.
+
     Raises:
-        ValueError: if it was made with another config; nothing is touched then.
+        ValueError: if it was made with another config, or a finished row of that name with another or of other data;
+            nothing is touched then.
     """
     run = out / "runs" / config.name
+    finished_row(config, out, data_hash=data_hash)
     stored = check_run(config, out)
     if stored is not None and stored.get("code_version") != config.code_version:
         run.rename(run.with_name(f"{run.name}.code-{stored.get('code_version')}.{time.time_ns()}"))
@@ -160,30 +177,61 @@ def prepare_run(config: RowConfig, out: Path) -> Path:
     return run
 
 
-def finished_row(config: RowConfig, out: Path) -> dict[str, Any] | None:
+def finished_row(config: RowConfig, out: Path, *, data_hash: str | None = None) -> dict[str, Any] | None:
     """The row of this config and code version if it is finished.
 
+    Arguments:
+        config: the row.
+        out: the folder of the comparison.
+        data_hash: of the data that the row must be of; None if its config says what they are.
+
     Raises:
-        ValueError: if a row of that name was made with another config.
+        ValueError: if a row of that name was made with another config or other data.
     """
     path = out / "rows" / f"{config.name}.json"
     if not path.exists():
         return None
-    row: dict[str, Any] = read_json(path)
+    row = read_json(path, "config")
     _refuse_another(path, row["config"], config)
-    return row if row["config"].get("code_version") == config.code_version else None
+    if row["config"].get("code_version") != config.code_version:
+        return None
+    if data_hash is not None and row["data_hash"] != data_hash:
+        raise ValueError(
+            f"data: {path} is of other data (hash {row['data_hash']} there, {data_hash} here); choose another --out"
+        )
+    return row
 
 
 def other_rows(configs: Sequence[RowConfig], out: Path) -> list[dict[str, Any]]:
     """The finished rows of the folder that these configs are not, of the same experiment and code version, by name."""
     names = {config.name for config in configs}
-    found = [read_json(path) for path in sorted((out / "rows").glob("*.json")) if path.stem not in names]
+    found = [read_json(path, "config") for path in sorted((out / "rows").glob("*.json")) if path.stem not in names]
     own = dataclasses.asdict(configs[0])
     return [
         row
         for row in found
         if row["config"].keys() == own.keys() and row["config"]["code_version"] == own["code_version"]
     ]
+
+
+def alike(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """The rows in groups that differ in the seed alone, each with words on what sets it apart from the others.
+
+    Example:
+        >>> rows = [{"config": {"seed": seed, "steps": steps}} for seed, steps in ((0, 20), (1, 20), (2, 40))]
+        >>> [(words, len(group)) for words, group in alike(rows)]
+        [(', steps 20', 2), (', steps 40', 1)]
+        >>> [(words, len(group)) for words, group in alike(rows[:2])]
+        [('', 2)]
+    """
+    groups: dict[str, tuple[dict[str, Any], list[Mapping[str, Any]]]] = {}
+    for row in rows:
+        settings = {key: value for key, value in row["config"].items() if key != "seed"}
+        settings["data_hash"] = row.get("data_hash")
+        groups.setdefault(json.dumps(settings, sort_keys=True), (settings, []))[1].append(row)
+    kinds = [settings for settings, _ in groups.values()]
+    apart = sorted({key for kind in kinds for key in kind if any(kind[key] != other.get(key) for other in kinds)})
+    return [("".join(f", {key} {settings.get(key)}" for key in apart), group) for settings, group in groups.values()]
 
 
 def _refuse_another(path: Path, stored: Mapping[str, Any], config: RowConfig) -> None:
@@ -205,10 +253,38 @@ def append_curve(run: Path, step: int, value: float, *, name: str = "curve") -> 
 
 
 def read_curve(run: Path, *, name: str = "curve") -> list[tuple[int, float]]:
-    """A curve, by default that of training; of several values at one step the last counts."""
-    with (run / f"{name}.csv").open(newline="") as file:
-        points = {int(step): float(value) for step, value in csv.reader(file)}
+    """A curve, by default that of training; of several values at one step the last counts.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is damaged, naming the file.
+    """
+    path = run / f"{name}.csv"
+    try:
+        with path.open(newline="") as file:
+            points = {int(step): float(value) for step, value in csv.reader(file)}
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: expected a step and a value in every line ({error})") from error
     return sorted(points.items())
+
+
+def read_arrays(out: Path, name: str) -> dict[str, Any]:
+    """What the figures of a row need.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is damaged, naming the file.
+    """
+    path = out / "rows" / f"{name}.npz"
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return dict(arrays)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+class RowsFailedError(RuntimeError):
+    """Rows of a comparison failed; the others are kept."""
 
 
 def run_rows(
@@ -231,7 +307,8 @@ def run_rows(
         cluster_options: parameters of the submitit executor (timeout_min, slurm_partition, ...).
 
     Raises:
-        RuntimeError: after all others have ended, if rows failed; names them.
+        RowsFailedError: after all others have ended, if rows failed; names them.
+        ValueError: if there is no such cluster here, or an option is not known.
     """
     if not configs:
         return
@@ -250,8 +327,14 @@ def run_rows(
     else:
         import submitit  # slow to import, and only a cluster needs it
 
-        executor = submitit.AutoExecutor(out / "jobs", cluster=cluster)
-        executor.update_parameters(**cluster_options)
+        try:
+            executor = submitit.AutoExecutor(out / "jobs", cluster=cluster)
+        except RuntimeError as error:
+            raise ValueError(f"cluster: {cluster} cannot be used here: {error}") from error
+        try:
+            executor.update_parameters(**cluster_options)
+        except (NameError, TypeError) as error:
+            raise ValueError(f"cluster_options: {error}") from error
         _watch([executor.submit(train, config, out, threads) for config in configs], configs, out)
 
 
@@ -310,11 +393,13 @@ def compare_rows(
 
     Raises:
         ValueError: if ``out`` holds rows or runs of another config (nothing is touched then), or ``jobs < 1``.
+        OSError: if ``out`` cannot be a folder.
     """
     if jobs < 1:
         raise ValueError(f"jobs: expected at least 1, got {jobs}")
     if not train_missing and all(finished_row(config, out) is None for config in configs):
         raise ValueError(f"out: none of the rows asked for is finished in {out}; there is nothing to report")
+    out.mkdir(parents=True, exist_ok=True)
     missing = [config for config in configs if train_missing and finished_row(config, out) is None]
     for config in missing:
         check_run(config, out)
@@ -412,7 +497,7 @@ def _watch(futures: Sequence[Any], configs: Sequence[RowConfig], out: Path) -> N
             bar.n = sum(steps.values())
             bar.set_postfix(values, refresh=True)
     if failures:
-        raise RuntimeError("these rows failed, the others are kept:\n" + "\n".join(failures))
+        raise RowsFailedError("these rows failed, the others are kept:\n" + "\n".join(failures))
 
 
 def _processor() -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import logging
-import pickle
 import time
 import warnings
 from collections.abc import Sequence
@@ -14,7 +13,9 @@ from typing import Any, TypeVar
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from sympe.experiments import runs
@@ -29,15 +30,19 @@ class RowTask(lightning.LightningModule, abc.ABC):
     ``training_step`` returns the loss, and under "curve" the value that the training curve shows. A step whose gradient
     is not finite is left out, as if its batch had not come, and counted in ``skipped_steps``.
 
+    A checkpoint of another config or of other data is refused.
+
     Arguments:
         config: the row.
         model: what is trained.
         encoding: the part of it whose calls are timed.
+        data_hash: of the data; None if the config says what they are.
     """
 
-    def __init__(self, config: Any, model: nn.Module, encoding: nn.Module) -> None:
+    def __init__(self, config: Any, model: nn.Module, encoding: nn.Module, *, data_hash: str | None = None) -> None:
         super().__init__()
         self.config = config
+        self.data_hash = data_hash
         self.model = model
         self.train_seconds = 0.0
         self.encoding_seconds = 0.0
@@ -79,15 +84,38 @@ class RowTask(lightning.LightningModule, abc.ABC):
             optimizer.zero_grad(set_to_none=True)  # optimisers pass over what has no gradient
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time spent and the steps left out so far."""
+        """Keep what it was made for, the time spent and the steps left out so far."""
+        checkpoint["config"] = asdict(self.config)
+        checkpoint["data_hash"] = self.data_hash
         checkpoint["seconds"] = {"train": self.train_seconds, "encoding": self.encoding_seconds}
         checkpoint["skipped_steps"] = self.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Go on counting.
+
+        Raises:
+            ValueError: if it was made with another config or other data.
+        """
+        difference = runs.config_differs(checkpoint.get("config", {}), asdict(self.config))
+        if difference:
+            raise ValueError(f"run: the checkpoint was made with another config ({difference})")
+        if checkpoint["data_hash"] != self.data_hash:
+            raise ValueError(
+                f"data: the checkpoint was made with other data (hash {checkpoint['data_hash']} there, "
+                f"{self.data_hash} here); choose another --out"
+            )
         self.train_seconds = checkpoint["seconds"]["train"]
         self.encoding_seconds = checkpoint["seconds"]["encoding"]
-        self.skipped_steps = checkpoint.get("skipped_steps", 0)  # the first checkpoints did not count them
+        self.skipped_steps = checkpoint["skipped_steps"]
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Checkpoints are written beside the last one and renamed: Lightning writes where ``$TMPDIR`` is, and copies."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write one whole or not at all."""
+        with runs.written_aside(Path(path)) as aside:
+            torch.save(checkpoint, aside)
 
 
 class Progress(Callback):
@@ -181,8 +209,13 @@ def fit(
         options: of Lightning's trainer.
 
     Raises:
-        ValueError: if the batch does not divide among the devices.
+        ValueError: if there are no such devices, the batch does not divide among them, or the checkpoint is damaged or
+            was made with another config or other data.
+        KeyboardInterrupt: if it is interrupted; Lightning ends the program instead, with status 1.
     """
+    for name, number in (("devices", devices), ("num_nodes", num_nodes)):
+        if number < 1:
+            raise ValueError(f"{name}: expected at least 1, got {number}")
     if task.config.batch % (devices * num_nodes):
         raise ValueError(
             f"devices: a batch of {task.config.batch} does not divide among {devices} x {num_nodes} devices"
@@ -191,37 +224,48 @@ def fit(
         torch.set_num_threads(threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     last = run / "last.ckpt"
+    if last.exists():
+        read_checkpoint(last)
     with warnings.catch_warnings():
         # the data are generated or held in memory by the main process on purpose
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
         warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\).*")
-        trainer = lightning.Trainer(
-            max_epochs=-(-task.config.steps // BLOCK),
-            accelerator=accelerator,
-            devices=devices,
-            num_nodes=num_nodes,
-            strategy="ddp" if devices * num_nodes > 1 else "auto",
-            gradient_clip_val=gradient_clip,
-            logger=False,
-            enable_progress_bar=progress_bar,
-            enable_model_summary=False,
-            reload_dataloaders_every_n_epochs=1,
-            use_distributed_sampler=False,
-            callbacks=[
-                Progress(run),
-                *callbacks,
-                ModelCheckpoint(
-                    dirpath=run,
-                    filename="last",
-                    save_top_k=1,
-                    save_on_train_epoch_end=True,
-                    enable_version_counter=False,
-                ),
-            ],
-            **options,
-        )
-        trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=False)
+        try:
+            trainer = lightning.Trainer(
+                max_epochs=-(-task.config.steps // BLOCK),
+                accelerator=accelerator,
+                devices=devices,
+                num_nodes=num_nodes,
+                strategy="ddp" if devices * num_nodes > 1 else "auto",
+                gradient_clip_val=gradient_clip,
+                logger=False,
+                enable_progress_bar=progress_bar,
+                enable_model_summary=False,
+                reload_dataloaders_every_n_epochs=1,
+                use_distributed_sampler=False,
+                plugins=[WholeFiles()],
+                callbacks=[
+                    Progress(run),
+                    *callbacks,
+                    ModelCheckpoint(
+                        dirpath=run,
+                        filename="last",
+                        save_top_k=1,
+                        save_on_train_epoch_end=True,
+                        enable_version_counter=False,
+                    ),
+                ],
+                **options,
+            )
+        except MisconfigurationException as error:
+            raise ValueError(f"accelerator: {accelerator} with {devices} devices cannot be used: {error}") from error
+        try:
+            trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=False)
+        except SystemExit:
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
 
 
 ConfigT = TypeVar("ConfigT")
@@ -246,21 +290,28 @@ def read_config(run: Path, kind: type[ConfigT], code_version: int, *, checkpoint
     return kind(**stored)
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a checkpoint holds.
+
+    Raises:
+        ValueError: if it is damaged, naming the file.
+    """
+    try:
+        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=False)
+        if not isinstance(checkpoint, dict) or not checkpoint.keys() >= {"state_dict", "seconds", "config"}:
+            raise ValueError("it has no weights, config or times")
+    except Exception as error:  # a damaged pickle can raise anything
+        raise ValueError(f"run: {path} is damaged, or no checkpoint of a row: {error}") from error
+    return dict(checkpoint)
+
+
 def restore(task: RowTask, path: Path) -> None:
     """Load a checkpoint into a task of its config.
 
     Raises:
-        ValueError: if it is damaged or does not fit.
+        ValueError: if it is damaged, or was made with another config or other data.
     """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=False)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"run: {path} is damaged: {error}") from error
-    try:
-        task.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise ValueError(
-            f"run: the checkpoint in {path.parent} does not fit its config {asdict(task.config)}: {error}"
-        ) from error
+    checkpoint = read_checkpoint(path)
     task.on_load_checkpoint(checkpoint)
+    task.load_state_dict(checkpoint["state_dict"])
     task.eval()

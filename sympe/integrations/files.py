@@ -291,11 +291,15 @@ def _cut(data: Any, slices: Any, index: int) -> Any:
 
 def _npz(path: Path, options: Options) -> Iterator[Loaded]:
     try:
-        arrays = dict(np.load(path))
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        with path.open("rb") as file, np.load(file) as content:
+            arrays = dict(content)
+    except (ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"data: {path} is no npz file: {error}") from error
     if "fields" not in arrays:
         raise ValueError(f'data: expected an array "fields" in {path}, got {", ".join(arrays) or "none"}')
+    for name in ("fields", options.node_targets):
+        if name in arrays and arrays[name].dtype.kind not in "biuf":
+            raise ValueError(f"{name}: expected real numbers, got {arrays[name].dtype}")
     fields = torch.from_numpy(arrays["fields"])
     if fields.dim() != 4 or fields.shape[2] != fields.shape[3]:
         raise ValueError(f"fields: expected shape (batch, channels, L, L), got {tuple(fields.shape)}")

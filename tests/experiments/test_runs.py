@@ -1,9 +1,11 @@
 """Files are whole or not there, configs are not mixed, and a failing row does not take the others with it."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -48,6 +50,28 @@ def test_broken_json_is_named(tmp_path):
     (tmp_path / "row.json").write_text("{")
     with pytest.raises(ValueError, match=r"row\.json: expected JSON"):
         runs.read_json(tmp_path / "row.json")
+    (tmp_path / "row.json").write_text("[1]")
+    with pytest.raises(ValueError, match=r"row\.json: expected a JSON object, got list"):
+        runs.read_json(tmp_path / "row.json")
+    (tmp_path / "row.json").write_text('{"seed": 1}')
+    assert runs.read_json(tmp_path / "row.json") == {"seed": 1}
+    with pytest.raises(ValueError, match=r"row\.json: expected a JSON object with config, got seed"):
+        runs.read_json(tmp_path / "row.json", "config")
+    (tmp_path / "row.json").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match=r"row\.json: expected JSON"):
+        runs.read_json(tmp_path / "row.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])
+def test_damaged_arrays_and_curves_are_named(tmp_path, content):
+    runs.write_row({}, {"bound": np.arange(3)}, tmp_path, "row")
+    assert runs.read_arrays(tmp_path, "row")["bound"].tolist() == [0, 1, 2]
+    (tmp_path / "rows" / "row.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"row\.npz is damaged"):
+        runs.read_arrays(tmp_path, "row")
+    (tmp_path / "curve.csv").write_text("20,\n")
+    with pytest.raises(ValueError, match=r"curve\.csv is damaged: expected a step and a value in every line"):
+        runs.read_curve(tmp_path)
 
 
 def test_a_run_of_another_config_is_refused_and_untouched(tmp_path):
@@ -67,6 +91,18 @@ def test_a_row_of_another_config_is_refused(tmp_path):
     assert row["threads"] == 1
     with pytest.raises(ValueError, match="steps is 3 there and 4 here"):
         runs.finished_row(Config(steps=4), tmp_path)
+    shutil.rmtree(tmp_path / "runs")  # rows are kept in git, runs are not
+    with pytest.raises(ValueError, match="steps is 3 there and 4 here"):
+        runs.prepare_run(Config(steps=4), tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_row_of_other_data_is_refused(tmp_path):
+    runs.write_row({"config": Config().__dict__, "data_hash": "abc"}, {}, tmp_path, "row")
+    assert runs.finished_row(Config(), tmp_path, data_hash="abc") is not None
+    for function in (runs.finished_row, runs.prepare_run):
+        with pytest.raises(ValueError, match=r"data: .*row\.json is of other data \(hash abc there, abd here\)"):
+            function(Config(), tmp_path, data_hash="abd")
 
 
 def test_a_curve_that_went_on_keeps_the_last_value_of_a_step(tmp_path):
@@ -91,7 +127,7 @@ def test_environment_is_json_and_names_versions():
 @pytest.mark.slow
 def test_rows_run_in_processes_and_a_failure_is_told_at_the_end(tmp_path, capsys):
     configs = [Config("good"), Config("bad"), Config("fine")]
-    with pytest.raises(RuntimeError, match="bad: it went wrong"):
+    with pytest.raises(runs.RowsFailedError, match="bad: it went wrong"):
         runs.run_rows(fail_on_bad, configs, tmp_path, jobs=2, cluster=None, cluster_options={})
     assert sorted(path.stem for path in (tmp_path / "rows").iterdir()) == ["fine", "good"]
 
@@ -100,6 +136,20 @@ def test_rows_run_in_processes_and_a_failure_is_told_at_the_end(tmp_path, capsys
 def test_rows_run_through_submitit(tmp_path):
     runs.run_rows(succeed, [Config("job")], tmp_path, jobs=1, cluster="local", cluster_options={"timeout_min": 2})
     assert runs.finished_row(Config("job"), tmp_path) is not None
+
+
+def test_a_cluster_that_is_not_there_and_unknown_options_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    options = {"jobs": 1, "cluster_options": {}}
+    with pytest.raises(ValueError, match="cluster: slurm cannot be used here: "):
+        runs.run_rows(succeed, [Config()], tmp_path, **{**options, "cluster": "slurm"})
+    with pytest.raises(ValueError, match=r"cluster_options: .*minutes"):
+        runs.run_rows(succeed, [Config()], tmp_path, jobs=1, cluster="local", cluster_options={"minutes": 2})
+
+
+def test_rows_of_another_config_or_other_data_are_not_averaged():
+    rows = [{"config": {"seed": seed}, "data_hash": data} for seed, data in ((0, "a"), (1, "a"), (0, "b"))]
+    assert [(words, len(own)) for words, own in runs.alike(rows)] == [(", data_hash a", 2), (", data_hash b", 1)]
 
 
 def test_no_rows_is_no_work(tmp_path):

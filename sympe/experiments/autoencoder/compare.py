@@ -177,9 +177,12 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             "| " + " | ".join(heads) + " |",
             "|" + " --- |" * len(heads),
         ]
-        for encoding in [e for e in ENCODINGS if any(row["encoding"] == e for row in some)]:
-            own = [row for row in some if row["encoding"] == encoding]
-            cells = [encoding, str(len(own)), runs.spread(own, "bce", 2), runs.spread(own, "error_percent", 3)]
+        for label, own in [
+            (encoding + apart, own)
+            for encoding in ENCODINGS
+            for apart, own in runs.alike([row for row in some if row["encoding"] == encoding])
+        ]:
+            cells = [label, str(len(own)), runs.spread(own, "bce", 2), runs.spread(own, "error_percent", 3)]
             cells += [runs.spread(own, "f1", 4)]
             for part in ("asymmetric", "symmetric"):
                 values = [row[part]["bce"] for row in own if row[part] is not None]

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sympe.experiments import runs
 from sympe.experiments.autoencoder.config import COMPARED, ENCODINGS, ORDERS, AutoencoderConfig
 from sympe.experiments.pictures import save
 
@@ -46,7 +47,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
         arrays: dict[int, dict[str, Any]] = {row["seed"]: {} for row in some}
         for row in some:
             row_name = AutoencoderConfig(**row["config"]).name
-            arrays[row["seed"]][row["encoding"]] = dict(np.load(out / "rows" / f"{row_name}.npz"))
+            arrays[row["seed"]][row["encoding"]] = runs.read_arrays(out, row_name)
         title = f"{name}, {backbone.upper()}"
         encodings = {row["encoding"] for row in some}
         figures = {}

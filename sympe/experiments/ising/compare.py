@@ -192,9 +192,12 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             "encoding s",
         ]
         lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
-        for encoding in [e for e in ENCODINGS if any(row["encoding"] == e for row in some)]:
-            own = [row for row in some if row["encoding"] == encoding]
-            cells = [encoding, str(len(own)), runs.spread(own, "energy_gap"), runs.spread(own, "exact_fraction")]
+        for label, own in [
+            (encoding + apart, own)
+            for encoding in ENCODINGS
+            for apart, own in runs.alike([row for row in some if row["encoding"] == encoding])
+        ]:
+            cells = [label, str(len(own)), runs.spread(own, "energy_gap"), runs.spread(own, "exact_fraction")]
             for phase in phases:
                 gaps = [row["per_phase"][phase]["energy_gap"] for row in own]
                 cells += [f"{np.mean(gaps):.4f}"]

@@ -75,8 +75,8 @@ class IsingConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         for name in ("encoding_scale", "coupling_scale", "learning_rate", "encoding_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected a positive, finite number, got {getattr(self, name)}")
         if not 0 < self.warmup < 1:
             raise ValueError(f"warmup: expected a share between 0 and 1, got {self.warmup}")
         if not 0 <= self.temperature < math.inf:
@@ -87,8 +87,8 @@ class IsingConfig:
             raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.variant == "supercell" and self.size % 2:
             raise ValueError(f"size: a 2 x 2 supercell needs an even lattice, got {self.size}")
-        if self.seed < 0:
-            raise ValueError(f"seed: expected at least 0, got {self.seed}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed: expected at least 0 and less than 2^63, got {self.seed}")
 
     @property
     def name(self) -> str:

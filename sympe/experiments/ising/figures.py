@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sympe.experiments import runs
 from sympe.experiments.ising.config import ENCODINGS, IsingConfig
 from sympe.experiments.ising.evaluation import DRAWS_SHOWN, MAP_H, MAP_JY, SHOWN
 from sympe.experiments.ising.hamiltonian import PHASES
@@ -33,7 +34,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
         arrays: dict[int, dict[str, Any]] = {row["seed"]: {} for row in some}
         for row in some:
             name = IsingConfig(**row["config"]).name
-            arrays[row["seed"]][row["encoding"]] = dict(np.load(out / "rows" / f"{name}.npz"))
+            arrays[row["seed"]][row["encoding"]] = runs.read_arrays(out, name)
         first = arrays[min(arrays)]
         title = f"{variant}, L = {size}"
         figures = {

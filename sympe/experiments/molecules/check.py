@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sympe.actions import EdgeAction, NodeAction
 from sympe.experiments.molecules.data import load_molecules
+from sympe.experiments.molecules.evaluation import check_sizes
 from sympe.experiments.molecules.files import load_model
 from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
@@ -49,18 +50,22 @@ def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options
     a coupled model is tested at T only, where it draws its g.
 
     Arguments:
-        run: the run directory, or a model file.
+        run: the run directory.
         inputs: how many noisy molecules, one for each time.
         data: see :func:`~sympe.experiments.molecules.data.load_molecules`.
         options: of :func:`sympe.testing.equivariance_test`.
 
     Raises:
         FileNotFoundError: if there is no such model, or no dataset.
-        ValueError: if it does not fit, or a number is out of range.
+        ValueError: if it does not fit, a number is out of range, or there are molecules of sizes that it does not
+            know.
     """
     network = load_model(run)
+    if not 1 <= inputs <= network.noise.steps:
+        raise ValueError(f"inputs: expected 1 to {network.noise.steps}, one for each time; got {inputs}")
     coupled = network.encoding.coupled
     test = load_molecules(network.config.dataset, "test", data=data)
+    check_sizes(network, test)
     size = int(test.sizes.bincount().argmax())
     clean = test.graphs((test.sizes == size).nonzero().squeeze(1)[:CANDIDATES])
     kernel, group = GraphKernel(size), Permutations(size)

@@ -14,11 +14,20 @@ import torch
 from sympe.experiments import runs
 from sympe.experiments.molecules.config import ENCODINGS, PRESETS, TRANSITIONS, MoleculesConfig
 from sympe.experiments.molecules.data import SPLITS, Molecules, canonical_smiles, load_molecules, load_splits
-from sympe.experiments.molecules.evaluation import bar, bound, entropies, estimate, sample, sample_metrics, smiles
+from sympe.experiments.molecules.evaluation import (
+    bar,
+    bound,
+    check_sizes,
+    entropies,
+    estimate,
+    sample,
+    sample_metrics,
+    smiles,
+)
 from sympe.experiments.molecules.figures import draw_figures
 from sympe.experiments.molecules.files import load_model
 from sympe.experiments.molecules.model import MoleculeModel
-from sympe.experiments.molecules.training import train
+from sympe.experiments.molecules.training import MoleculesTask, train
 from sympe.experiments.runs import seeded
 
 PUBLISHED = (
@@ -136,12 +145,19 @@ def train_row(
 
     ``options`` are those of :func:`sympe.experiments.training.fit`. On several devices only the first records the row;
     the others return None.
+
+    Raises:
+        ValueError: if ``out`` holds such a row or run of another config or other data, the data have sizes that the
+            training molecules have not, or the network's sizes do not fit.
     """
     training, validation, test = load_splits(config.dataset, SPLITS, data=data)
-    task = train(config, runs.prepare_run(config, out), training, validation, threads=threads, **options)
+    task = MoleculesTask(config, training, validation)  # what it refuses leaves no run directory
+    for part in (validation, test):
+        check_sizes(task.model, part)
+    run = runs.prepare_run(config, out, data_hash=task.data_hash)
+    task = train(task, run, threads=threads, **options)
     if task.global_rank != 0:
         return None
-    run = out / "runs" / config.name
     numbers, arrays = evaluate(task.model, training, test)
     row = {
         "dataset": config.dataset,
@@ -232,9 +248,15 @@ def evaluate(
 
 
 def evaluate_run(run: Path, *, draws: int = 1, data: Path | None = None) -> dict[str, Any]:
-    """Evaluate the model of a run directory on the test molecules."""
+    """Evaluate the model of a run directory on the test molecules.
+
+    Raises:
+        ValueError: if it is damaged or does not fit, or there are molecules of a size that it does not know.
+        FileNotFoundError: if there is no such model, or no dataset.
+    """
     model = load_model(run)
     training, test = load_splits(model.config.dataset, ("train", "test"), data=data)
+    check_sizes(model, test)
     return evaluate(model, training, test, draws=draws)[0]
 
 
@@ -274,7 +296,10 @@ def compare(
     """
     configs = preset_configs(preset, encodings=encodings, seeds=seeds, dataset=dataset, transition=transition)
     if options.get("train_missing", True) and any(runs.finished_row(config, out) is None for config in configs):
-        canonical_smiles(load_molecules(dataset, "train", data=data))  # read once, before rows read side by side
+        training = load_molecules(dataset, "train", data=data)
+        canonical_smiles(training)  # once, before rows read side by side
+        for config in configs:
+            runs.finished_row(config, out, data_hash=training.content_hash)
     row = partial(train_row, data=data)
     return runs.compare_rows(
         "molecules", preset, configs, out, train=row, table=table, draw_figures=draw_figures, **options
@@ -304,11 +329,15 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             "| " + " | ".join(heads + ["stable atoms", "stable molecules"] * stable) + " |",
             "|" + " --- |" * (len(heads) + 2 * stable),
         ]
-        for encoding, coupled in [(e, c) for e in ENCODINGS for c in (False, True)]:
-            own = [row for row in some if row["encoding"] == encoding and row["coupled"] == coupled]
-            if not own:
-                continue
-            cells = [encoding + (", coupled" if coupled else ""), str(len(own)), runs.spread(own, "nll", 2)]
+        for label, own in [
+            (encoding + (", coupled" if coupled else "") + apart, own)
+            for encoding in ENCODINGS
+            for coupled in (False, True)
+            for apart, own in runs.alike(
+                [row for row in some if row["encoding"] == encoding and row["coupled"] == coupled]
+            )
+        ]:
+            cells = [label, str(len(own)), runs.spread(own, "nll", 2)]
             cells.append("" if own[0]["nll_digress"] is None else runs.spread(own, "nll_digress", 2))
             cells += [runs.spread(own, key, 3) for key in ("validity", "uniqueness", "novelty", "connected")]
             cells += [f"{own[0]['parameters']:,}", f"{np.mean([row['train_seconds'] for row in own]):.0f}"]

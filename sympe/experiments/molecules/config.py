@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -118,8 +119,8 @@ class MoleculesConfig:
                 f"got {self.encoding_channels}"
             )
         for name in ("encoding_scale", "learning_rate", "gradient_clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name}: expected a positive number, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected a positive, finite number, got {getattr(self, name)}")
         for name in ("warmup", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
@@ -127,8 +128,8 @@ class MoleculesConfig:
             raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.coupled and self.encoding not in ("sympe-nodes", "sympe-nodes-edges"):
             raise ValueError(f"coupled: expected the encoding sympe-nodes or sympe-nodes-edges, got {self.encoding!r}")
-        if self.seed < 0:
-            raise ValueError(f"seed: expected at least 0, got {self.seed}")
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed: expected at least 0 and less than 2^63, got {self.seed}")
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,9 @@ from sympe.integrations.files import molecule_from_smiles
 
 SPLITS = ("train", "validation", "test")
 LARGEST_TRAINING_SET = 100_000
+LARGEST_MOLECULE = 256
+"""Atoms, at most: graphs are dense, and all are padded to the largest."""
+
 _CHUNK = 2000
 Parsed = tuple[str, str, "np.ndarray | None", "np.ndarray | None"]
 """Name, SMILES, types of atoms and pairs; of what cannot be used name and reason. Arrays go from process to process."""
@@ -178,19 +182,31 @@ def canonical_smiles(molecules: Molecules, *, cache: Path | None = None) -> list
     """The SMILES of the graphs as samples are written: without charges and stereochemistry that types do not know.
 
     Molecules that are not valid without them are left out. The list is kept in the cache, by the
-    elements and the content of the graphs.
+    elements, the content of the graphs and the version of RDKit.
 
     Arguments:
         molecules: most often a training set.
         cache: as in :func:`load_molecules`.
+
+    Raises:
+        ValueError: if the cache is damaged.
     """
-    path = _cache_folder(cache) / f"smiles-{'-'.join(molecules.atoms)}-{molecules.content_hash}.txt"
+    name = f"smiles-{'-'.join(molecules.atoms)}-{molecules.content_hash}-rdkit-{version('rdkit')}.txt"
+    path = _cache_folder(cache) / name
     if not path.exists():
         parts = torch.arange(len(molecules)).split(_CHUNK)
         graphs = [(molecules.colors[part], molecules.pairs[part], molecules.sizes[part]) for part in parts]
         found = _in_parallel(partial(_smiles_chunk, atoms=molecules.atoms), graphs, len(molecules), "writing SMILES")
-        runs.write_text(path, "".join(f"{text}\n" for text in found if text is not None))
-    return path.read_text().splitlines()
+        lines = "".join(f"{text}\n" for text in found if text is not None)
+        runs.write_text(path, f"{_digest(lines)}\n{lines}")
+    digest, _, lines = path.read_text(errors="replace").partition("\n")
+    if digest != _digest(lines):
+        raise ValueError(f"cache: {path} is damaged; remove it, and it is made again")
+    return lines.splitlines()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _smiles_chunk(graphs: tuple[Tensor, Tensor, Tensor], atoms: tuple[str, ...]) -> list[str | None]:
@@ -277,7 +293,7 @@ def _read_cache(path: Path, source: Source) -> Molecules:
         with path.open("rb") as file, np.load(file) as stored:
             arrays = {key: torch.from_numpy(stored[key]) for key in ("colors", "pairs", "sizes")}
             smiles, failed = json.loads(stored["text"].tobytes())
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"cache: {path} is damaged ({error}); remove it, and it is made again") from error
     return Molecules(**arrays, smiles=smiles, failed=[(a, b) for a, b in failed], atoms=source.atoms)
 
@@ -315,7 +331,10 @@ def _parse_chunk(rows: list[tuple[str, str]], atoms: tuple[str, ...], hydrogens:
     found: list[Parsed] = []
     for name, text in rows:
         try:
-            colors, pairs = types_of(molecule_from_smiles(text, hydrogens=hydrogens), atoms)
+            molecule = molecule_from_smiles(text, hydrogens=hydrogens)
+            if molecule.GetNumAtoms() > LARGEST_MOLECULE:
+                raise ValueError(f"{molecule.GetNumAtoms()} atoms: expected at most {LARGEST_MOLECULE}")
+            colors, pairs = types_of(molecule, atoms)
         except ValueError as error:
             found.append((name, str(error), None, None))
         else:

@@ -42,6 +42,22 @@ def drawing(model: MoleculeModel, generator: torch.Generator | None, g: Tensor |
     return denoiser
 
 
+def check_sizes(model: MoleculeModel, molecules: Molecules) -> None:
+    """Refuse molecules whose likelihood is 0: the model knows the sizes of its training molecules alone.
+
+    Raises:
+        ValueError: if there are any; names one.
+    """
+    counts = model.statistics.size_counts
+    known = counts[molecules.sizes.clamp(max=len(counts) - 1)].bool() & (molecules.sizes < len(counts))
+    if not bool(known.all()):
+        row = int((~known).nonzero()[0])
+        raise ValueError(
+            f"data: {molecules.smiles[row]} has {int(molecules.sizes[row])} atoms, as has no molecule that the model "
+            f"was trained on; {int((~known).sum())} of {len(molecules)} are of such sizes"
+        )
+
+
 @torch.no_grad()
 def bound(
     model: MoleculeModel,

@@ -18,6 +18,7 @@ from PIL import Image
 from rdkit import Chem
 from rdkit.Chem import Draw
 
+from sympe.experiments import runs
 from sympe.experiments.molecules.config import ENCODINGS, MoleculesConfig
 from sympe.experiments.pictures import save
 
@@ -38,7 +39,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
     paths = []
     for name, transition in sorted({(row["dataset"], row["transition"]) for row in rows}):
         some = [row for row in rows if (row["dataset"], row["transition"]) == (name, transition)]
-        arrays = [dict(np.load(out / "rows" / f"{MoleculesConfig(**row['config']).name}.npz")) for row in some]
+        arrays = [runs.read_arrays(out, MoleculesConfig(**row["config"]).name) for row in some]
         title = f"{name}, {transition} noise"
         figures = {
             "samples": samples(some, arrays, title),
@@ -112,11 +113,11 @@ def curves(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figur
 def differences_to_none(rows: Rows, arrays: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, float, float]]:
     """The bound less that of none with the same seed: encoding, seed, mean over the test molecules, standard error.
 
-    Both rows were trained as long and judged on the same noisy molecules, so the difference is more certain than either
-    bound. Rows without such a partner have none.
+    Both rows were trained as long, on the same data, and judged on the same noisy molecules, so the difference is more
+    certain than either bound. Rows without such a partner have none.
     """
     judged = [(row, array["bound"]) for row, array in zip(rows, arrays, strict=True)]
-    keyed = [((row["seed"], row["steps"], len(bound)), row, bound) for row, bound in judged]
+    keyed = [((row["seed"], row["steps"], row["data_hash"], len(bound)), row, bound) for row, bound in judged]
     none = {key: bound for key, row, bound in keyed if row["encoding"] == "none"}
     found = []
     for key, row, bound in keyed:

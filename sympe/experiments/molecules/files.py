@@ -63,17 +63,31 @@ def load_model(source: str | Path) -> MoleculeModel:
     except SafetensorError as error:
         raise ValueError(f"run: {path} is damaged, or no safetensors file: {error}") from error
     try:
-        stored = json.loads(about["config"])
-        version = stored.get("code_version")
-        if version != CODE_VERSION:
-            raise ValueError(f"run: {path} was made by code version {version}, this is {CODE_VERSION}; train it again")
-        config = MoleculesConfig(**stored)
-        counts = [torch.tensor(values) for values in json.loads(about["statistics"])]
+        stored, counts = json.loads(about["config"]), json.loads(about["statistics"])
+        version = stored["code_version"]
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"run: {path} is no model of molecules: {error!r}") from error
-    model = MoleculeModel(config, Statistics(*counts))
+    if version != CODE_VERSION:
+        raise ValueError(f"run: {path} was made by code version {version}, this is {CODE_VERSION}; train it again")
+    try:
+        model = MoleculeModel(MoleculesConfig(**stored), Statistics(*(torch.tensor(values) for values in counts)))
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise ValueError(f"run: {path} is no model of molecules: {error}") from error
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"run: the weights in {path} do not fit its config {stored}: {error}") from error
+    broken = [name for name, tensor in weights.items() if name != "log_sizes" and not bool(tensor.isfinite().all())]
+    if broken:
+        raise ValueError(f"run: the weights in {path} are not finite: {', '.join(broken)}")
+    _refuse_another(path, model.config)
     return model.eval()
+
+
+def _refuse_another(path: Path, config: MoleculesConfig) -> None:
+    """A model file that was put into the run directory of another row."""
+    beside = path.parent / "config.json"
+    if path.name == MODEL_FILE and beside.exists():
+        difference = runs.config_differs(dataclasses.asdict(config), runs.read_json(beside))
+        if difference:
+            raise ValueError(f"run: {path} is not the model of its run directory ({difference})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,8 @@ def sample_to(
         steps: reverse steps; None for all T.
         seed: of the draws.
         data: of the dataset that the model was trained on, see
-            :func:`~sympe.experiments.molecules.data.load_molecules`. Without the dataset novelty is not computed, and
-            a line on standard error says so.
+            :func:`~sympe.experiments.molecules.data.load_molecules`. If it is not named and the package is not
+            installed, novelty is not computed, and a line on standard error says so.
         fcd: whether to compute the Fréchet ChemNet distance to the test set, too.
 
     Returns:
@@ -50,30 +51,38 @@ def sample_to(
 
     Raises:
         ValueError: if a number is out of range or the model is damaged.
-        FileNotFoundError: if there is no such model, or no dataset for the distance.
+        FileNotFoundError: if there is no such model, or no dataset that is named or needed for the distance.
+        ImportError: if the distance is asked for and fcd-torch is missing.
+        OSError: if ``out`` cannot be a folder.
     """
     model = load_model(source)
     dataset = model.config.dataset
     atoms = SOURCES[dataset].atoms
-    graphs = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
-    found = smiles(graphs, atoms)
+    out.mkdir(parents=True, exist_ok=True)
     training = None
     try:
         training = set(canonical_smiles(load_molecules(dataset, "train", data=data)))
     except FileNotFoundError as error:
-        if fcd:
+        if fcd or data is not None:
             raise
         print(f"novelty is not computed: {error}", file=sys.stderr)
+    reference = canonical_smiles(load_molecules(dataset, "test", data=data)) if fcd else []
+    if fcd and importlib.util.find_spec("fcd_torch") is None:
+        raise ImportError("fcd: needs the package fcd_torch: pip install 'sympe[molecules]'")
+    graphs = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
+    found = smiles(graphs, atoms)
     metrics = sample_metrics(graphs, found, atoms, training)
     valid = [text for text in found if text is not None]
-    if fcd:
-        metrics["fcd"] = frechet_distance(valid, canonical_smiles(load_molecules(dataset, "test", data=data)))
     metrics |= {"steps": steps or model.noise.steps, "seed": seed, "model": model.config.name}
     runs.write_text(out / "molecules.smi", "".join(f"{text}\n" for text in valid))
+    (out / "molecules.png").unlink(missing_ok=True)  # of another time
     if valid:
         with runs.written_aside(out / "molecules.png") as aside:
             grid(valid[:PICTURED], per_row=10, size=180).save(aside)
     runs.write_json(out / "metrics.json", metrics)
+    if fcd:
+        metrics["fcd"] = frechet_distance(valid, reference)
+        runs.write_json(out / "metrics.json", metrics)
     return metrics
 
 

@@ -62,7 +62,7 @@ class MoleculesTask(RowTask):
         with torch.random.fork_rng(devices=[]):  # the initial weights come from the seed, and nothing else does
             torch.manual_seed(config.seed)
             model = MoleculeModel(config, statistics)
-        super().__init__(config, model, model.encoding)
+        super().__init__(config, model, model.encoding, data_hash=training.content_hash)
         self.training_set = training
         self.validation_set = validation.subset(torch.arange(min(VALIDATED, len(validation))))
 
@@ -144,25 +144,21 @@ class MoleculesTask(RowTask):
         return batch
 
 
-def train(
-    config: MoleculesConfig, run: Path, training: Molecules, validation: Molecules, **options: Any
-) -> MoleculesTask:
+def train(task: MoleculesTask, run: Path, **options: Any) -> MoleculesTask:
     """Train a row in its run directory, or go on from its last checkpoint; writes the model file at the end.
 
     Arguments:
-        config: the row.
+        task: the row, not trained yet.
         run: its run directory, made by :func:`sympe.experiments.runs.prepare_run`.
-        training: molecules to train on.
-        validation: molecules for the curve of the bound.
         options: of :func:`sympe.experiments.training.fit`.
 
     Returns:
         The module with the averaged weights, on the CPU, in evaluation mode.
 
     Raises:
-        ValueError: if the batch does not divide among the devices.
+        ValueError: as :func:`sympe.experiments.training.fit`.
     """
-    task = MoleculesTask(config, training, validation)
+    config = task.config
     fit(
         task,
         run,

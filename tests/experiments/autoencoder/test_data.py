@@ -131,9 +131,9 @@ def test_every_graph_has_the_same_chance() -> None:
         ("dataset", "tree", "dataset: expected one of er, .*; got 'tree'"),
         ("backbone", "mlp", "backbone: expected one of egnn, gnn; got 'mlp'"),
         ("steps", 0, "steps: expected at least 1, got 0"),
-        ("learning_rate", 0.0, r"learning_rate: expected a positive number, got 0\.0"),
+        ("learning_rate", 0.0, r"learning_rate: expected a positive, finite number, got 0\.0"),
         ("shrink", 1.0, r"shrink: expected a share in \[0, 1\), got 1\.0"),
-        ("seed", -1, "seed: expected at least 0, got -1"),
+        ("seed", -1, r"seed: expected at least 0 and less than 2\^63, got -1"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused(name: str, value: object, message: str) -> None:

@@ -117,9 +117,15 @@ def test_the_table_gives_mean_and_range_over_seeds():
     phase = {"ferromagnet": {"energy_gap": 0.0, "exact_fraction": 1.0, "count": 4}}
     base = {"variant": "wide", "size": 4, "encoding": "sympe", "per_phase": phase, "count": 4, "parameters": 1000}
     base |= {"stabilizer_entropy": 1.0, "train_seconds": 2.0, "encoding_seconds": 0.1}
-    rows = [base | {"energy_gap": gap, "exact_fraction": 0.5} for gap in (0.25, 0.75)]
+    rows = [
+        base | {"energy_gap": gap, "exact_fraction": 0.5, "config": {"seed": seed, "steps": 20}}
+        for seed, gap in enumerate((0.25, 0.75))
+    ]
     text = table(rows)
     assert "| sympe | 2 | 0.5000 (0.2500 to 0.7500) | 0.5000 (0.5000 to 0.5000) | 0.0000 | 1,000 | 2 | 0.1 |" in text
+    text = table([*rows, base | {"energy_gap": 9.0, "exact_fraction": 0.5, "config": {"seed": 2, "steps": 40}}])
+    assert "| sympe, steps 20 | 2 | 0.5000 (0.2500 to 0.7500) |" in text
+    assert "| sympe, steps 40 | 1 | 9.0000 |" in text
 
 
 @pytest.mark.slow

@@ -91,14 +91,14 @@ def test_bad_input(arguments, message):
         ),
         ("variant", "snow", "variant: expected one of paper, wide, supercell, glass; got 'snow'"),
         ("steps", 0, "steps: expected at least 1, got 0"),
-        ("learning_rate", -1.0, "learning_rate: expected a positive number, got -1.0"),
+        ("learning_rate", -1.0, "learning_rate: expected a positive, finite number, got -1.0"),
         ("temperature", -0.1, "temperature: expected a finite number of at least 0, got -0.1"),
         ("temperature", float("nan"), "temperature: expected a finite number of at least 0, got nan"),
         ("cooling", 0.0, "cooling: expected a share above 0 and at most 1, got 0.0"),
         ("cooling", 1.5, "cooling: expected a share above 0 and at most 1, got 1.5"),
         ("warmup", 1.0, "warmup: expected a share between 0 and 1, got 1.0"),
         ("warmup", 0.0004, "warmup: expected more than one step, got 0.0004 of 2000"),
-        ("seed", -1, "seed: expected at least 0, got -1"),
+        ("seed", -1, r"seed: expected at least 0 and less than 2\^63, got -1"),
     ],
 )
 def test_bad_config(field, value, message):

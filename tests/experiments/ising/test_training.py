@@ -1,6 +1,8 @@
 """Training learns, resumes exactly, and is timed."""
 
 import dataclasses
+import signal
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,7 +95,9 @@ def test_load_names_what_is_missing_or_does_not_fit(uninterrupted, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"last\.ckpt"):
         load(run)
     (run / "last.ckpt").write_bytes((uninterrupted[0] / "last.ckpt").read_bytes())
-    with pytest.raises(ValueError, match="does not fit its config"):
+    with pytest.raises(
+        ValueError, match=r"the checkpoint was made with another config \(channels is 4 there and 5 here"
+    ):
         load(run)
 
 
@@ -112,6 +116,70 @@ def test_load_refuses_other_code_and_damaged_checkpoints(uninterrupted, tmp_path
     (run / "last.ckpt").write_bytes((uninterrupted[0] / "last.ckpt").read_bytes()[:1000])
     with pytest.raises(ValueError, match="is damaged"):
         load(run)
+
+
+def test_a_checkpoint_of_another_row_is_not_gone_on_with(uninterrupted, tmp_path):
+    """None and noise have the same weights: only the config tells them apart."""
+    none, noise = (dataclasses.replace(TINY, encoding=encoding) for encoding in ("none", "noise"))
+    first, second = (runs.prepare_run(config, tmp_path) for config in (none, noise))
+    train(none, first, accelerator="cpu")
+    (second / "last.ckpt").write_bytes((first / "last.ckpt").read_bytes())
+    with pytest.raises(ValueError, match=r"run: the checkpoint was made with another config .encoding is 'none' there"):
+        train(noise, second, accelerator="cpu")
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", None])
+def test_a_damaged_checkpoint_is_named_before_the_training(uninterrupted, tmp_path, content):
+    run = runs.prepare_run(TINY, tmp_path)
+    whole = (uninterrupted[0] / "last.ckpt").read_bytes()
+    (run / "last.ckpt").write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(ValueError, match=r"run: .*last\.ckpt is damaged, or no checkpoint of a row: "):
+        train(TINY, run, accelerator="cpu")
+    torch.save({"state_dict": {}}, run / "last.ckpt")
+    with pytest.raises(ValueError, match="it has no weights, config or times"):
+        train(TINY, run, accelerator="cpu")
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(uninterrupted, tmp_path, monkeypatch):
+    run, before = runs.prepare_run(TINY, tmp_path), []
+    original = torch.save
+
+    def half(content, path, **options):
+        if content["global_step"] == BLOCK:
+            original(content, path, **options)
+            return
+        before.append((run / "last.ckpt").read_bytes())
+        Path(path).write_bytes(b"half")
+        raise _StoppedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        with pytest.raises(_StoppedError):
+            train(TINY, run, accelerator="cpu")
+    assert (run / "last.ckpt").read_bytes() == before[0]
+    assert sorted(path.name for path in run.iterdir()) == ["config.json", "curve.csv", "last.ckpt", "progress.json"]
+
+
+def test_ctrl_c_is_one(tmp_path, monkeypatch):
+    """Lightning ends the program with status 1, and ignores further ones."""
+    handler = signal.getsignal(signal.SIGINT)
+    stop_in_second_block(monkeypatch, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        train(TINY, runs.prepare_run(TINY, tmp_path), accelerator="cpu")
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"devices": 0}, "devices: expected at least 1, got 0"),
+        ({"num_nodes": -1}, "num_nodes: expected at least 1, got -1"),
+        ({"accelerator": "gpu", "devices": 999}, "accelerator: gpu with 999 devices cannot be used: "),
+    ],
+)
+def test_devices_that_are_not_there_are_refused(tmp_path, options, match):
+    with pytest.raises(ValueError, match=match):
+        train(dataclasses.replace(TINY, batch=999), tmp_path, **options)
 
 
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):

@@ -62,15 +62,16 @@ def test_the_cache_is_read_and_damage_is_told(tmp_path: Path) -> None:
 
 def test_what_fails_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "some.csv"
-    path.write_text("id,Smiles\n1,CC\n2,C1CC\n3,CCl\n4,\n" + "5,CO\n" * 20)
+    path.write_text("id,Smiles\n1,CC\n2,C1CC\n3,CCl\n4,\n" + f"5,{257 * 'C'}\n" + "6,CO\n" * 20)
     for _ in range(2):  # from the file, then from the cache
         found = load_molecules("qm9", "train", data=path, cache=tmp_path)
         assert found.failed == [
             ("some.csv:3", "not a SMILES string: 'C1CC'"),
             ("some.csv:4", "atom Cl: expected one of C, N, O, F"),
             ("some.csv:5", "not a SMILES string: ''"),
+            ("some.csv:6", "257 atoms: expected at most 256"),
         ]
-        assert "qm9: 3 molecules could not be used: some.csv:3: not a SMILES" in capsys.readouterr().err
+        assert "qm9: 4 molecules could not be used: some.csv:3: not a SMILES" in capsys.readouterr().err
     path.write_text("smiles\n" + "C1CC\n" * 9)
     with pytest.raises(ValueError, match=r"data: no molecule could be used\. some\.csv:2: not a SMILES"):
         load_molecules("qm9", "train", data=path, cache=tmp_path)

@@ -143,10 +143,10 @@ def test_g_is_asked_for_and_refused() -> None:
         ("precision", "16", "precision: expected one of 32-true, bf16-mixed; got '16'"),
         ("steps", 0, "steps: expected at least 1, got 0"),
         ("encoding_channels", 5, "encoding_channels: expected at least 6, for the stock features; got 5"),
-        ("learning_rate", 0.0, "learning_rate: expected a positive number, got 0.0"),
+        ("learning_rate", 0.0, "learning_rate: expected a positive, finite number, got 0.0"),
         ("warmup", 0.001, "warmup: expected more than one step, got 0.001 of 100"),
         ("average", 1.0, "average: expected a share in \\[0, 1\\), got 1.0"),
-        ("seed", -1, "seed: expected at least 0, got -1"),
+        ("seed", -1, r"seed: expected at least 0 and less than 2\^63, got -1"),
     ],
 )
 def test_configs_out_of_range(name: str, value: object, message: str) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 from safetensors.torch import load_file, save_file
 
 from sympe.experiments import runs
@@ -18,7 +21,7 @@ from sympe.experiments.molecules import compare as comparison
 from sympe.experiments.molecules.check import check_run
 from sympe.experiments.molecules.config import CODE_VERSION, ENCODINGS, MoleculesConfig
 from sympe.experiments.molecules.data import Molecules, canonical_smiles, load_molecules
-from sympe.experiments.molecules.files import MODEL_FILE, load_model
+from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import Statistics
 from sympe.experiments.molecules.sampling import frechet_distance, sample_to
 from sympe.experiments.molecules.training import Batch, MoleculesTask, train
@@ -47,7 +50,7 @@ def fixture_whole(
     tmp_path_factory: pytest.TempPathFactory, parts: tuple[Molecules, Molecules]
 ) -> tuple[Path, MoleculesTask]:
     run = runs.prepare_run(SHORT, tmp_path_factory.mktemp("whole"))
-    return run, train(SHORT, run, *parts, accelerator="cpu")
+    return run, train(MoleculesTask(SHORT, *parts), run, accelerator="cpu")
 
 
 class _StoppedError(Exception):
@@ -66,9 +69,9 @@ def test_an_interrupted_run_ends_with_the_same_weights(whole, parts, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(MoleculesTask, "training_step", step)
         with pytest.raises(_StoppedError):
-            train(SHORT, run, *parts, accelerator="cpu")
+            train(MoleculesTask(SHORT, *parts), run, accelerator="cpu")
     assert runs.read_curve(run)[-1][0] == BLOCK
-    resumed = train(SHORT, run, *parts, accelerator="cpu")
+    resumed = train(MoleculesTask(SHORT, *parts), run, accelerator="cpu")
     for name, value in resumed.state_dict().items():
         assert torch.equal(value, whole[1].state_dict()[name]), name
     for name in ("curve", "validation"):
@@ -92,7 +95,7 @@ def test_training_learns_and_averages(whole) -> None:
 
 def test_mixed_precision_trains_nearly_the_same(whole, parts, tmp_path) -> None:
     half = dataclasses.replace(SHORT, precision="bf16-mixed")
-    task = train(half, runs.prepare_run(half, tmp_path), *parts, accelerator="cpu")
+    task = train(MoleculesTask(half, *parts), runs.prepare_run(half, tmp_path), accelerator="cpu")
     assert {p.dtype for p in task.parameters()} == {torch.float32}
     run = tmp_path / "runs" / half.name
     for name in ("curve", "validation"):
@@ -149,10 +152,60 @@ def test_model_files_that_do_not_fit(whole, tmp_path) -> None:
     save_file(weights, path, {**about, "config": other})
     with pytest.raises(ValueError, match="do not fit its config"):
         load_model(path)
+    for counts in ("[1]", "[1, 1, 1]", "5"):
+        save_file(weights, path, {**about, "statistics": counts})
+        with pytest.raises(ValueError, match="is no model of molecules"):
+            load_model(path)
+    for config in ("[1]", json.dumps({**dataclasses.asdict(SHORT), "heads": 3})):
+        save_file(weights, path, {**about, "config": config})
+        with pytest.raises(ValueError, match="is no model of molecules"):
+            load_model(path)
     old = json.dumps({**dataclasses.asdict(SHORT), "code_version": 0})
     save_file(weights, path, {**about, "config": old})
     with pytest.raises(ValueError, match=f"was made by code version 0, this is {CODE_VERSION}; train it again"):
         load_model(path)
+
+
+def test_a_model_of_another_row_or_with_broken_weights_is_refused(parts, tmp_path) -> None:
+    """None and noise have the same weights: only the config tells them apart."""
+    none, noise = (dataclasses.replace(SHORT, encoding=encoding) for encoding in ("none", "noise"))
+    model = MoleculesTask(none, *parts).model
+    run = runs.prepare_run(none, tmp_path)
+    save_model(model, run / MODEL_FILE)
+    assert load_model(run).config == none
+    other = runs.prepare_run(noise, tmp_path)
+    shutil.copy(run / MODEL_FILE, other)
+    with pytest.raises(
+        ValueError, match=r"is not the model of its run directory \(encoding is 'none' there and 'noise'"
+    ):
+        load_model(other)
+    with torch.no_grad():
+        next(model.network.parameters())[0] = torch.nan
+    save_model(model, run / MODEL_FILE)
+    with pytest.raises(ValueError, match=r"the weights in .* are not finite: network\."):
+        load_model(run)
+
+
+def test_a_run_does_not_go_on_with_other_molecules(whole, parts) -> None:
+    run, _ = whole
+    less = parts[0].subset(torch.arange(len(parts[0]) - 1))
+    with pytest.raises(ValueError, match="data: the checkpoint was made with other data"):
+        train(MoleculesTask(SHORT, less, parts[1]), run, accelerator="cpu")
+
+
+def test_what_cannot_be_trained_or_judged_is_refused_before_the_training(tmp_path) -> None:
+    heads = dataclasses.replace(SHORT, heads=3)
+    with pytest.raises(ValueError, match="heads"):
+        comparison.train_row(heads, tmp_path, None, data=SAMPLE)
+    large = tmp_path / "large.smi"
+    lines = 40 * ["CCO\n"]
+    lines[np.random.RandomState(42).permutation(40)[-1]] = "CCCCCCCCC\n"  # the last of the test molecules
+    large.write_text("".join(lines))
+    with pytest.raises(
+        ValueError, match=r"data: CCCCCCCCC has 9 atoms, as has no molecule .*; 1 of 4 are of such sizes"
+    ):
+        comparison.train_row(SHORT, tmp_path, None, data=large)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_batches_depend_on_the_seed_and_the_step_alone(parts) -> None:
@@ -274,22 +327,30 @@ def test_presets() -> None:
         comparison.preset_configs("big")
 
 
-def test_samples_are_written(whole, tmp_path, capsys) -> None:
-    run, _ = whole
-    metrics = sample_to(run, 20, tmp_path / "out", steps=5, data=SAMPLE)
-    stored = runs.read_json(tmp_path / "out" / "metrics.json")
-    assert stored == metrics
-    lines = (tmp_path / "out" / "molecules.smi").read_text().splitlines()
-    assert len(lines) == round(20 * metrics["validity"])
-    assert (tmp_path / "out" / "molecules.png").exists() == bool(lines)
-    assert metrics["samples"] == 20
-    again = sample_to(run, 20, tmp_path / "again", steps=5, data=SAMPLE)
-    assert again == metrics
-    missing = sample_to(run, 5, tmp_path / "none", steps=2, data=tmp_path / "nowhere")
-    assert missing["novelty"] is None
+def test_samples_are_written(whole, tmp_path, monkeypatch, capsys) -> None:
+    out = tmp_path / "out"
+    metrics = sample_to("qm9-small", 8, out, steps=50, data=SAMPLE)
+    assert runs.read_json(out / "metrics.json") == metrics
+    lines = (out / "molecules.smi").read_text().splitlines()
+    assert len(lines) == round(8 * metrics["validity"]) >= 4
+    assert all(Chem.MolFromSmiles(line).GetNumAtoms() >= 2 for line in lines)
+    assert (out / "molecules.png").exists()
+    assert metrics["samples"] == 8
+    assert sample_to("qm9-small", 8, tmp_path / "again", steps=50, data=SAMPLE) == metrics
+    run, _ = whole  # hardly trained: not one is valid, and the picture of the others goes
+    assert sample_to(run, 5, out, steps=2, data=SAMPLE)["validity"] == 0
+    assert (out / "molecules.smi").read_text() == ""
+    assert not (out / "molecules.png").exists()
+    for fcd in (False, True):
+        with pytest.raises(FileNotFoundError):
+            sample_to(run, 5, tmp_path / "none", steps=2, data=tmp_path / "nowhere", fcd=fcd)
+    with pytest.raises(FileExistsError):
+        sample_to(run, 5, out / "molecules.smi", steps=2, data=SAMPLE)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="fcd: needs the package fcd_torch: pip install"):
+        sample_to(run, 5, out, steps=2, data=SAMPLE, fcd=True)
+    assert sample_to(run, 5, out, steps=2)["novelty"] is None
     assert "novelty is not computed: " in capsys.readouterr().err
-    with pytest.raises(FileNotFoundError):
-        sample_to(run, 5, tmp_path / "none", steps=2, data=tmp_path / "nowhere", fcd=True)
 
 
 def test_the_distance_of_molecules_to_themselves_is_none() -> None:
@@ -304,9 +365,16 @@ def test_smiles_of_a_training_set_are_kept(parts, tmp_path) -> None:
     some = parts[0].subset(torch.arange(30))
     first = canonical_smiles(some, cache=tmp_path)
     (path,) = tmp_path.glob("smiles-*.txt")
-    path.write_text("kept\n")
-    assert canonical_smiles(some, cache=tmp_path) == ["kept"]
+    written = path.stat().st_mtime_ns
+    assert canonical_smiles(some, cache=tmp_path) == first
+    assert path.stat().st_mtime_ns == written
     assert len(first) > 25
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-5], whole.replace(b"C", b"N", 1), b"\xff" + whole):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"cache: .*smiles-.* is damaged; remove it, and it is made again"):
+            canonical_smiles(some, cache=tmp_path)
+    path.unlink()
     assert len(canonical_smiles(parts[0].subset(torch.arange(29)), cache=tmp_path)) > 25
     other = dataclasses.replace(some, atoms=("C", "S", "N", "Cl"))  # the same types stand for other elements
     assert any("Cl" in text or "S" in text for text in canonical_smiles(other, cache=tmp_path))
