@@ -65,6 +65,17 @@ def experiment_of(run: Path) -> Literal["ising", "autoencoder", "molecules"]:
     return "autoencoder" if "backbone" in keys else "ising"
 
 
+def need_run_of_molecules(run: Path, arguments: str) -> None:
+    """Refuse arguments that only runs of molecules have.
+
+    Raises:
+        ValueError: if it is a run of another experiment; names the arguments.
+    """
+    experiment = experiment_of(run)
+    if (run / "config.json").exists() and experiment != "molecules":
+        raise ValueError(f"{arguments}: only for runs of molecules, got a run of {experiment}")
+
+
 @dataclass
 class Compare:
     """What all comparisons take."""
@@ -252,8 +263,8 @@ class Evaluate:
     def __call__(self) -> None:
         """Print the metrics."""
         experiment = experiment_of(self.run)
-        if experiment != "molecules" and (self.nll_draws != 1 or self.data is not None):
-            raise ValueError(f"nll_draws, data: expected of runs of molecules only, got a run of {experiment}")
+        if self.nll_draws != 1 or self.data is not None:
+            need_run_of_molecules(self.run, "nll_draws, data")
         if experiment == "molecules":
             found = molecules.evaluate_run(self.run, draws=self.nll_draws, data=self.data)
         elif experiment == "autoencoder":
@@ -311,8 +322,8 @@ class Check:
             "progress": partial(tqdm, desc=run.name, delay=5, leave=False),
         }
         experiment = experiment_of(run)
-        if experiment != "molecules" and self.data is not None:
-            raise ValueError(f"data: expected of runs of molecules only, got a run of {experiment}")
+        if self.data is not None:
+            need_run_of_molecules(run, "data")
         if experiment == "molecules":
             found = check_molecules(run, data=self.data, **options)
         elif experiment == "autoencoder":
@@ -423,5 +434,5 @@ def main() -> None:
         print(f"sympe: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("sympe: stopped; the same command goes on with what was being trained", file=sys.stderr)
+        print("sympe: stopped; a training goes on when the command is given again", file=sys.stderr)
         sys.exit(130)

@@ -81,8 +81,9 @@ def test_errors_of_the_user_end_with_one_line_and_status_2(monkeypatch, tmp_path
         (["check", "RUN", "--level", "nan"], "level: expected a probability between 0 and 1, got nan"),
         (["check", "RUN", "--inputs", "0"], "inputs: expected at least 1, got 0"),
         (["check", "RUN", "--seed", str(2**63)], f"seed: expected at least 0 and less than 2^63, got {2**63}"),
-        (["check", "RUN", "--data", "a.smi"], "data: expected of runs of molecules only, got a run of ising"),
-        (["evaluate", "RUN", "--nll-draws", "4"], "nll_draws, data: expected of runs of molecules only, got a run of"),
+        (["check", "RUN", "--data", "a.smi"], "data: only for runs of molecules, got a run of ising"),
+        (["evaluate", "RUN", "--nll-draws", "4"], "nll_draws, data: only for runs of molecules, got a run of"),
+        (["evaluate", "nowhere", "--nll-draws", "4"], "run: expected a run directory with config.json, got nowhere"),
         (["train", "ising", "--out", "FILE"], "Not a directory"),
         (["compare", "ising", "--preset", "smoke", "--out", "FILE/deep"], "Not a directory"),
         (["report", "GRAPH", "--out", "FILE"], "out: expected a folder, got the file "),
@@ -90,6 +91,7 @@ def test_errors_of_the_user_end_with_one_line_and_status_2(monkeypatch, tmp_path
 )
 def test_more_errors_of_the_user(monkeypatch, tmp_path, capsys, words, message):
     (tmp_path / "file").touch()
+    (tmp_path / "config.json").write_text('{"variant": "wide"}')
     (tmp_path / "graph.edgelist").write_text("a b\n")
     places = {"RUN": str(tmp_path), "FILE": str(tmp_path / "file"), "GRAPH": str(tmp_path / "graph.edgelist")}
     words = [word.replace("FILE", places["FILE"]) if "FILE" in word else places.get(word, word) for word in words]
@@ -140,7 +142,7 @@ def test_ctrl_c_says_that_the_command_can_go_on(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "compare", "ising", "--preset", "smoke", "--out", str(tmp_path))
     assert stop.value.code == 130
-    assert "sympe: stopped; the same command goes on" in capsys.readouterr().err
+    assert "sympe: stopped; a training goes on when" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -202,7 +204,7 @@ def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: parent and workers alike
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "sympe: stopped; the same command goes on" in errors
+    assert "sympe: stopped; a training goes on when" in errors
     assert _ends(process.pid, seconds=10)
     assert load(checkpoints[0].parent).config.size == 4
 

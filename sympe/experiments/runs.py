@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 import multiprocessing
 import os
@@ -24,7 +25,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -183,7 +183,7 @@ def finished_row(config: RowConfig, out: Path, *, data_hash: str | None = None) 
     Arguments:
         config: the row.
         out: the folder of the comparison.
-        data_hash: of the data that the row must be of; None if its config says what they are.
+        data_hash: of the training data that the row must be of; None if its config says what they are.
 
     Raises:
         ValueError: if a row of that name was made with another config or other data.
@@ -191,7 +191,7 @@ def finished_row(config: RowConfig, out: Path, *, data_hash: str | None = None) 
     path = out / "rows" / f"{config.name}.json"
     if not path.exists():
         return None
-    row = read_json(path, "config")
+    row = read_json(path, "config", *([] if data_hash is None else ["data_hash"]))
     _refuse_another(path, row["config"], config)
     if row["config"].get("code_version") != config.code_version:
         return None
@@ -276,10 +276,11 @@ def read_arrays(out: Path, name: str) -> dict[str, Any]:
         ValueError: if it is damaged, naming the file.
     """
     path = out / "rows" / f"{name}.npz"
+    content = path.read_bytes()
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
+        with np.load(io.BytesIO(content)) as arrays:
             return dict(arrays)
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile and zlib have their own kinds
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
@@ -333,7 +334,7 @@ def run_rows(
             raise ValueError(f"cluster: {cluster} cannot be used here: {error}") from error
         try:
             executor.update_parameters(**cluster_options)
-        except (NameError, TypeError) as error:
+        except (NameError, TypeError, AssertionError) as error:
             raise ValueError(f"cluster_options: {error}") from error
         _watch([executor.submit(train, config, out, threads) for config in configs], configs, out)
 

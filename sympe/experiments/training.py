@@ -96,7 +96,7 @@ class RowTask(lightning.LightningModule, abc.ABC):
         Raises:
             ValueError: if it was made with another config or other data.
         """
-        difference = runs.config_differs(checkpoint.get("config", {}), asdict(self.config))
+        difference = runs.config_differs(checkpoint["config"], asdict(self.config))
         if difference:
             raise ValueError(f"run: the checkpoint was made with another config ({difference})")
         if checkpoint["data_hash"] != self.data_hash:
@@ -206,7 +206,7 @@ def fit(
         num_nodes: nodes.
         progress_bar: whether to show Lightning's own bar.
         callbacks: more of them.
-        options: of Lightning's trainer.
+        options: of Lightning's trainer, but for plugins.
 
     Raises:
         ValueError: if there are no such devices, the batch does not divide among them, or the checkpoint is damaged or
@@ -259,11 +259,11 @@ def fit(
                 **options,
             )
         except MisconfigurationException as error:
-            raise ValueError(f"accelerator: {accelerator} with {devices} devices cannot be used: {error}") from error
+            raise ValueError(f"accelerator, devices or options: {error}") from error
         try:
             trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=False)
-        except SystemExit:
-            if trainer.interrupted:
+        except SystemExit as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
 
@@ -294,24 +294,30 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """What a checkpoint holds.
 
     Raises:
-        ValueError: if it is damaged, naming the file.
+        ValueError: if it is damaged or of older code, naming the file.
     """
     try:
         checkpoint: Any = torch.load(path, map_location="cpu", weights_only=False)
-        if not isinstance(checkpoint, dict) or not checkpoint.keys() >= {"state_dict", "seconds", "config"}:
-            raise ValueError("it has no weights, config or times")
+    except (PermissionError, MemoryError, ImportError):
+        raise
     except Exception as error:  # a damaged pickle can raise anything
-        raise ValueError(f"run: {path} is damaged, or no checkpoint of a row: {error}") from error
-    return dict(checkpoint)
+        raise ValueError(f"run: {path} is damaged: {error}") from error
+    needed = {"state_dict", "seconds", "skipped_steps", "config", "data_hash"}
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= needed:
+        raise ValueError(f"run: {path} does not say what it was made for, as checkpoints of this version do; remove it")
+    return checkpoint
 
 
 def restore(task: RowTask, path: Path) -> None:
     """Load a checkpoint into a task of its config.
 
     Raises:
-        ValueError: if it is damaged, or was made with another config or other data.
+        ValueError: if it is damaged, of older code, or was made with another config or other data.
     """
     checkpoint = read_checkpoint(path)
     task.on_load_checkpoint(checkpoint)
-    task.load_state_dict(checkpoint["state_dict"])
+    try:
+        task.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise ValueError(f"run: the weights in {path} do not fit its config: {error}") from error
     task.eval()

@@ -6,8 +6,8 @@ The format is that of the suffix. Packages that only one format needs are import
 from __future__ import annotations
 
 import csv
+import io
 import math
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -290,15 +290,16 @@ def _cut(data: Any, slices: Any, index: int) -> Any:
 
 
 def _npz(path: Path, options: Options) -> Iterator[Loaded]:
+    content = path.read_bytes()
     try:
-        with path.open("rb") as file, np.load(file) as content:
-            arrays = dict(content)
-    except (ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
+        with np.load(io.BytesIO(content)) as stored:
+            arrays = dict(stored)
+    except Exception as error:  # NumPy, zipfile and zlib have their own kinds
         raise ValueError(f"data: {path} is no npz file: {error}") from error
     if "fields" not in arrays:
         raise ValueError(f'data: expected an array "fields" in {path}, got {", ".join(arrays) or "none"}')
     for name in ("fields", options.node_targets):
-        if name in arrays and arrays[name].dtype.kind not in "biuf":
+        if name in arrays and (arrays[name].dtype.kind not in "biuf" or arrays[name].itemsize > 8):
             raise ValueError(f"{name}: expected real numbers, got {arrays[name].dtype}")
     fields = torch.from_numpy(arrays["fields"])
     if fields.dim() != 4 or fields.shape[2] != fields.shape[3]:

@@ -69,6 +69,8 @@ def test_damaged_arrays_and_curves_are_named(tmp_path, content):
     (tmp_path / "rows" / "row.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"row\.npz is damaged"):
         runs.read_arrays(tmp_path, "row")
+    with pytest.raises(FileNotFoundError):
+        runs.read_arrays(tmp_path, "another")
     (tmp_path / "curve.csv").write_text("20,\n")
     with pytest.raises(ValueError, match=r"curve\.csv is damaged: expected a step and a value in every line"):
         runs.read_curve(tmp_path)
@@ -143,6 +145,8 @@ def test_a_cluster_that_is_not_there_and_unknown_options_are_told(tmp_path, monk
     options = {"jobs": 1, "cluster_options": {}}
     with pytest.raises(ValueError, match="cluster: slurm cannot be used here: "):
         runs.run_rows(succeed, [Config()], tmp_path, **{**options, "cluster": "slurm"})
+    with pytest.raises(ValueError, match="cluster_options: "):
+        runs.run_rows(succeed, [Config()], tmp_path, jobs=1, cluster="local", cluster_options={"timeout_min": "abc"})
     with pytest.raises(ValueError, match=r"cluster_options: .*minutes"):
         runs.run_rows(succeed, [Config()], tmp_path, jobs=1, cluster="local", cluster_options={"minutes": 2})
 

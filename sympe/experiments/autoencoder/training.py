@@ -112,7 +112,7 @@ def train(config: AutoencoderConfig, run: Path, **options: Any) -> AutoencoderTa
         The module with the best validation loss, on the CPU, in evaluation mode.
 
     Raises:
-        ValueError: if the batch does not divide among the devices.
+        ValueError: as :func:`sympe.experiments.training.fit`.
     """
     task = AutoencoderTask(config)
     best = ModelCheckpoint(dirpath=run, filename="best", monitor="bce", save_top_k=1, enable_version_counter=False)

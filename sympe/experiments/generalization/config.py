@@ -58,6 +58,8 @@ class GeneralizationConfig:
         for name, least in (("repeats", 2), ("steps", 1), ("width", 1), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed: expected less than 2^63, got {self.seed}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"learning_rate: expected a positive, finite number, got {self.learning_rate}")
 

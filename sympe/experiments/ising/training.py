@@ -82,7 +82,7 @@ def train(config: IsingConfig, run: Path, **options: Any) -> IsingTask:
         The trained module, on the CPU, in evaluation mode.
 
     Raises:
-        ValueError: if the batch does not divide among the devices.
+        ValueError: as :func:`sympe.experiments.training.fit`.
     """
     task = IsingTask(config)
     fit(task, run, gradient_clip=config.gradient_clip, **options)

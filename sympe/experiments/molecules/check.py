@@ -65,9 +65,10 @@ def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options
         raise ValueError(f"inputs: expected 1 to {network.noise.steps}, one for each time; got {inputs}")
     coupled = network.encoding.coupled
     test = load_molecules(network.config.dataset, "test", data=data)
-    check_sizes(network, test)
     size = int(test.sizes.bincount().argmax())
-    clean = test.graphs((test.sizes == size).nonzero().squeeze(1)[:CANDIDATES])
+    chosen = test.subset((test.sizes == size).nonzero().squeeze(1)[:CANDIDATES])
+    check_sizes(network, chosen)
+    clean = chosen.graphs(torch.arange(len(chosen)))
     kernel, group = GraphKernel(size), Permutations(size)
     found = []
     for number in range(inputs):

@@ -152,7 +152,7 @@ def train_row(
     """
     training, validation, test = load_splits(config.dataset, SPLITS, data=data)
     task = MoleculesTask(config, training, validation)  # what it refuses leaves no run directory
-    for part in (validation, test):
+    for part in (task.validation_set, judged(config, test)):
         check_sizes(task.model, part)
     run = runs.prepare_run(config, out, data_hash=task.data_hash)
     task = train(task, run, threads=threads, **options)
@@ -189,6 +189,11 @@ def train_row(
     return row
 
 
+def judged(config: MoleculesConfig, test: Molecules) -> Molecules:
+    """The test molecules that the bound of a row is taken over."""
+    return test.subset(torch.arange(min(config.tested, len(test))))
+
+
 def evaluate(
     model: MoleculeModel, training: Molecules, test: Molecules, *, draws: int = 1
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -198,9 +203,13 @@ def evaluate(
       comes of the draws (:func:`~sympe.experiments.molecules.evaluation.bound`).
     - ``nll_digress``: the number that DiGress reports; only to compare with theirs; None for coupled rows.
     - those of :func:`~sympe.experiments.molecules.evaluation.sample_metrics`.
+
+    Raises:
+        ValueError: if there are molecules of a size that the model does not know.
     """
     name = model.config.name
-    test = test.subset(torch.arange(min(model.config.tested, len(test))))
+    test = judged(model.config, test)
+    check_sizes(model, test)
     parts = [
         bound(
             model,
@@ -256,7 +265,6 @@ def evaluate_run(run: Path, *, draws: int = 1, data: Path | None = None) -> dict
     """
     model = load_model(run)
     training, test = load_splits(model.config.dataset, ("train", "test"), data=data)
-    check_sizes(model, test)
     return evaluate(model, training, test, draws=draws)[0]
 
 
@@ -291,11 +299,13 @@ def compare(
         The summary.
 
     Raises:
-        ValueError: if ``out`` holds rows or runs of another config; nothing is touched then; or a choice is not known.
+        ValueError: if ``out`` holds rows or runs of another config, or rows of other training molecules (nothing is
+            touched then), a choice is not known, or a cache is damaged.
         FileNotFoundError: if the dataset is not there.
     """
     configs = preset_configs(preset, encodings=encodings, seeds=seeds, dataset=dataset, transition=transition)
-    if options.get("train_missing", True) and any(runs.finished_row(config, out) is None for config in configs):
+    missing = any(runs.finished_row(config, out) is None for config in configs)
+    if data is not None or (missing and options.get("train_missing", True)):
         training = load_molecules(dataset, "train", data=data)
         canonical_smiles(training)  # once, before rows read side by side
         for config in configs:

@@ -264,7 +264,7 @@ def _contents(source: Source, files: tuple[str, ...], data: Path | None, *, own:
 
 
 def _cached(name: str, source: Source, contents: list[tuple[str, bytes]], cache: Path) -> Molecules:
-    digest = hashlib.sha256(repr((_FORMAT, source.atoms, source.hydrogens)).encode())
+    digest = hashlib.sha256(repr((_FORMAT, LARGEST_MOLECULE, source.atoms, source.hydrogens)).encode())
     for file, content in contents:
         digest.update(file.encode() + hashlib.sha256(content).digest())
     path = cache / f"{name}-{digest.hexdigest()[:16]}.npz"
@@ -289,11 +289,12 @@ def _cached(name: str, source: Source, contents: list[tuple[str, bytes]], cache:
 
 
 def _read_cache(path: Path, source: Source) -> Molecules:
+    content = path.read_bytes()
     try:
-        with path.open("rb") as file, np.load(file) as stored:
+        with np.load(io.BytesIO(content)) as stored:
             arrays = {key: torch.from_numpy(stored[key]) for key in ("colors", "pairs", "sizes")}
             smiles, failed = json.loads(stored["text"].tobytes())
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile and zlib have their own kinds
         raise ValueError(f"cache: {path} is damaged ({error}); remove it, and it is made again") from error
     return Molecules(**arrays, smiles=smiles, failed=[(a, b) for a, b in failed], atoms=source.atoms)
 

@@ -43,7 +43,7 @@ def drawing(model: MoleculeModel, generator: torch.Generator | None, g: Tensor |
 
 
 def check_sizes(model: MoleculeModel, molecules: Molecules) -> None:
-    """Refuse molecules whose likelihood is 0: the model knows the sizes of its training molecules alone.
+    """Refuse molecules whose likelihood is 0: a model knows the sizes of its training molecules alone.
 
     Raises:
         ValueError: if there are any; names one.

@@ -42,7 +42,8 @@ def load_model(source: str | Path) -> MoleculeModel:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is damaged, is no model of molecules, or was made by another code version.
+        ValueError: if it is damaged or not finite, is no model of molecules, was made by another code version, or is
+            not that of the run directory that it is in.
     """
     path = Path(source)
     if path.is_dir():

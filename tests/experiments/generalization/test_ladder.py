@@ -248,6 +248,7 @@ def test_choices_that_cannot_be_are_refused(options: dict[str, Any], message: st
         ({"steps": 0}, "steps: expected at least 1, got 0"),
         ({"width": 0}, "width: expected at least 1, got 0"),
         ({"seed": -1}, "seed: expected at least 0, got -1"),
+        ({"seed": 2**63}, r"seed: expected less than 2\^63, got 9223372036854775808"),
         ({"learning_rate": 0.0}, "learning_rate: expected a positive, finite number, got 0.0"),
     ],
 )

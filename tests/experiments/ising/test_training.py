@@ -133,11 +133,26 @@ def test_a_damaged_checkpoint_is_named_before_the_training(uninterrupted, tmp_pa
     run = runs.prepare_run(TINY, tmp_path)
     whole = (uninterrupted[0] / "last.ckpt").read_bytes()
     (run / "last.ckpt").write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.raises(ValueError, match=r"run: .*last\.ckpt is damaged, or no checkpoint of a row: "):
+    with pytest.raises(ValueError, match=r"run: .*last\.ckpt is damaged: "):
         train(TINY, run, accelerator="cpu")
-    torch.save({"state_dict": {}}, run / "last.ckpt")
-    with pytest.raises(ValueError, match="it has no weights, config or times"):
+    checkpoint = torch.load(uninterrupted[0] / "last.ckpt", weights_only=False)
+    torch.save({key: value for key, value in checkpoint.items() if key != "config"}, run / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last\.ckpt does not say what it was made for"):
         train(TINY, run, accelerator="cpu")
+    torch.save({**checkpoint, "state_dict": {}}, run / "last.ckpt")
+    with pytest.raises(ValueError, match="do not fit its config"):
+        load(run)
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(uninterrupted, tmp_path, monkeypatch):
+    def forbidden(*_, **__):
+        raise PermissionError
+
+    run = runs.prepare_run(TINY, tmp_path)
+    (run / "last.ckpt").write_bytes((uninterrupted[0] / "last.ckpt").read_bytes())
+    monkeypatch.setattr(torch, "load", forbidden)
+    with pytest.raises(PermissionError):
+        load(run)
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(uninterrupted, tmp_path, monkeypatch):
@@ -169,12 +184,20 @@ def test_ctrl_c_is_one(tmp_path, monkeypatch):
     signal.signal(signal.SIGINT, handler)
 
 
+def test_another_end_of_the_program_is_no_ctrl_c(tmp_path, monkeypatch):
+    """As by SIGTERM: one row of a comparison fails, and the others go on."""
+    stop_in_second_block(monkeypatch, SystemExit(7))
+    with pytest.raises(SystemExit) as stop:
+        train(TINY, runs.prepare_run(TINY, tmp_path), accelerator="cpu")
+    assert stop.value.code == 7
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
         ({"devices": 0}, "devices: expected at least 1, got 0"),
         ({"num_nodes": -1}, "num_nodes: expected at least 1, got -1"),
-        ({"accelerator": "gpu", "devices": 999}, "accelerator: gpu with 999 devices cannot be used: "),
+        ({"accelerator": "gpu", "devices": 999}, "accelerator, devices or options: "),
     ],
 )
 def test_devices_that_are_not_there_are_refused(tmp_path, options, match):

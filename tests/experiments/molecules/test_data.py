@@ -173,8 +173,10 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_index_that_is_no_number_does_not_order(tmp_path: Path) -> None:
     path = tmp_path / "named.csv"
     path.write_text("Index,smiles\n" + "".join(f"mol{n},{'C' * n}\n" for n in range(1, 11)))
-    found = [text for part in load_splits("qm9", SPLITS, data=path, cache=tmp_path) for text in part.smiles]
-    assert sorted(found) == ["C" * n for n in range(1, 11)]
+    plain = tmp_path / "plain.smi"
+    plain.write_text("".join(f"{'C' * n}\n" for n in range(1, 11)))
+    named, as_they_come = (load_splits("qm9", SPLITS, data=file, cache=tmp_path) for file in (path, plain))
+    assert [part.smiles for part in named] == [part.smiles for part in as_they_come]
 
 
 def test_a_file_of_ones_own_is_split_for_every_dataset(tmp_path: Path) -> None:

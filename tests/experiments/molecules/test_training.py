@@ -300,6 +300,10 @@ def test_compare_from_one_end_to_the_other(tmp_path) -> None:
     assert (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="was made with another config"):
         comparison.compare("demo", tmp_path, data=SAMPLE)
+    other = tmp_path / "other.smi"
+    other.write_text("".join(SAMPLE.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(ValueError, match=r"data: .*none-seed0\.json is of other data"):
+        comparison.compare("smoke", tmp_path, data=other)
     found = comparison.evaluate_run(tmp_path / "runs" / "qm9-marginal-none-seed0", data=SAMPLE)
     assert found["nll"] == pytest.approx(rows[0]["nll"])
     for row in rows:  # only DiGress' own features depend on the order of the nodes
@@ -346,7 +350,7 @@ def test_samples_are_written(whole, tmp_path, monkeypatch, capsys) -> None:
             sample_to(run, 5, tmp_path / "none", steps=2, data=tmp_path / "nowhere", fcd=fcd)
     with pytest.raises(FileExistsError):
         sample_to(run, 5, out / "molecules.smi", steps=2, data=SAMPLE)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_, **__: None)
     with pytest.raises(ImportError, match="fcd: needs the package fcd_torch: pip install"):
         sample_to(run, 5, out, steps=2, data=SAMPLE, fcd=True)
     assert sample_to(run, 5, out, steps=2)["novelty"] is None
