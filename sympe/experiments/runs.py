@@ -492,9 +492,9 @@ def _watch(futures: Sequence[Any], configs: Sequence[RowConfig], out: Path) -> N
                     try:
                         future.result()
                         tqdm.write(f"finished {name}")
-                    except Exception as error:  # the other rows go on, and all failures are raised below
-                        failures.append(f"{name}: {error}")
-                        tqdm.write(f"FAILED {name}: {error}")
+                    except (Exception, SystemExit) as error:  # the others go on, and all failures are raised below
+                        failures.append(f"{name}: {str(error) or type(error).__name__}")
+                        tqdm.write(f"FAILED {failures[-1]}")
             bar.n = sum(steps.values())
             bar.set_postfix(values, refresh=True)
     if failures:

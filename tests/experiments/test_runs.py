@@ -28,6 +28,8 @@ def succeed(config: Config, out: Path, threads: int) -> None:
 def fail_on_bad(config: Config, out: Path, threads: int) -> None:
     if config.name == "bad":
         raise ValueError("it went wrong")
+    if config.name == "terminated":
+        raise SystemExit
     succeed(config, out, threads)
 
 
@@ -128,8 +130,8 @@ def test_environment_is_json_and_names_versions():
 
 @pytest.mark.slow
 def test_rows_run_in_processes_and_a_failure_is_told_at_the_end(tmp_path, capsys):
-    configs = [Config("good"), Config("bad"), Config("fine")]
-    with pytest.raises(runs.RowsFailedError, match="bad: it went wrong"):
+    configs = [Config("terminated"), Config("good"), Config("bad"), Config("fine")]
+    with pytest.raises(runs.RowsFailedError, match=r"(?s)kept:\n(?=.*terminated: SystemExit)(?=.*bad: it went wrong)"):
         runs.run_rows(fail_on_bad, configs, tmp_path, jobs=2, cluster=None, cluster_options={})
     assert sorted(path.stem for path in (tmp_path / "rows").iterdir()) == ["fine", "good"]
 
