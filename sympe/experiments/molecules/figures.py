@@ -85,10 +85,10 @@ def grid(found: Sequence[str], *, per_row: int, size: int) -> Image.Image:
 
 
 def curves(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figure:
-    """The bound on validation molecules along the training, a thin line for each seed."""
+    """The bound on validation molecules along the training but its first steps, a thin line for each seed."""
     figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
     seen: set[str] = set()
-    lowest = []
+    ends = []
     for row, array in zip(rows, arrays, strict=True):
         label = label_of(row)
         points = array["validation"]
@@ -101,8 +101,9 @@ def curves(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figur
             label=None if label in seen else label,
         )
         seen.add(label)
-        lowest.append(points[:, 1].min())
-    axis.set_ylim(min(lowest) - 0.5, min(lowest) + 8)
+        ends += [points[len(points) // 6, 1], points[:, 1].min()]  # in the first steps it falls by far more
+    margin = 0.05 * (max(ends) - min(ends)) or 0.5
+    axis.set_ylim(min(ends) - margin, max(ends) + margin)
     axis.set_xlabel("optimiser step")
     axis.set_ylabel("validation bound (nats a molecule)")
     axis.set_title(f"Bound along the training, {title}")
