@@ -164,5 +164,5 @@ def entropy(array: Mapping[str, Any], title: str) -> Figure:
     share.set_ylim(0, 101)
     share.set_ylabel("graphs with any symmetry (%, grey)")
     axis.set_title(f"Entropy of the kernel on noisy molecules, {title}")
-    axis.legend(fontsize=8, loc="center left")
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     return figure
