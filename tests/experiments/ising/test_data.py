@@ -98,7 +98,7 @@ def test_bad_input(arguments, message):
         ("cooling", 1.5, "cooling: expected a share above 0 and at most 1, got 1.5"),
         ("warmup", 1.0, "warmup: expected a share between 0 and 1, got 1.0"),
         ("warmup", 0.0004, "warmup: expected more than one step, got 0.0004 of 2000"),
-        ("seed", -1, r"seed: expected at least 0 and less than 2\^63, got -1"),
+        ("seed", -1, "seed: expected at least 0 and less than 2^63, got -1"),
     ],
 )
 def test_bad_config(field, value, message):
