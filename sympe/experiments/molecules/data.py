@@ -133,7 +133,7 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
 
     QM9 and files of one's own are shuffled with seed 42 and split: 10 % for the test, 80 % but at most 100,000
     for training, the rest for validation. MOSES has its own: ``train``, ``test`` as validation, ``test_scaffolds``.
-    Molecules that cannot be used are counted and named on standard error; so are those of more than LARGEST_MOLECULE atoms.
+    Molecules that cannot be used, or have more than LARGEST_MOLECULE atoms, are counted and named on standard error.
 
     Arguments:
         name: one of SOURCES: it decides the elements and whether hydrogens are nodes.
