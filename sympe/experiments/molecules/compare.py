@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -325,7 +326,7 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
         {(row["dataset"], row["transition"]) for row in rows}, key=lambda k: (k[0], TRANSITIONS.index(k[1]))
     ):
         some = [row for row in rows if (row["dataset"], row["transition"]) == (name, transition)]
-        error = max(row["nll_error"] for row in some)
+        error = math.ceil(1000 * max(row["nll_error"] for row in some)) / 1000
         stable = "molecule_stability" in some[0]
         lines += [
             f"## {name}, {transition} noise",
