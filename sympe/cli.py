@@ -65,14 +65,13 @@ def experiment_of(run: Path) -> Literal["ising", "autoencoder", "molecules"]:
     return "autoencoder" if "backbone" in keys else "ising"
 
 
-def need_run_of_molecules(run: Path, arguments: str) -> None:
+def need_molecules_for(arguments: str, run: Path, experiment: str) -> None:
     """Refuse arguments that only runs of molecules have.
 
     Raises:
         ValueError: if it is a run of another experiment; names the arguments.
     """
-    experiment = experiment_of(run)
-    if (run / "config.json").exists() and experiment != "molecules":
+    if experiment != "molecules" and (run / "config.json").exists():
         raise ValueError(f"{arguments}: only for runs of molecules, got a run of {experiment}")
 
 
@@ -264,7 +263,7 @@ class Evaluate:
         """Print the metrics."""
         experiment = experiment_of(self.run)
         if self.nll_draws != 1 or self.data is not None:
-            need_run_of_molecules(self.run, "nll_draws, data")
+            need_molecules_for("nll_draws, data", self.run, experiment)
         if experiment == "molecules":
             found = molecules.evaluate_run(self.run, draws=self.nll_draws, data=self.data)
         elif experiment == "autoencoder":
@@ -323,7 +322,7 @@ class Check:
         }
         experiment = experiment_of(run)
         if self.data is not None:
-            need_run_of_molecules(run, "data")
+            need_molecules_for("data", run, experiment)
         if experiment == "molecules":
             found = check_molecules(run, data=self.data, **options)
         elif experiment == "autoencoder":

@@ -110,12 +110,19 @@ class RowTask(lightning.LightningModule, abc.ABC):
 
 
 class WholeFiles(TorchCheckpointIO):
-    """Checkpoints are written beside the last one and renamed: Lightning writes where ``$TMPDIR`` is, and copies."""
+    """Checkpoints are written beside the last one and renamed, and a damaged one is named.
+
+    Lightning writes where ``$TMPDIR`` is, and copies.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write one whole or not at all."""
         with runs.written_aside(Path(path)) as aside:
             torch.save(checkpoint, aside)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """As :func:`read_checkpoint`, onto the CPU."""
+        return read_checkpoint(Path(path))
 
 
 class Progress(Callback):
@@ -224,8 +231,6 @@ def fit(
         torch.set_num_threads(threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     last = run / "last.ckpt"
-    if last.exists():
-        read_checkpoint(last)
     with warnings.catch_warnings():
         # the data are generated or held in memory by the main process on purpose
         warnings.filterwarnings("ignore", ".*does not have many workers.*")

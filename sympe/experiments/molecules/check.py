@@ -66,9 +66,9 @@ def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options
     coupled = network.encoding.coupled
     test = load_molecules(network.config.dataset, "test", data=data)
     size = int(test.sizes.bincount().argmax())
-    chosen = test.subset((test.sizes == size).nonzero().squeeze(1)[:CANDIDATES])
-    check_sizes(network, chosen)
-    clean = chosen.graphs(torch.arange(len(chosen)))
+    chosen = (test.sizes == size).nonzero().squeeze(1)[:CANDIDATES]
+    check_sizes(network, test.subset(chosen))
+    clean = test.graphs(chosen)
     kernel, group = GraphKernel(size), Permutations(size)
     found = []
     for number in range(inputs):

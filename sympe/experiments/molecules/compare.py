@@ -180,7 +180,7 @@ def train_row(
         },
         "loss": "cross-entropy of the clean types, g "
         + ("coupled to them" if config.coupled else "of the noisy graph"),
-        "data_hash": training.content_hash,
+        "data_hash": task.data_hash,
         "config": dataclasses.asdict(config),
         "environment": runs.environment(),
     }
