@@ -208,6 +208,20 @@ def test_what_cannot_be_trained_or_judged_is_refused_before_the_training(tmp_pat
     assert not (tmp_path / "runs").exists()
 
 
+def test_molecules_of_sizes_that_a_model_does_not_know_are_refused(whole, tmp_path) -> None:
+    run, _ = whole
+    large = tmp_path / "large.smi"
+    large.write_text(20 * f"{12 * 'C'}\n")
+    for function in (comparison.evaluate_run, check_run):
+        with pytest.raises(
+            ValueError, match=r"data: C{12} has 12 atoms, as has no molecule that the model was trained on"
+        ):
+            function(run, data=large)
+    for inputs in (0, SHORT.times + 1):
+        with pytest.raises(ValueError, match=f"inputs: expected 1 to {SHORT.times}, one for each time; got {inputs}"):
+            check_run(run, inputs=inputs, data=SAMPLE)
+
+
 def test_batches_depend_on_the_seed_and_the_step_alone(parts) -> None:
     first, again = (MoleculesTask(SHORT, *parts).batches(range(50, 53)) for _ in range(2))
     other = MoleculesTask(dataclasses.replace(SHORT, seed=4), *parts).batches(range(50, 53))
