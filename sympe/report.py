@@ -30,7 +30,7 @@ from sympe.actions import BondAction, DirectSum, GridAction
 from sympe.graphs import SparseGraphs
 from sympe.groups import P4M
 from sympe.kernels import GraphKernel, OrbitKernel
-from sympe.kernels.cosets import least_of_orbits
+from sympe.kernels.graphs.cosets import least_of_orbits
 
 CHUNK = 1024
 """Inputs that are looked at together."""

@@ -5,20 +5,23 @@ uniform on the elements that bring x to canonical form (paper, Section 3).
 """
 
 from sympe.kernels.base import Kernel, RelaxedKernel, RelaxedPermutationKernel
-from sympe.kernels.cache import CachedGraphKernel
 from sympe.kernels.conjugated import HaarConjugated
-from sympe.kernels.coupled import CoupledGraphKernel, CoupledOrbitKernel
-from sympe.kernels.graph import GraphHaarKernel, GraphKernel
+from sympe.kernels.coupled import CoupledKernel
+from sympe.kernels.finite import CoupledOrbitKernel, OrbitKernel, PartialKernel, ScoreKernel
+from sympe.kernels.graphs import (
+    CachedGraphKernel,
+    CoupledGraphKernel,
+    GraphHaarKernel,
+    GraphKernel,
+    GraphRefinementKernel,
+    NodeScoreKernel,
+)
 from sympe.kernels.haar import HaarKernel
-from sympe.kernels.node_scores import NodeScoreKernel
-from sympe.kernels.orbit import OrbitKernel
-from sympe.kernels.partial import PartialKernel
-from sympe.kernels.random_refinement import GraphRefinementKernel
-from sympe.kernels.score import ScoreKernel
 
 __all__ = [
     "CachedGraphKernel",
     "CoupledGraphKernel",
+    "CoupledKernel",
     "CoupledOrbitKernel",
     "GraphHaarKernel",
     "GraphKernel",

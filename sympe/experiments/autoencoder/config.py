@@ -35,7 +35,7 @@ ORDERS: dict[str, str] = {
     "sympe-order-breadth-first": "breadth-first",
     "sympe-order-bliss": "bliss",
 }
-"""The encodings with the exact kernel, and their canonical order (:data:`~sympe.kernels.node_orders.NODE_ORDERS`)."""
+"""The encodings with the exact kernel, and their canonical order (:data:`~sympe.kernels.graphs.orders.NODE_ORDERS`)."""
 COMPARED = tuple(encoding for encoding in ENCODINGS if encoding == "sympe" or encoding not in ORDERS)
 """The encodings of the main table: those of the study of canonical orders stand apart."""
 MAX_NODES: dict[str, int] = {"er": 16, "community": 20, "community-released": 20}

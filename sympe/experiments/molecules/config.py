@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sympe.experiments.molecules.features import CYCLE_FEATURES, SPECTRAL_FEATURES
-from sympe.kernels.node_orders import NODE_ORDERS
+from sympe.kernels.graphs.orders import NODE_ORDERS
 
 Encoding = Literal[
     "none", "cycles", "stock", "noise", "haar", "laplacian", "sympe-nodes", "sympe-nodes-edges", "sympe-scores"
@@ -54,7 +54,7 @@ class MoleculesConfig:
         encoding_channels: features of a node that the encoding gives.
         pair_channels: features of a pair that it gives.
         encoding_scale: standard deviation of v at the start, and of the noise.
-        order: which canonical form SymPE's kernel has, one of :data:`~sympe.kernels.node_orders.NODE_ORDERS`.
+        order: which canonical form SymPE's kernel has, one of :data:`~sympe.kernels.graphs.orders.NODE_ORDERS`.
         learning_rate: of AdamW, after the warm-up; it falls to 0 by a cosine.
         warmup: share of the steps in which the learning rate rises.
         gradient_clip: largest norm of the gradient of all parameters together.

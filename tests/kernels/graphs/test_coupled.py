@@ -1,4 +1,4 @@
-"""Coupled kernels, on all pairs of small graphs and on finite groups, by enumeration."""
+"""The coupled kernel of graphs, on all pairs of small ones, by enumeration."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from sympe.actions import DirectSum, GridAction
 from sympe.graphs import DenseGraphs
-from sympe.groups import P4M, Permutations
-from sympe.kernels import CoupledGraphKernel, CoupledOrbitKernel, GraphKernel, OrbitKernel
-from sympe.kernels.coupled import joined
-from tests.kernels.test_graph import every_graph, way  # noqa: F401  # the fixture runs all three ways
+from sympe.groups import Permutations
+from sympe.kernels import CoupledGraphKernel, GraphKernel
+from sympe.kernels.graphs.coupled import joined
+from tests.kernels.graphs.test_graph import every_graph, way  # noqa: F401  # the fixture runs all three ways
 
 
 def pairs_of_graphs(n: int) -> tuple[DenseGraphs, DenseGraphs]:
@@ -160,53 +159,6 @@ def test_where_x_has_all_symmetries_g_is_the_order_of_the_target(order: str) -> 
     joint = GraphKernel(n, order=order).sample(joined(x, y))  # the twin: of the pair, which is a complete graph
     apart = group.compose(group.inverse(own), joint)
     assert not bool((apart == apart[0]).all())
-
-
-@pytest.mark.parametrize("size", [2, 3])
-def test_the_law_on_finite_groups(size: int) -> None:
-    group = P4M(size)
-    action = GridAction(group)
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(2, (40, 1, size, size), generator=generator).double()
-    x[:5] = 0.0
-    y = torch.randint(3, (40, 1, size, size), generator=generator).double()
-    kernel = CoupledOrbitKernel(action, action)
-    elements = group.elements()
-
-    def law(x: Tensor, y: Tensor) -> Tensor:
-        return torch.stack([kernel.log_prob(g.expand(40), x, y) for g in elements], 1).double().exp()
-
-    p = law(x, y)
-    assert torch.allclose(p.sum(1), torch.ones(40).double())
-    stabilizer = kernel.kernel.stabilizer(x) & kernel.kernel.stabilizer(y)
-    assert torch.equal((p > 0).sum(1), stabilizer.sum(1))
-    assert torch.allclose(kernel.entropy(x, y).double(), stabilizer.sum(1).double().log(), atol=1e-6)
-    q = torch.stack([kernel.kernel.log_prob(g.expand(40), x) for g in elements], 1).double().exp()
-    assert bool((q[p > 0] > 0).all()), "an element is not in C(x)"
-    averaged, count = torch.zeros_like(p), torch.zeros(40, 1)
-    for u in elements:
-        many = u.expand(40)
-        moved = law(action(many, x), action(many, y))
-        assert torch.allclose(moved[:, group.compose(u.expand(len(elements)), elements)], p), "it is not equivariant"
-        keeps = (action(many, x) == x).flatten(1).all(1)[:, None]
-        averaged += keeps * law(x, action(many, y))
-        count += keeps
-    assert torch.allclose(averaged / count, q, atol=1e-6), "averaged over y it is not the kernel of x"
-    g = kernel.sample(x, y, generator=torch.Generator().manual_seed(0))
-    assert bool(kernel.log_prob(g, x, y).isfinite().all())
-    # the twin: canonical for the pair is not canonical for x
-    h = OrbitKernel(DirectSum(action, action)).canonicalize(torch.cat([x, y], 1))
-    assert not bool(kernel.kernel.log_prob(h, x).isfinite().all())
-
-
-def test_samples_on_finite_groups_are_uniform() -> None:
-    action = GridAction(P4M(3))
-    kernel = CoupledOrbitKernel(action, action)
-    x, y = torch.zeros(4000, 1, 3, 3), torch.eye(9)[:1].view(1, 1, 3, 3).repeat(4000, 1, 1, 1)
-    g = kernel.sample(x, y, generator=torch.Generator().manual_seed(0))
-    counts = g.unique(return_counts=True)[1].double()
-    assert len(counts) == 8
-    assert float(((counts - 500) ** 2 / 500).sum()) < 45  # 7 degrees of freedom: false alarm 1e-7
 
 
 def test_canonicalizers_are_deterministic(way: str) -> None:  # noqa: F811

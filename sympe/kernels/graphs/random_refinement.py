@@ -11,7 +11,7 @@ from sympe.graphs.checks import check_sizes, fixes_padding
 from sympe.graphs.coloring import mix
 from sympe.groups import Permutations
 from sympe.kernels.base import Kernel, uniform
-from sympe.kernels.refinement import Decomposition, decompose, dense_rank, lexsort, refine_graphs
+from sympe.kernels.graphs.refinement import Decomposition, decompose, dense_rank, lexsort, refine_graphs
 
 _CHOSEN = 0x14057B7EF767814F
 _WIDTH = 4096
@@ -22,10 +22,11 @@ class GraphRefinementKernel(Kernel):
     r"""Colour refinement, with ties settled at random; its entropy is at least that of the exact kernel.
 
     Refinement gives every node a colour. Where all colours differ their order is canonical, and this kernel *is* the
-    exact one, with entropy 0. Nodes of free cells (see :mod:`sympe.kernels.refinement`) are shuffled, which is exact as
-    well. In what is left a uniform node of the smallest tied cell (of these, the one of least colour) is given a colour
-    of its own and comes first in its cell, then all is refined again, until no node is tied. Connected components are
-    treated at the same time and put in the order of their refined colours, those with the same colours at random.
+    exact one, with entropy 0. Nodes of free cells (:mod:`sympe.kernels.graphs.refinement`) are shuffled, which is exact
+    as well. In what is left a uniform node of the smallest tied cell (of these, the one of least colour) is given a
+    colour of its own and comes first in its cell, then all is refined again, until no node is tied. Connected
+    components are treated at the same time and put in the order of their refined colours, those with the same colours
+    at random.
 
     A choice among nodes that an automorphism exchanges costs no more than it must; a choice among others, which only
     look alike to refinement, adds entropy. Unlike :class:`~sympe.kernels.GraphKernel` it runs on any device, never

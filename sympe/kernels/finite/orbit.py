@@ -9,7 +9,7 @@ from torch import Tensor
 from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
 from sympe.kernels.base import Kernel, uniform
-from sympe.kernels.search import Plan, Support, rank_entries, search_enumerating, search_permuting
+from sympe.kernels.finite.search import Plan, Support, rank_entries, search_enumerating, search_permuting
 
 
 class OrbitKernel(Kernel):
@@ -19,7 +19,8 @@ class OrbitKernel(Kernel):
               \gamma(x) = \min_{h \in G} h x \ \text{ (lexicographic)}.
 
     Its entropy is :math:`\log |G_x|`, the least that any equivariant kernel can have. For an action that permutes
-    entries the orbit is never written down (see :mod:`sympe.kernels.search`); for one that mixes them it is, in chunks.
+    entries the orbit is never written down (:mod:`sympe.kernels.finite.search`); for one that mixes them it is, in
+    chunks.
 
     Floats are compared through integer ranks: within the entries that the group can exchange, the sorted values start
     a new rank where neighbours differ by more than ``tolerance``. Everything after is exact, so C(x) is a

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
-from sympe.kernels.node_orders import NODE_ORDERS, breadth_first_order, degree_order, fiedler_order
+from sympe.kernels.graphs.orders import NODE_ORDERS, breadth_first_order, degree_order, fiedler_order
 
 
 def forms(*graphs: nx.Graph) -> DenseGraphs:

@@ -7,8 +7,8 @@ import torch
 
 from sympe.actions import Action, GridAction, RegularAction, TrivialAction
 from sympe.groups import P4M, Cyclic
-from sympe.kernels import search
-from sympe.kernels.search import Plan, rank_entries, search_permuting
+from sympe.kernels.finite import search
+from sympe.kernels.finite.search import Plan, rank_entries, search_permuting
 from tests.catalogue import GROUPS, PERMUTING, ising, symmetric_inputs
 
 CASES: dict[str, Action] = {name: action for name, (action, _) in PERMUTING.items()} | {

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
 from sympe.graphs.coloring import mix
-from sympe.kernels.bliss import BlissGraph, Draw
-from sympe.kernels.individualization import Leaves, search_graphs
-from sympe.kernels.refinement import decompose, dense_rank, lexsort
+from sympe.kernels.graphs.bliss import BlissGraph, Draw
+from sympe.kernels.graphs.individualization import Leaves, search_graphs
+from sympe.kernels.graphs.refinement import decompose, dense_rank, lexsort
 
 SMALL = 64
 """Graphs of up to this many nodes are searched in batches."""
@@ -131,7 +131,7 @@ class Pieces:
 
 
 class Decomposed:
-    """Graphs that are refined and taken apart (:mod:`sympe.kernels.refinement`), with their automorphisms.
+    """Graphs that are refined and taken apart (:mod:`sympe.kernels.graphs.refinement`), with their automorphisms.
 
     Arguments:
         x: graphs that were found too large or too symmetric to list.

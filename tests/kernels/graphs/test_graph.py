@@ -15,8 +15,9 @@ from sympe.actions import EdgeAction
 from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
 from sympe.graphs.checks import equal_graphs
 from sympe.groups import Permutations
-from sympe.kernels import GraphHaarKernel, GraphKernel, bliss, cosets
-from sympe.kernels.node_orders import NODE_ORDERS
+from sympe.kernels import GraphHaarKernel, GraphKernel
+from sympe.kernels.graphs import bliss, cosets
+from sympe.kernels.graphs.orders import NODE_ORDERS
 from sympe.testing import assert_equivariant_in_distribution
 
 WAYS = ["listed", "apart", "bliss"]

@@ -8,7 +8,7 @@ import torch
 from sympe.experiments.autoencoder.data import dataset
 from sympe.graphs import DenseGraphs, content_hash
 from sympe.kernels import CachedGraphKernel, GraphKernel
-from sympe.kernels.node_orders import NODE_ORDERS
+from sympe.kernels.graphs.orders import NODE_ORDERS
 
 
 def graphs() -> DenseGraphs:

@@ -13,7 +13,7 @@ cell. From there on
 So :math:`|G_x| = \prod_\text{free} k! \prod_\text{components} |G_c| \prod_\text{classes} m!` for free cells of k
 nodes and m isomorphic components. On a random graph with a million nodes hardly anything remains.
 
-Colours are 64-bit hashes, as in :mod:`sympe.kernels.individualization`.
+Colours are 64-bit hashes, as in :mod:`sympe.kernels.graphs.individualization`.
 """
 
 from __future__ import annotations

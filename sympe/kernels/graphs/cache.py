@@ -10,7 +10,7 @@ from sympe.graphs import Graphs, content_hash
 from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
 from sympe.kernels.base import Kernel, uniform
-from sympe.kernels.graph import GraphKernel
+from sympe.kernels.graphs.graph import GraphKernel
 
 
 class CachedGraphKernel(Kernel):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sympe.groups import FiniteGroup, generated_subgroup
 from sympe.kernels.base import Kernel
-from sympe.kernels.orbit import OrbitKernel
+from sympe.kernels.finite.orbit import OrbitKernel
 
 
 class PartialKernel(Kernel):

@@ -10,7 +10,7 @@ import torch
 from sympe.actions import Action, GridAction, ImageAction, MatrixAction, PermutationAction, RegularAction
 from sympe.groups import P4M, Cyclic, Dihedral
 from sympe.kernels import OrbitKernel
-from sympe.kernels.search import Plan
+from sympe.kernels.finite.search import Plan
 from sympe.testing import assert_equivariant_in_distribution
 from tests import oracles
 from tests.catalogue import (
@@ -392,7 +392,7 @@ def test_the_search_in_chunks_is_the_search_at_once(monkeypatch: pytest.MonkeyPa
         kernel, x = OrbitKernel(action), inputs(action)
         coset = kernel.coset(x)
         with monkeypatch.context() as patch:
-            patch.setattr("sympe.kernels.search.CHUNK", action.group.order)  # a row at a time
+            patch.setattr("sympe.kernels.finite.search.CHUNK", action.group.order)  # a row at a time
             assert torch.equal(kernel.coset(x), coset)
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from sympe.graphs import DenseGraphs, SparseGraphs
-from sympe.kernels import GraphKernel, GraphRefinementKernel, random_refinement
+from sympe.kernels import GraphKernel, GraphRefinementKernel
+from sympe.kernels.graphs import random_refinement
 
 
 def matrix(n: int, edges: list[tuple[int, int]]) -> Tensor:

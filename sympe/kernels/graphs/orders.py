@@ -20,7 +20,7 @@ from torch import Tensor
 
 from sympe.graphs import DenseGraphs
 from sympe.graphs.coloring import clusters
-from sympe.kernels.bliss import BlissGraph
+from sympe.kernels.graphs.bliss import BlissGraph
 
 NodeOrder: TypeAlias = Callable[[DenseGraphs, int], Tensor]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sympe.kernels.individualization import Leaves, mix, refine, search_graphs
+from sympe.kernels.graphs.individualization import Leaves, mix, refine, search_graphs
 
 ISOMORPHISM_CLASSES = {1: 1, 2: 2, 3: 4, 4: 11, 5: 34, 6: 156}  # of undirected graphs, OEIS A000088
 

@@ -14,10 +14,10 @@ from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding
 from sympe.groups import Permutations
 from sympe.kernels.base import Kernel, uniform
-from sympe.kernels.bliss import Draw
-from sympe.kernels.cosets import Decomposed, choose, first_choice, list_cosets
-from sympe.kernels.individualization import Leaves
-from sympe.kernels.node_orders import NODE_ORDERS
+from sympe.kernels.graphs.bliss import Draw
+from sympe.kernels.graphs.cosets import Decomposed, choose, first_choice, list_cosets
+from sympe.kernels.graphs.individualization import Leaves
+from sympe.kernels.graphs.orders import NODE_ORDERS
 
 _ORDERED = 2048
 """Largest graphs for orders that work on dense matrices."""
@@ -29,17 +29,17 @@ class GraphKernel(Kernel):
     .. math:: \kappa(g \mid x) = \frac{1}{|G_x|} \quad \text{if } g^{-1} x = \gamma(x), \text{ else } 0 .
 
     Graphs of up to 64 nodes with at most 256 automorphisms are searched in batches on any device
-    (:mod:`sympe.kernels.individualization`). The others are refined and taken apart on any device
-    (:mod:`sympe.kernels.cosets`); connected pieces that still tie are relabelled by a Haar permutation and
+    (:mod:`sympe.kernels.graphs.individualization`). The others are refined and taken apart on any device
+    (:mod:`sympe.kernels.graphs.cosets`); connected pieces that still tie are relabelled by a Haar permutation and
     canonicalized by BLISS, one by one on the CPU. Which way a graph goes depends on its isomorphism class alone, and
     nothing depends on the rest of the batch.
 
     Arguments:
         max_nodes: the degree of the group; smaller graphs are padded, and the padding stays where it is.
-        order: which canonical form: one of :data:`~sympe.kernels.node_orders.NODE_ORDERS`. All of them are exact, with
-            the same entropy; they differ in what place r of the canonical form tells about a node, and so in how well a
-            network learns from it. "breadth-first" and "fiedler", where neighbours have places that are close, made a
-            half or less of the errors of the others in graph autoencoding, "breadth-first" the fewest
+        order: which canonical form: one of :data:`~sympe.kernels.graphs.orders.NODE_ORDERS`. All of them are exact,
+            with the same entropy; they differ in what place r of the canonical form tells about a node, and so in how
+            well a network learns from it. "breadth-first" and "fiedler", where neighbours have places that are close,
+            made a half or less of the errors of the others in graph autoencoding, "breadth-first" the fewest
             (``results/autoencoder``). "refined" is the cheapest, and the only one for large graphs.
 
     Raises:

@@ -1,0 +1,16 @@
+"""Kernels of the symmetric group on graphs: exact, with a memory, by refinement alone, Haar, learned and coupled."""
+
+from sympe.kernels.graphs.cache import CachedGraphKernel
+from sympe.kernels.graphs.coupled import CoupledGraphKernel
+from sympe.kernels.graphs.graph import GraphHaarKernel, GraphKernel
+from sympe.kernels.graphs.random_refinement import GraphRefinementKernel
+from sympe.kernels.graphs.scores import NodeScoreKernel
+
+__all__ = [
+    "CachedGraphKernel",
+    "CoupledGraphKernel",
+    "GraphHaarKernel",
+    "GraphKernel",
+    "GraphRefinementKernel",
+    "NodeScoreKernel",
+]

@@ -1,0 +1,101 @@
+r"""The coupled kernel of the symmetric group on graphs (:mod:`sympe.kernels.coupled`).
+
+Which y is *canonical* decides how much g tells a network. On graphs h is followed by :math:`A = c(h^{-1} y)`, so that
+the target comes in its own canonical form, and :math:`k = A\, c(A^{-1} h^{-1} x)`. Where x has all symmetries, g is
+then, up to a fixed permutation, a canonical order of the target, such as a breadth-first one. (The order of the pair
+would be of no use: it sees the edges of both graphs, and if all nodes of x are joined, those of y are lost among them.)
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sympe.graphs import DenseGraphs, Graphs, content_hash
+from sympe.graphs.coloring import hashed
+from sympe.groups import Permutations
+from sympe.kernels.coupled import CoupledKernel
+from sympe.kernels.graphs.graph import GraphKernel
+
+
+class CoupledGraphKernel(CoupledKernel):
+    r"""The coupled kernel of the symmetric group on two graphs x and y with the same nodes.
+
+    Arguments:
+        kernel: the kernel of x, from which sampling will draw.
+
+    Example:
+        A square whose four nodes are alike, and a target that marks one of them:
+
+        >>> square = torch.tensor([[[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]]])
+        >>> x = DenseGraphs.from_features(square)
+        >>> y = DenseGraphs.from_features(square, torch.tensor([[1, 0, 0, 0]]))
+        >>> kernel = CoupledGraphKernel(GraphKernel(4))
+        >>> kernel.kernel.entropy(x).exp().round(), kernel.entropy(x, y).exp().round()
+        (tensor([8.]), tensor([2.]))
+    """
+
+    def __init__(self, kernel: GraphKernel) -> None:
+        self._kernel = kernel
+        self._joint = GraphKernel(kernel.group.degree, order="refined")
+
+    @property
+    def kernel(self) -> GraphKernel:
+        """The kernel of x, from which sampling draws."""
+        return self._kernel
+
+    @property
+    def group(self) -> Permutations:
+        """The permutations of ``max_nodes`` nodes."""
+        return self._kernel.group
+
+    def sample(
+        self, x: Graphs, y: Graphs, *, generator: torch.Generator | None = None
+    ) -> Int64[Tensor, "batch max_nodes"]:
+        """Draw a uniform element of C(x, y) for every pair of graphs; the padding stays in place.
+
+        Raises:
+            ValueError: if the sizes of the graphs differ, or one has more than ``max_nodes`` nodes.
+        """
+        h = self._joint.sample(joined(x, y), generator=generator)
+        return self.group.compose(h, self._last(h, x, y))
+
+    def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs, y: Graphs) -> Float[Tensor, " batch"]:
+        r""":math:`-\log |G_x \cap G_y|` on C(x, y), minus infinity elsewhere.
+
+        Raises:
+            ValueError: if ``g`` does not hold permutations of ``max_nodes`` nodes, or the sizes of the graphs differ.
+        """
+        both = joined(x, y)
+        self.group.check(g)
+        k = self._last(self._joint.canonicalize(both), x, y)
+        return self._joint.log_prob(self.group.compose(g, self.group.inverse(k)), both)
+
+    def entropy(self, x: Graphs, y: Graphs) -> Float[Tensor, " batch"]:
+        r""":math:`\log |G_x \cap G_y|`, in nats."""
+        return self._joint.entropy(joined(x, y))
+
+    def _last(self, h: Tensor, x: Graphs, y: Graphs) -> Tensor:
+        """K = A c(A^-1 h^-1 x), with A = c(h^-1 y)."""
+        A = self._kernel.canonicalize(y.relabel(self.group.inverse(h)))
+        moved = x.relabel(self.group.inverse(self.group.compose(h, A))).dense()
+        # very symmetric graphs are the slowest, and most of them are now the same: once is enough
+        kinds, kind = content_hash(moved).unique(return_inverse=True)
+        one = torch.zeros_like(kinds).scatter_(0, kind, torch.arange(len(kind), device=kind.device))  # of each kind
+        return self.group.compose(A, self._kernel.canonicalize(moved.select(one))[kind])
+
+
+def joined(x: Graphs, y: Graphs) -> DenseGraphs:
+    """Graphs whose colours are the pairs of colours of two graphs; its automorphisms are those of both.
+
+    Raises:
+        ValueError: if the sizes of the graphs differ.
+    """
+    if not torch.equal(x.sizes, y.sizes):
+        raise ValueError(f"y: expected graphs of the sizes of x, {x.sizes.tolist()[:8]}, got {y.sizes.tolist()[:8]}")
+    x, y = x.dense().trimmed(), y.dense().trimmed()
+    colors = hashed(torch.stack([x.colors.flatten(), y.colors.flatten()], 1)).view_as(x.colors)
+    pairs = hashed(torch.stack([x.pairs.flatten(), y.pairs.flatten()], 1)).view_as(x.pairs)
+    arc = (x.pairs != 0) | (y.pairs != 0)
+    return DenseGraphs(pairs.masked_fill(~arc, 0), colors.masked_fill(~x.mask, 0), x.mask)
