@@ -26,6 +26,7 @@ SEES: dict[str, set[str]] = {
     "": set(CHAIN),  # sympe/__init__.py
 }
 THIRD_PARTIES_OF_THE_CORE = {"torch", "numpy", "jaxtyping"}
+CATALOGUE = "sympe.experiments.catalogue"  # the list of experiments, which no experiment sees
 CORE = {"", *CHAIN, *BACKBONES, "answers", "report", "diffusion", "theory"}
 OPTIONAL = {("sympe.kernels.graphs.bliss", "igraph")}  # the one door to a third party that only hard graphs need
 
@@ -94,7 +95,9 @@ def violations(sources: dict[str, str]) -> list[str]:
                 elif there in SEES and there != here and there not in SEES[here]:
                     wrong.append(f"{where}: {here or 'sympe'} must not see {there or 'sympe'}")
                 mine, theirs = experiment(module, experiments), experiment(target, experiments)
-                if here == "experiments" and theirs is not None and mine != theirs:
+                if here == "experiments" and target.startswith(CATALOGUE):
+                    wrong.append(f"{where}: experiments must not see their list")
+                if here == "experiments" and theirs is not None and mine != theirs and module != CATALOGUE:
                     wrong.append(f"{where}: {mine or 'the shared parts'} must not see the experiment {theirs}")
             elif here in CORE and target.split(".")[0] not in sys.stdlib_module_names | THIRD_PARTIES_OF_THE_CORE:
                 wrong.append(f"{where}: the core must not need {target.split('.')[0]}")
@@ -167,6 +170,9 @@ TWINS = [
         {"sympe.experiments.runs": "from sympe.experiments.one.a import x", "sympe.experiments.one.a": ""},
         "the shared parts must not see the experiment one",
     ),
+    ({CATALOGUE: "from sympe.experiments.one.a import x", "sympe.experiments.one.a": ""}, None),
+    ({"sympe.experiments.runs": f"import {CATALOGUE}"}, "experiments must not see their list"),
+    ({"sympe.experiments.one.a": f"from {CATALOGUE} import EXPERIMENTS"}, "experiments must not see their list"),
     ({"sympe.experiments.one.a": "from sympe.experiments.one.b import x", "sympe.experiments.one.b": ""}, None),
     ({"sympe.experiments.one.a": "from sympe.experiments.runs import x\nimport lightning"}, None),
     ({"sympe.cli": "from sympe.experiments.one import x"}, None),

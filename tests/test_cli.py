@@ -1,5 +1,6 @@
 """The command: arguments reach the library, and errors of the user end with one line."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -13,7 +14,11 @@ import pytest
 import torch
 
 from sympe import cli
+from sympe.experiments import runs
+from sympe.experiments.catalogue import EXPERIMENTS, Missing
+from sympe.experiments.experiment import Experiment, Nothing
 from sympe.experiments.ising.training import load
+from sympe.experiments.workers import RowsFailedError
 from sympe.testing import EquivarianceTest
 
 
@@ -25,11 +30,11 @@ def run(monkeypatch, *words):
 def test_compare_passes_its_arguments_on(monkeypatch, tmp_path, capsys):
     seen = {}
 
-    def compare(preset, out, **rest):
-        seen.update(preset=preset, out=out, **rest)
+    def compare(self, preset, out, **rest):
+        seen.update(experiment=self.name, preset=preset, out=out, **rest)
         (out / "table.md").write_text("the table")
 
-    monkeypatch.setattr(cli.ising, "compare", compare)
+    monkeypatch.setattr(Experiment, "compare", compare)
     words = [
         "compare",
         "ising",
@@ -49,7 +54,9 @@ def test_compare_passes_its_arguments_on(monkeypatch, tmp_path, capsys):
     ]
     run(monkeypatch, *words, "--out", str(tmp_path), "--cluster", "slurm", "--cluster-options", "timeout_min", "5")
     assert seen == {
+        "experiment": "ising",
         "preset": "smoke",
+        "data": Nothing(),
         "out": tmp_path,
         "encodings": ("none", "sympe"),
         "seeds": 2,
@@ -81,8 +88,8 @@ def test_errors_of_the_user_end_with_one_line_and_status_2(monkeypatch, tmp_path
         (["check", "RUN", "--level", "nan"], "level: expected a probability between 0 and 1, got nan"),
         (["check", "RUN", "--inputs", "0"], "inputs: expected at least 1, got 0"),
         (["check", "RUN", "--seed", str(2**63)], f"seed: expected at least 0 and less than 2^63, got {2**63}"),
-        (["check", "RUN", "--data", "a.smi"], "data: only for runs of molecules, got a run of ising"),
-        (["evaluate", "RUN", "--nll-draws", "4"], "nll_draws, data: only for runs of molecules, got a run of"),
+        (["check", "RUN", "--data", "a.smi"], "data: not an option for a run of ising"),
+        (["evaluate", "RUN", "--nll-draws", "4"], "nll_draws: not an option for a run of ising"),
         (["evaluate", "nowhere", "--nll-draws", "4"], "run: expected a run directory with config.json, got nowhere"),
         (["train", "ising", "--out", "FILE"], "Not a directory"),
         (["compare", "ising", "--preset", "smoke", "--out", "FILE/deep"], "Not a directory"),
@@ -105,9 +112,9 @@ def test_more_errors_of_the_user(monkeypatch, tmp_path, capsys, words, message):
 
 def test_rows_that_failed_end_with_their_names_and_status_1(monkeypatch, tmp_path, capsys):
     def compare(*arguments, **options):
-        raise cli.runs.RowsFailedError("these rows failed: bad")
+        raise RowsFailedError("these rows failed: bad")
 
-    monkeypatch.setattr(cli.ising, "compare", compare)
+    monkeypatch.setattr(Experiment, "compare", compare)
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "compare", "ising", "--out", str(tmp_path))
     assert stop.value.code == 1
@@ -116,7 +123,9 @@ def test_rows_that_failed_end_with_their_names_and_status_1(monkeypatch, tmp_pat
 
 def test_check_ends_with_status_1_where_a_model_is_rejected(monkeypatch, capsys, tmp_path):
     found = EquivarianceTest(torch.tensor([[1e-4]]), torch.tensor([1]), 10, 1e-3)
-    monkeypatch.setattr(cli, "check_ising", lambda run, **_: found)
+    ising = dataclasses.replace(EXPERIMENTS[0], check=lambda run, **_: found)
+    monkeypatch.setattr(cli, "EXPERIMENTS", [ising])
+    runs.write_json(tmp_path / "one" / "config.json", dataclasses.asdict(ising.config()))
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "check", str(tmp_path / "one"))
     assert stop.value.code == 1
@@ -138,7 +147,7 @@ def test_ctrl_c_says_that_the_command_can_go_on(monkeypatch, capsys, tmp_path):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.ising, "compare", interrupted)
+    monkeypatch.setattr(Experiment, "compare", interrupted)
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "compare", "ising", "--preset", "smoke", "--out", str(tmp_path))
     assert stop.value.code == 130
@@ -275,3 +284,41 @@ def test_a_broken_module_of_its_own_is_no_missing_extra(tmp_path: Path) -> None:
 def test_version(monkeypatch, capsys) -> None:
     run(monkeypatch, "--version")
     assert capsys.readouterr().out == f"sympe {importlib.metadata.version('sympe')}\n"
+
+
+def test_list_names_experiments_presets_and_what_is_finished(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, "list")
+    text = capsys.readouterr().out
+    for experiment in EXPERIMENTS:
+        assert f"{experiment.name}: {experiment.title}\n" in text
+        for preset in experiment.presets:
+            assert f"  {preset}: " in text
+    assert "  demo: 4 rows, 0 finished in runs/ising-demo\n" in text
+    config = EXPERIMENTS[0].rows("smoke")[0]
+    runs.write_row({"config": dataclasses.asdict(config)}, {}, tmp_path / "results" / "ising", config.name)
+    run(monkeypatch, "list", "ising", "--names")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "  smoke: 6 rows, 0 finished in runs/ising-smoke, 1 finished in results/ising"
+    assert lines[2] == "    + wide-L4-none-seed0"
+    assert lines[3] == "    - wide-L4-noise-seed0"
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, "list", "chess")
+    assert stop.value.code == 2
+    assert "name: expected one of ising, autoencoder, generalization, molecules; got chess" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["compare", "chess", "--preset", "demo"], ["move", "a1"]])
+def test_an_experiment_whose_extra_is_missing_names_it(monkeypatch, capsys, words) -> None:
+    monkeypatch.setattr(cli, "MISSING", [Missing("chess", "pawns", "games", ("move",))])
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, *words)
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == "sympe: chess needs the package pawns: pip install 'sympe[games]'\n"
+
+
+def test_every_experiment_has_its_commands() -> None:
+    words = cli.commands().keys()
+    for experiment in EXPERIMENTS:
+        assert f"compare {experiment.name}" in words
+        assert (f"train {experiment.name}" in words) == (experiment.evaluate is not None)

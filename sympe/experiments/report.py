@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import matplotlib as mpl
 
@@ -12,13 +14,15 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import tyro
 from torch import Tensor
 from tqdm import tqdm
 
+from sympe.experiments import runs
 from sympe.experiments.pictures import save
 from sympe.graphs import SparseGraphs
 from sympe.integrations.files import Options, load
-from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport
+from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport, symmetry_report
 
 
 def inputs_of(paths: Sequence[Path], options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
@@ -62,3 +66,36 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
         axis.set_ylabel("least mean loss")
         axis.set_title("no deterministic equivariant model is below")
     save(figure, path)
+
+
+@dataclass
+class Report:
+    """How symmetric is this data, and do its targets need symmetry breaking?
+
+    Reads PyG data (.pt, a pickle: open only what you trust), graph6 and sparse6 (.g6, .s6), SMILES (.smi, .csv),
+    GraphML (.graphml), edge lists (.edgelist, .txt) and fields on periodic lattices (.npz, array "fields": three
+    channels are the bonds and the field of an Ising Hamiltonian).
+    """
+
+    data: tyro.conf.Positional[tuple[Path, ...]]
+    """The files; together they are one data set."""
+    options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
+    out: Path | None = None
+    """Where report.md, report.json and report.png go; runs/report-NAME by default, by the first file."""
+
+    def __call__(self) -> None:
+        """Read, report, draw."""
+        if not self.data:
+            raise ValueError("data: expected at least one file")
+        out = self.out or Path("runs") / f"report-{self.data[0].stem}"
+        if out.is_file():
+            raise ValueError(f"out: expected a folder, got the file {out}")
+        title = ", ".join(path.name for path in self.data)
+        found = symmetry_report(inputs_of(self.data, self.options))
+        if not found.log_orders:
+            raise ValueError(f"data: nothing in {title} could be read\n" + found.markdown())
+        runs.write_json(out / "report.json", {"data": [str(path) for path in self.data], **found.summary()})
+        runs.write_text(out / "report.md", f"# Symmetries of {title}\n\n" + found.markdown())
+        draw_report(found, title, out / "report.png")
+        print((out / "report.md").read_text())
+        print("\n".join(str(out / name) for name in ("report.json", "report.md", "report.png")))

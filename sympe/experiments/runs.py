@@ -17,16 +17,12 @@ import dataclasses
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import platform
-import signal
 import subprocess
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -34,7 +30,6 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 PACKAGES = ("sympe", "torch", "numpy", "lightning", "scipy")
 
@@ -214,26 +209,6 @@ def other_rows(configs: Sequence[RowConfig], out: Path) -> list[dict[str, Any]]:
     ]
 
 
-def alike(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
-    """The rows in groups that differ in the seed alone, each with words on what sets it apart from the others.
-
-    Example:
-        >>> rows = [{"config": {"seed": seed, "steps": steps}} for seed, steps in ((0, 20), (1, 20), (2, 40))]
-        >>> [(words, len(group)) for words, group in alike(rows)]
-        [(', steps 20', 2), (', steps 40', 1)]
-        >>> [(words, len(group)) for words, group in alike(rows[:2])]
-        [('', 2)]
-    """
-    groups: dict[str, tuple[dict[str, Any], list[Mapping[str, Any]]]] = {}
-    for row in rows:
-        settings = {key: value for key, value in row["config"].items() if key != "seed"}
-        settings["data_hash"] = row.get("data_hash")
-        groups.setdefault(json.dumps(settings, sort_keys=True), (settings, []))[1].append(row)
-    kinds = [settings for settings, _ in groups.values()]
-    apart = sorted({key for kind in kinds for key in kind if any(kind[key] != other.get(key) for other in kinds)})
-    return [("".join(f", {key} {settings.get(key)}" for key in apart), group) for settings, group in groups.values()]
-
-
 def _refuse_another(path: Path, stored: Mapping[str, Any], config: RowConfig) -> None:
     difference = config_differs(stored, dataclasses.asdict(config))
     if difference:
@@ -284,221 +259,11 @@ def read_arrays(out: Path, name: str) -> dict[str, Any]:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
-class RowsFailedError(RuntimeError):
-    """Rows of a comparison failed; the others are kept."""
-
-
-def run_rows(
-    train: Callable[[Any, Path, int], object],
-    configs: Sequence[RowConfig],
-    out: Path,
-    *,
-    jobs: int,
-    cluster: str | None,
-    cluster_options: Mapping[str, Any],
-) -> None:
-    """Train rows side by side, in ``jobs`` processes here or as jobs of a cluster, with one progress bar for all.
-
-    Arguments:
-        train: takes a config, ``out`` and the number of threads; importable, for it runs in another process.
-        configs: the rows that are missing.
-        out: the folder of the comparison.
-        jobs: processes at once, if here.
-        cluster: None for here, else a submitit executor: "slurm", "local" or "debug".
-        cluster_options: parameters of the submitit executor (timeout_min, slurm_partition, ...).
-
-    Raises:
-        RowsFailedError: after all others have ended, if rows failed; names them.
-        ValueError: if there is no such cluster here, or an option is not known.
-    """
-    if not configs:
-        return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    if cluster is None:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context, initializer=_follow_the_parent) as pool:
-            futures = [pool.submit(train, config, out, threads) for config in configs]
-            try:
-                _watch(futures, configs, out)
-            except KeyboardInterrupt:
-                pool.shutdown(wait=False, cancel_futures=True)
-                for worker in multiprocessing.active_children():
-                    worker.kill()  # Lightning catches SIGTERM; what is written is whole, so nothing is lost
-                raise
-    else:
-        import submitit  # slow to import, and only a cluster needs it
-
-        try:
-            executor = submitit.AutoExecutor(out / "jobs", cluster=cluster)
-        except RuntimeError as error:
-            raise ValueError(f"cluster: {cluster} cannot be used here: {error}") from error
-        try:
-            executor.update_parameters(**cluster_options)
-        except (NameError, TypeError, AssertionError) as error:
-            raise ValueError(f"cluster_options: {error}") from error
-        _watch([executor.submit(train, config, out, threads) for config in configs], configs, out)
-
-
-def check_choice(encodings: Sequence[str] | None, seeds: int | None) -> None:
-    """Check what a preset was asked to be replaced by.
-
-    Raises:
-        ValueError: if ``encodings`` is empty or names one twice, or ``seeds`` is below 1.
-    """
-    if encodings is not None and not encodings:
-        raise ValueError("encodings: expected at least one, got none")
-    if encodings is not None and len(set(encodings)) < len(encodings):
-        raise ValueError(f"encodings: expected each at most once, got {', '.join(encodings)}")
-    if seeds is not None and seeds < 1:
-        raise ValueError(f"seeds: expected at least 1, got {seeds}")
-
-
 def write_row(row: Mapping[str, Any], arrays: Mapping[str, Any], out: Path, name: str) -> None:
     """Record a finished row: first what its figures need, then the row."""
     with written_aside(out / "rows" / f"{name}.npz") as aside:
         np.savez_compressed(aside, **arrays)
     write_json(out / "rows" / f"{name}.json", row)
-
-
-def compare_rows(
-    task: str,
-    preset: str,
-    configs: Sequence[RowConfig],
-    out: Path,
-    *,
-    train: Callable[[Any, Path, int], object],
-    table: Callable[[Sequence[Mapping[str, Any]], Sequence[str]], str],
-    draw_figures: Callable[[Sequence[Mapping[str, Any]], Path], object],
-    train_missing: bool = True,
-    jobs: int = 2,
-    cluster: str | None = None,
-    cluster_options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Train the rows that are not finished, then write ``summary.json``, ``table.md`` and the figures to ``out``.
-
-    An interrupted row goes on from its last checkpoint. What other rows of the same code version the folder has, from
-    other choices, is reported with them. Those asked for that are still missing at the end are named as missing.
-
-    Arguments:
-        task: the experiment's name.
-        preset: the preset's name.
-        configs: the rows.
-        out: the folder of the comparison.
-        train: see :func:`run_rows`.
-        table: makes a Markdown table of rows and of the names of missing ones.
-        draw_figures: draws the figures of rows into a folder.
-        train_missing: if false, only report what is there.
-        jobs: see :func:`run_rows`.
-        cluster: see :func:`run_rows`.
-        cluster_options: see :func:`run_rows`.
-
-    Raises:
-        ValueError: if ``out`` holds rows or runs of another config (nothing is touched then), or ``jobs < 1``.
-        OSError: if ``out`` cannot be a folder.
-    """
-    if jobs < 1:
-        raise ValueError(f"jobs: expected at least 1, got {jobs}")
-    if not train_missing and all(finished_row(config, out) is None for config in configs):
-        raise ValueError(f"out: none of the rows asked for is finished in {out}; there is nothing to report")
-    out.mkdir(parents=True, exist_ok=True)
-    missing = [config for config in configs if train_missing and finished_row(config, out) is None]
-    for config in missing:
-        check_run(config, out)
-    try:
-        run_rows(train, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {})
-    finally:
-        found = {config.name: finished_row(config, out) for config in configs}
-        rows = [row for row in found.values() if row is not None] + other_rows(configs, out)
-        names = [name for name, row in found.items() if row is None]
-        summary = {"task": task, "preset": preset, "rows": rows, "missing": names, "environment": environment()}
-        write_json(out / "summary.json", summary)
-        write_text(out / "table.md", table(rows, names))
-        if rows:
-            draw_figures(rows, out)
-    return summary
-
-
-def spread(rows: Sequence[Mapping[str, Any]], key: str, digits: int = 4) -> str:
-    """The mean over rows, and the range if there are several."""
-    values = [row[key] for row in rows]
-    mean = f"{np.mean(values):.{digits}f}"
-    return mean if len(values) == 1 else f"{mean} ({min(values):.{digits}f} to {max(values):.{digits}f})"
-
-
-def extent(rows: Sequence[Mapping[str, Any]], key: str) -> str:
-    """What all rows have, or its range if they differ.
-
-    Example:
-        >>> extent([{"steps": 6000}, {"steps": 6000}], "steps"), extent([{"steps": 18000}, {"steps": 20}], "steps")
-        ('6,000', '20 to 18,000')
-    """
-    least, greatest = (f(row[key] for row in rows) for f in (min, max))
-    return f"{least:,}" if least == greatest else f"{least:,} to {greatest:,}"
-
-
-def remarks(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> list[str]:
-    """The last lines of a table: steps that were left out of trainings, and the rows that are missing.
-
-    Example:
-        >>> row = {"dataset": "er", "encoding": "noise", "seed": 0, "skipped_steps": 2}
-        >>> remarks([row, {"skipped_steps": 0}, {}], ["er-haar"])  # the first rows did not count them
-        ['Steps left out, for their gradient was not finite: 2 of er noise seed 0.', '', 'Missing rows: er-haar.', '']
-    """
-    lines, skipped = [], []
-    for row in rows:
-        if row.get("skipped_steps"):
-            name = " ".join(str(row[key]) for key in ("dataset", "backbone", "encoding") if key in row)
-            skipped.append(f"{row['skipped_steps']} of {name} seed {row['seed']}")
-    if skipped:
-        lines += [f"Steps left out, for their gradient was not finite: {'; '.join(skipped)}.", ""]
-    if missing:
-        lines += [f"Missing rows: {', '.join(missing)}.", ""]
-    return lines
-
-
-def _follow_the_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when the parent ends, however it does.
-
-    Ctrl-C reaches every process of the terminal, and a worker would end its row and begin the next one. A parent that
-    is killed cannot tell its workers, who would train on.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_it() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_it, daemon=True).start()
-
-
-def _watch(futures: Sequence[Any], configs: Sequence[RowConfig], out: Path) -> None:
-    failures: list[str] = []
-    pending = dict(zip((config.name for config in configs), futures, strict=True))
-    steps = dict.fromkeys(pending, 0)
-    with tqdm(total=sum(config.steps for config in configs), unit="step", smoothing=0.05) as bar:
-        while pending:
-            time.sleep(0.5)
-            values = {}
-            for name in list(pending):
-                progress = out / "runs" / name / "progress.json"
-                if progress.exists():
-                    state = read_json(progress)
-                    steps[name] = state["step"]
-                    values[name] = f"{state['value']:.3f}"
-                if pending[name].done():
-                    future = pending.pop(name)
-                    try:
-                        future.result()
-                        tqdm.write(f"finished {name}")
-                    except (Exception, SystemExit) as error:  # the others go on, and all failures are raised below
-                        failures.append(f"{name}: {str(error) or type(error).__name__}")
-                        tqdm.write(f"FAILED {failures[-1]}")
-            bar.n = sum(steps.values())
-            bar.set_postfix(values, refresh=True)
-    if failures:
-        raise RowsFailedError("these rows failed, the others are kept:\n" + "\n".join(failures))
 
 
 def _processor() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import lightning
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -19,6 +20,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from sympe.experiments import runs
+
+CURVES = ("curve", "validation")
 
 BLOCK = 50
 """Steps between checkpoints; Lightning calls such a block an epoch."""
@@ -44,6 +47,7 @@ class RowTask(lightning.LightningModule, abc.ABC):
         self.config = config
         self.data_hash = data_hash
         self.model = model
+        self.encoding_parameters = sum(p.numel() for p in encoding.parameters())
         self.train_seconds = 0.0
         self.encoding_seconds = 0.0
         self.skipped_steps = 0
@@ -58,6 +62,47 @@ class RowTask(lightning.LightningModule, abc.ABC):
 
         encoding.register_forward_pre_hook(before)
         encoding.register_forward_hook(after)
+
+    @abc.abstractmethod
+    def judge(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The metrics of the trained model, with ``loss`` in words, and what the figures need but the curves."""
+
+    def trainer_options(self, run: Path) -> dict[str, Any]:
+        """Options of :func:`fit` that this training needs."""
+        return {}
+
+    def finish(self, run: Path) -> None:
+        """Put the model in the state in which it is judged."""
+
+    def train_in(self, run: Path, **options: Any) -> None:
+        """Train in a run directory, or go on from its last checkpoint; then the module is on the CPU, to be judged.
+
+        Arguments:
+            run: its run directory, made by :func:`sympe.experiments.runs.prepare_run`.
+            options: of :func:`fit`.
+
+        Raises:
+            ValueError: as :func:`fit`.
+        """
+        fit(self, run, gradient_clip=self.config.gradient_clip, **self.trainer_options(run), **options)
+        self.cpu()
+        self.finish(run)
+        self.eval()
+
+    def measure(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The numbers of the row: metrics, sizes, times; and what its figures need: arrays, curves."""
+        numbers, arrays = self.judge(out)
+        run = out / "runs" / self.config.name
+        curves = {name: np.array(runs.read_curve(run, name=name)) for name in CURVES if (run / f"{name}.csv").exists()}
+        numbers = {
+            **numbers,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "encoding_parameters": self.encoding_parameters,
+            "skipped_steps": self.skipped_steps,
+            "train_seconds": round(self.train_seconds, 2),
+            "encoding_seconds": round(self.encoding_seconds, 3),
+        }
+        return numbers, {**arrays, **curves}
 
     def now(self) -> float:
         """The time in seconds, when the device has done its work."""

@@ -25,14 +25,6 @@ def succeed(config: Config, out: Path, threads: int) -> None:
     runs.write_json(out / "rows" / f"{config.name}.json", {"config": config.__dict__, "threads": threads})
 
 
-def fail_on_bad(config: Config, out: Path, threads: int) -> None:
-    if config.name == "bad":
-        raise ValueError("it went wrong")
-    if config.name == "terminated":
-        raise SystemExit
-    succeed(config, out, threads)
-
-
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "file.json"
     runs.write_json(path, {"a": 1})
@@ -128,41 +120,6 @@ def test_environment_is_json_and_names_versions():
     assert {"sympe", "python", "commit", "cores", "gpu"} <= environment.keys()
 
 
-@pytest.mark.slow
-def test_rows_run_in_processes_and_a_failure_is_told_at_the_end(tmp_path, capsys):
-    configs = [Config("terminated"), Config("good"), Config("bad"), Config("fine")]
-    with pytest.raises(runs.RowsFailedError, match=r"(?s)kept:\n(?=.*terminated: SystemExit)(?=.*bad: it went wrong)"):
-        runs.run_rows(fail_on_bad, configs, tmp_path, jobs=2, cluster=None, cluster_options={})
-    assert sorted(path.stem for path in (tmp_path / "rows").iterdir()) == ["fine", "good"]
-
-
-@pytest.mark.slow
-def test_rows_run_through_submitit(tmp_path):
-    runs.run_rows(succeed, [Config("job")], tmp_path, jobs=1, cluster="local", cluster_options={"timeout_min": 2})
-    assert runs.finished_row(Config("job"), tmp_path) is not None
-
-
-def test_a_cluster_that_is_not_there_and_unknown_options_are_told(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    options = {"jobs": 1, "cluster_options": {}}
-    with pytest.raises(ValueError, match="cluster: slurm cannot be used here: "):
-        runs.run_rows(succeed, [Config()], tmp_path, **{**options, "cluster": "slurm"})
-    with pytest.raises(ValueError, match="cluster_options: "):
-        runs.run_rows(succeed, [Config()], tmp_path, jobs=1, cluster="local", cluster_options={"timeout_min": "abc"})
-    with pytest.raises(ValueError, match=r"cluster_options: .*minutes"):
-        runs.run_rows(succeed, [Config()], tmp_path, jobs=1, cluster="local", cluster_options={"minutes": 2})
-
-
-def test_rows_of_another_config_or_other_data_are_not_averaged():
-    rows = [{"config": {"seed": seed}, "data_hash": data} for seed, data in ((0, "a"), (1, "a"), (0, "b"))]
-    assert [(words, len(own)) for words, own in runs.alike(rows)] == [(", data_hash a", 2), (", data_hash b", 1)]
-
-
-def test_no_rows_is_no_work(tmp_path):
-    runs.run_rows(succeed, [], tmp_path, jobs=2, cluster=None, cluster_options={})
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_row_of_older_code_is_trained_again_and_its_run_moved_aside(tmp_path):
     succeed(Config(code_version=0), tmp_path, 1)
     assert runs.finished_row(Config(code_version=0), tmp_path) is not None
@@ -174,20 +131,3 @@ def test_a_row_of_older_code_is_trained_again_and_its_run_moved_aside(tmp_path):
     assert (aside / "progress.json").exists()
     with pytest.raises(ValueError, match=r"rate is 0\.5 there and 0\.1 here"):
         runs.check_run(Config(rate=0.1, code_version=2), tmp_path)
-
-
-def test_a_report_has_the_other_rows_of_its_folder_but_those_of_other_code(tmp_path):
-    tables = []
-
-    def compare(*names: str) -> dict:
-        configs = [Config(name) for name in names]
-        options = {"table": lambda rows, missing: f"{len(rows)}", "draw_figures": lambda rows, out: tables.append(rows)}
-        return runs.compare_rows("task", "preset", configs, tmp_path, train=succeed, jobs=1, **options)
-
-    succeed(Config("old", code_version=0), tmp_path, 1)
-    runs.write_json(tmp_path / "rows" / "of-another-experiment.json", {"config": {"name": "it", "code_version": 1}})
-    succeed(Config("first"), tmp_path, 1)
-    assert [row["config"]["name"] for row in compare("second")["rows"]] == ["second", "first"]
-    assert [row["config"]["name"] for row in compare("first")["rows"]] == ["first", "second"], "each once"
-    assert tables[-1] == runs.read_json(tmp_path / "summary.json")["rows"]
-    assert (tmp_path / "table.md").read_text() == "2"

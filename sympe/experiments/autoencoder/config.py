@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from sympe.experiments.configs import check_config
 
 Encoding = Literal[
     "none",
@@ -86,24 +87,13 @@ class AutoencoderConfig:
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
-        known = {
-            "encoding": ENCODINGS,
-            "dataset": DATASETS,
-            "backbone": BACKBONES,
-        }
-        for name, names in known.items():
-            if getattr(self, name) not in names:
-                raise ValueError(f"{name}: expected one of {', '.join(names)}; got {getattr(self, name)!r}")
-        for name in ("steps", "batch", "width", "layers", "coordinates"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "encoding_rate", "decoder_rate", "gradient_clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: expected a positive, finite number, got {getattr(self, name)}")
-        if not 0 <= self.shrink < 1:
-            raise ValueError(f"shrink: expected a share in [0, 1), got {self.shrink}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed: expected at least 0 and less than 2^63, got {self.seed}")
+        check_config(
+            self,
+            names={"encoding": ENCODINGS, "dataset": DATASETS, "backbone": BACKBONES},
+            least=dict.fromkeys(("steps", "batch", "width", "layers", "coordinates"), 1),
+            positive=("learning_rate", "encoding_rate", "decoder_rate", "gradient_clip"),
+            shares=("shrink",),
+        )
 
     @property
     def name(self) -> str:

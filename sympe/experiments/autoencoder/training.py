@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sympe.encodings import SymPE
+from sympe.experiments import runs
 from sympe.experiments.autoencoder.config import CODE_VERSION, AutoencoderConfig
 from sympe.experiments.autoencoder.data import DRAWS, dataset, training_batches
-from sympe.experiments.autoencoder.evaluation import logits_of, reconstruction_loss
+from sympe.experiments.autoencoder.evaluation import evaluate, logits_of, reconstruction_loss
 from sympe.experiments.autoencoder.model import Autoencoder
 from sympe.experiments.runs import seeded
-from sympe.experiments.training import RowTask, ValidationCurve, evenly, fit, read_config, restore
+from sympe.experiments.training import RowTask, ValidationCurve, evenly, read_config, restore
 
 VALIDATE = 10
 """Blocks of steps between validations, at most."""
@@ -99,37 +100,30 @@ class AutoencoderTask(RowTask):
             return step, graphs.to(device), None if g is None else g.to(device)
         return batch
 
+    def trainer_options(self, run: Path) -> dict[str, Any]:
+        """Validate evenly, and keep the best."""
+        best = ModelCheckpoint(dirpath=run, filename="best", monitor="bce", save_top_k=1, enable_version_counter=False)
+        return {
+            "callbacks": [ValidationCurve(run, "bce"), best],
+            "check_val_every_n_epoch": evenly(self.config.steps, VALIDATE),
+            "num_sanity_val_steps": 0,
+        }
 
-def train(config: AutoencoderConfig, run: Path, **options: Any) -> AutoencoderTask:
-    """Train a row in its run directory, or go on from its last checkpoint.
+    def finish(self, run: Path) -> None:
+        """Go back to the best validation loss; the counts stay those of all steps."""
+        counts = (self.train_seconds, self.encoding_seconds, self.skipped_steps)
+        restore(self, run / "best.ckpt")
+        self.train_seconds, self.encoding_seconds, self.skipped_steps = counts
 
-    Arguments:
-        config: the row.
-        run: its run directory, made by :func:`sympe.experiments.runs.prepare_run`.
-        options: of :func:`sympe.experiments.training.fit`.
-
-    Returns:
-        The module with the best validation loss, on the CPU, in evaluation mode.
-
-    Raises:
-        ValueError: as :func:`sympe.experiments.training.fit`.
-    """
-    task = AutoencoderTask(config)
-    best = ModelCheckpoint(dirpath=run, filename="best", monitor="bce", save_top_k=1, enable_version_counter=False)
-    fit(
-        task,
-        run,
-        gradient_clip=config.gradient_clip,
-        callbacks=[ValidationCurve(run, "bce"), best],
-        check_val_every_n_epoch=evenly(config.steps, VALIDATE),
-        num_sanity_val_steps=0,
-        **options,
-    )
-    counts = (task.train_seconds, task.encoding_seconds, task.skipped_steps)
-    task = task.cpu()
-    restore(task, run / "best.ckpt")
-    task.train_seconds, task.encoding_seconds, task.skipped_steps = counts  # of all steps, not only up to the best
-    return task
+    def judge(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The metrics on the test graphs, and what the figures show."""
+        name = self.config.dataset
+        numbers, arrays = evaluate(self.model, name)
+        curve = runs.read_curve(out / "runs" / self.config.name, name="validation")
+        numbers["validation_bce"] = min(value for _, value in curve)
+        numbers["loss"] = "binary cross-entropy of the input's own edges"
+        numbers["data_hash"] = runs.data_hash(*(dataset(name, s).pairs for s in ("train", "validation", "test")))
+        return numbers, {key: value.numpy() for key, value in arrays.items()}
 
 
 def load(run: Path) -> AutoencoderTask:
@@ -142,3 +136,9 @@ def load(run: Path) -> AutoencoderTask:
     task = AutoencoderTask(read_config(run, AutoencoderConfig, CODE_VERSION, checkpoint="best.ckpt"))
     restore(task, run / "best.ckpt")
     return task
+
+
+def evaluate_run(run: Path) -> dict[str, Any]:
+    """Evaluate the best checkpoint of a run directory on the test graphs."""
+    task = load(run)
+    return evaluate(task.model, task.config.dataset)[0]

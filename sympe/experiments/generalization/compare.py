@@ -1,16 +1,19 @@
-"""All rows of the ladder: measure the missing ones, then the table, the summary and the figures."""
+"""The experiment, all rows of the ladder, and their table."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sympe.experiments import runs
+from sympe.experiments.configs import check_preset
+from sympe.experiments.experiment import Experiment
 from sympe.experiments.generalization import gap, linear, network
 from sympe.experiments.generalization.config import (
     ENCODINGS,
@@ -18,11 +21,26 @@ from sympe.experiments.generalization.config import (
     OF_NETWORKS,
     PARTS,
     PRESETS,
+    Encoding,
     GeneralizationConfig,
+    Part,
 )
 from sympe.experiments.generalization.figures import draw_figures
+from sympe.experiments.tables import Column, by_encoding, lines, remarks
 
 MEASURE = {"exact": gap.measure, "linear": linear.measure, "network": network.measure}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What replaces a preset's own choices."""
+
+    encodings: tuple[Encoding, ...] | None = None
+    """Only these, instead of the preset's."""
+    seeds: int | None = None
+    """Seeds 0 .. N-1 of the networks, instead of the preset's."""
+    part: Part | None = None
+    """Only this part."""
 
 
 def preset_configs(
@@ -37,11 +55,9 @@ def preset_configs(
     Raises:
         ValueError: if a name is unknown, or ``encodings`` is empty or names one twice, or ``seeds`` below 1.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(PRESETS)}; got {preset!r}")
+    check_preset(preset, PRESETS, encodings, seeds)
     if part is not None and part not in PARTS:
         raise ValueError(f"part: expected one of {', '.join(PARTS)}; got {part!r}")
-    runs.check_choice(encodings, seeds)
     base = GeneralizationConfig()
     if preset == "smoke":
         base = dataclasses.replace(base, repeats=10, steps=5, width=4)
@@ -60,88 +76,70 @@ def preset_configs(
     ]
 
 
-def measure_row(config: GeneralizationConfig, out: Path, threads: int | None) -> dict[str, Any]:
-    """Measure and record one row."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    run = runs.prepare_run(config, out)
-    started = time.perf_counter()
-    row = {
-        "part": config.part,
-        "encoding": config.encoding,
-        "seed": config.seed,
-        **MEASURE[config.part](config),
-        "seconds": round(time.perf_counter() - started, 2),
-        "loss": "squared error, g coupled to the answer",
-        "config": dataclasses.asdict(config),
-        "environment": runs.environment(),
-    }
-    runs.write_progress(run, config.steps, 0.0)
-    runs.write_row(row, {}, out, config.name)
-    return row
-
-
-def compare(
-    preset: str,
-    out: Path,
-    *,
-    encodings: Sequence[str] | None = None,
-    seeds: int | None = None,
-    part: str | None = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Measure what is missing, then write ``summary.json``, ``table.md`` and the figures to ``out``.
+@dataclass
+class Measurement:
+    """A row: what is measured, and in which time.
 
     Arguments:
-        preset: see :func:`preset_configs`.
-        out: the folder of the comparison.
-        encodings: see :func:`preset_configs`.
-        seeds: see :func:`preset_configs`.
-        part: see :func:`preset_configs`.
-        options: ``train_missing``, ``jobs``, ``cluster`` and ``cluster_options``, see
-            :func:`sympe.experiments.runs.compare_rows`.
-
-    Returns:
-        The summary.
-
-    Raises:
-        ValueError: if ``out`` holds rows of another config; nothing is touched then; or a choice is not known.
+        config: the row.
     """
-    configs = preset_configs(preset, encodings=encodings, seeds=seeds, part=part)
-    return runs.compare_rows(
-        "generalization", preset, configs, out, train=measure_row, table=table, draw_figures=draw_figures, **options
-    )
+
+    config: GeneralizationConfig
+    data_hash: str | None = None
+    global_rank: int = 0
+
+    def train_in(self, run: Path, *, threads: int | None = None, **options: Any) -> None:
+        """Nothing is trained beforehand, so ``options`` do not matter.
+
+        Arguments:
+            run: the run directory.
+            threads: CPU threads; None leaves them as they are.
+            options: of trainings.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+
+    def measure(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The numbers; there are no arrays."""
+        started = time.perf_counter()
+        numbers = MEASURE[self.config.part](self.config)
+        numbers |= {
+            "seconds": round(time.perf_counter() - started, 2),
+            "loss": "squared error, g coupled to the answer",
+        }
+        runs.write_progress(out / "runs" / self.config.name, self.config.steps, 0.0)
+        return numbers, {}
 
 
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
     """A Markdown table for each part."""
-    lines = ["# Generalization", ""]
+    text = ["# Generalization", ""]
     exact = [row for row in rows if row["part"] == "exact"]
     if exact:
-        lines += ["## The gain of averaging, R(f) - R(Qf) = |f - Qf|^2, for a random f", ""]
-        lines += ["| kernel | H, nats | R(f) - R(Qf) | its difference from the right side | by samples |"]
-        lines += ["| --- | --- | --- | --- | --- |"]
-        lines += [
+        text += ["## The gain of averaging, R(f) - R(Qf) = |f - Qf|^2, for a random f", ""]
+        text += ["| kernel | H, nats | R(f) - R(Qf) | its difference from the right side | by samples |"]
+        text += ["| --- | --- | --- | --- | --- |"]
+        text += [
             f"| {row['encoding']} | {row['entropy']:.3f} | {row['gain']:.4f} | {row['gain'] - row['distance']:.1e} "
             f"| {row['gain_sampled']:.3f} ± {row['gain_sampled_error']:.3f} |"
             for row in exact
         ]
-        lines.append("")
+        text.append("")
     own = [row for row in rows if row["part"] == "linear"]
     if own:
         sizes = [point["samples"] for point in own[0]["ladder"]]
         shown = [size for size in sizes if size in (16, 64, 256, 1024)]
-        lines += ["## Least squares: risk on the test set, simulated (and expected)", ""]
-        lines += ["| encoding | H, nats | " + " | ".join(f"{size} samples" for size in shown) + " | largest z |"]
-        lines += ["|" + " --- |" * (3 + len(shown))]
+        text += ["## Least squares: risk on the test set, simulated (and expected)", ""]
+        text += ["| encoding | H, nats | " + " | ".join(f"{size} samples" for size in shown) + " | largest z |"]
+        text += ["|" + " --- |" * (3 + len(shown))]
         for row in own:
             points = {point["samples"]: point for point in row["ladder"]}
             cells = [f"{points[n]['test']:.3f} ({points[n]['expected_test']:.3f})" for n in shown]
-            lines.append(
+            text.append(
                 f"| {row['encoding']} | {row['entropy']:.3f} | {' | '.join(cells)} | {largest_deviation(row):.1f} |"
             )
         count = sum(len(row["ladder"]) * 3 for row in own)
-        lines += [
+        text += [
             "",
             f"z: the largest distance between a simulated and an expected number in standard errors, of {count} in the "
             "whole table.",
@@ -150,16 +148,12 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
     networks = [row for row in rows if row["part"] == "network"]
     if networks:
         sizes = [point["samples"] for point in networks[0]["ladder"]]
-        lines += [f"## Networks of {networks[0]['parameters']:,} parameters: risk on the test set", ""]
-        lines += ["| encoding | seeds | " + " | ".join(f"{size} samples" for size in sizes) + " | training risk |"]
-        lines += ["|" + " --- |" * (3 + len(sizes))]
-        for encoding in [e for e in OF_NETWORKS if any(row["encoding"] == e for row in networks)]:
-            some = [row for row in networks if row["encoding"] == encoding]
-            cells = [runs.spread([row["ladder"][place] for row in some], "test", 2) for place in range(len(sizes))]
-            last = runs.spread([row["ladder"][-1] for row in some], "train", 2)
-            lines.append(f"| {encoding} | {len(some)} | {' | '.join(cells)} | {last} |")
-        lines += ["", f"Mean over seeds (least to greatest). Training risk: that of {sizes[-1]} samples.", ""]
-    return "\n".join(lines + runs.remarks(rows, missing))
+        columns = [Column(f"{size} samples", f"ladder.{place}.test", 2) for place, size in enumerate(sizes)]
+        columns.append(Column("training risk", f"ladder.{len(sizes) - 1}.train", 2))
+        text += [f"## Networks of {networks[0]['parameters']:,} parameters: risk on the test set", ""]
+        text += lines(columns, by_encoding(networks, OF_NETWORKS))
+        text += ["", f"Mean over seeds (least to greatest). Training risk: that of {sizes[-1]} samples.", ""]
+    return "\n".join(text + remarks(rows, missing))
 
 
 def largest_deviation(row: Mapping[str, Any]) -> float:
@@ -169,3 +163,17 @@ def largest_deviation(row: Mapping[str, Any]) -> float:
         for point in row["ladder"]
         for key in ("test", "train", "gap")
     )
+
+
+EXPERIMENT = Experiment(
+    name="generalization",
+    title="what encodings cost in data: exact risks, least squares and small networks",
+    config=GeneralizationConfig,
+    presets=PRESETS,
+    choices=Choices,
+    rows=preset_configs,
+    task=Measurement,
+    keys=("part", "encoding", "seed"),
+    table=table,
+    figures=draw_figures,
+)

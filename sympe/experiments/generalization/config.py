@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from sympe.experiments.configs import check_config
 
 Part = Literal["exact", "linear", "network"]
 Encoding = Literal[
@@ -52,16 +53,12 @@ class GeneralizationConfig:
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
-        for name, names in (("part", PARTS), ("encoding", ENCODINGS)):
-            if getattr(self, name) not in names:
-                raise ValueError(f"{name}: expected one of {', '.join(names)}; got {getattr(self, name)!r}")
-        for name, least in (("repeats", 2), ("steps", 1), ("width", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
-        if self.seed >= 2**63:
-            raise ValueError(f"seed: expected less than 2^63, got {self.seed}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate: expected a positive, finite number, got {self.learning_rate}")
+        check_config(
+            self,
+            names={"part": PARTS, "encoding": ENCODINGS},
+            least={"repeats": 2, "steps": 1, "width": 1},
+            positive=("learning_rate",),
+        )
 
     @property
     def name(self) -> str:

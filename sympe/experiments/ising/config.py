@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from sympe.experiments.configs import check_config
+
 Encoding = Literal["none", "noise", "haar", "relaxed", "sympe", "sympe-learned"]
 Variant = Literal["paper", "wide", "supercell", "glass"]
 Preset = Literal["smoke", "demo", "full"]
@@ -66,17 +68,12 @@ class IsingConfig:
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
-        known = {"encoding": ENCODINGS, "variant": VARIANTS}
-        for name, names in known.items():
-            if getattr(self, name) not in names:
-                raise ValueError(f"{name}: expected one of {', '.join(names)}; got {getattr(self, name)!r}")
-        positive = ("size", "steps", "batch", "channels", "blocks", "encoding_channels")
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        for name in ("encoding_scale", "coupling_scale", "learning_rate", "encoding_rate", "gradient_clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: expected a positive, finite number, got {getattr(self, name)}")
+        check_config(
+            self,
+            names={"encoding": ENCODINGS, "variant": VARIANTS},
+            least=dict.fromkeys(("size", "steps", "batch", "channels", "blocks", "encoding_channels"), 1),
+            positive=("encoding_scale", "coupling_scale", "learning_rate", "encoding_rate", "gradient_clip"),
+        )
         if not 0 < self.warmup < 1:
             raise ValueError(f"warmup: expected a share between 0 and 1, got {self.warmup}")
         if not 0 <= self.temperature < math.inf:
@@ -87,8 +84,6 @@ class IsingConfig:
             raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.variant == "supercell" and self.size % 2:
             raise ValueError(f"size: a 2 x 2 supercell needs an even lattice, got {self.size}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed: expected at least 0 and less than 2^63, got {self.seed}")
 
     @property
     def name(self) -> str:

@@ -11,10 +11,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sympe.experiments.ising.config import CODE_VERSION, IsingConfig
-from sympe.experiments.ising.data import ENCODING, TrainingStream, seeded
+from sympe.experiments.ising.data import ENCODING, TrainingStream, evaluation_set, seeded
+from sympe.experiments.ising.evaluation import evaluate, show
 from sympe.experiments.ising.hamiltonian import energy_per_spin, free_energy_per_spin
 from sympe.experiments.ising.model import IsingModel
-from sympe.experiments.training import RowTask, fit, read_config, restore
+from sympe.experiments.runs import data_hash
+from sympe.experiments.training import RowTask, read_config, restore
 
 
 class IsingTask(RowTask):
@@ -69,24 +71,13 @@ class IsingTask(RowTask):
         )
         return DataLoader(stream, batch_size=None)
 
-
-def train(config: IsingConfig, run: Path, **options: Any) -> IsingTask:
-    """Train a row in its run directory, or go on from its last checkpoint.
-
-    Arguments:
-        config: the row.
-        run: its run directory, made by :func:`sympe.experiments.runs.prepare_run`.
-        options: of :func:`sympe.experiments.training.fit`.
-
-    Returns:
-        The trained module, on the CPU, in evaluation mode.
-
-    Raises:
-        ValueError: as :func:`sympe.experiments.training.fit`.
-    """
-    task = IsingTask(config)
-    fit(task, run, gradient_clip=config.gradient_clip, **options)
-    return task.cpu().eval()
+    def judge(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Gaps to the exact ground energies on the evaluation set, and what the figures show."""
+        config = self.config
+        numbers = evaluate(self.model, config, cache=out / "runs" / "ground")
+        numbers["loss"] = "energy per spin, cooled from the mean-field free energy"
+        numbers["data_hash"] = data_hash(evaluation_set(config.variant, config.evaluation, config.size))
+        return numbers, show(self.model, config)
 
 
 def load(run: Path) -> IsingTask:
@@ -99,3 +90,9 @@ def load(run: Path) -> IsingTask:
     task = IsingTask(read_config(run, IsingConfig, CODE_VERSION))
     restore(task, run / "last.ckpt")
     return task
+
+
+def evaluate_run(run: Path) -> dict[str, Any]:
+    """Evaluate the last checkpoint of a run directory."""
+    task = load(run)
+    return evaluate(task.model, task.config, cache=run.parent / "ground")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from sympe.experiments.configs import check_config
 from sympe.experiments.molecules.features import CYCLE_FEATURES, SPECTRAL_FEATURES
 from sympe.kernels.graphs.orders import NODE_ORDERS
 
@@ -98,38 +98,30 @@ class MoleculesConfig:
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
-        known = {
-            "encoding": ENCODINGS,
-            "dataset": DATASETS,
-            "transition": TRANSITIONS,
-            "order": tuple(NODE_ORDERS),
-            "precision": ("32-true", "bf16-mixed"),
-        }
-        for name, names in known.items():
-            if getattr(self, name) not in names:
-                raise ValueError(f"{name}: expected one of {', '.join(names)}; got {getattr(self, name)!r}")
         # the network checks its own sizes
-        positive = ("steps", "batch", "times", "encoding_channels", "pair_channels", "tested", "sampled")
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        whole = ("steps", "batch", "times", "encoding_channels", "pair_channels", "tested", "sampled")
+        check_config(
+            self,
+            names={
+                "encoding": ENCODINGS,
+                "dataset": DATASETS,
+                "transition": TRANSITIONS,
+                "order": tuple(NODE_ORDERS),
+                "precision": ("32-true", "bf16-mixed"),
+            },
+            least=dict.fromkeys(whole, 1),
+            positive=("encoding_scale", "learning_rate", "gradient_clip"),
+            shares=("warmup", "average"),
+        )
         if self.encoding_channels < LEAST_CHANNELS:
             raise ValueError(
                 f"encoding_channels: expected at least {LEAST_CHANNELS}, for the stock features; "
                 f"got {self.encoding_channels}"
             )
-        for name in ("encoding_scale", "learning_rate", "gradient_clip"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name}: expected a positive, finite number, got {getattr(self, name)}")
-        for name in ("warmup", "average"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected a share in [0, 1), got {getattr(self, name)}")
         if self.warmup * self.steps <= 1:
             raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.coupled and self.encoding not in ("sympe-nodes", "sympe-nodes-edges"):
             raise ValueError(f"coupled: expected the encoding sympe-nodes or sympe-nodes-edges, got {self.encoding!r}")
-        if not 0 <= self.seed < 2**63:
-            raise ValueError(f"seed: expected at least 0 and less than 2^63, got {self.seed}")
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -19,11 +20,22 @@ from tqdm import tqdm
 
 from sympe.diffusion import Denoiser, Features, GraphNoise, nll, nll_digress, sample_graphs
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, stability
-from sympe.experiments.molecules.data import Molecules
+from sympe.experiments.molecules.config import MoleculesConfig
+from sympe.experiments.molecules.data import Molecules, canonical_smiles
 from sympe.experiments.molecules.features import same_piece
 from sympe.experiments.molecules.model import MoleculeModel
+from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
+
+REPEATS = 2
+"""Independent estimates of the bound, from which its standard error follows."""
+
+TIMES = 20
+"""Times at which each test molecule is judged in one of them."""
+
+ENTROPY_TIMES = 26
+"""Times at which the entropy of the kernel is taken, on as many molecules as are sampled."""
 
 
 def at_once(device: torch.device) -> int:
@@ -250,3 +262,70 @@ def entropies(
 def bar(description: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """A progress bar for what takes more than five seconds."""
     return lambda parts: tqdm(parts, desc=description, delay=5, leave=False)
+
+
+def judged(config: MoleculesConfig, test: Molecules) -> Molecules:
+    """The test molecules that the bound of a row is taken over."""
+    return test.subset(torch.arange(min(config.tested, len(test))))
+
+
+def evaluate(
+    model: MoleculeModel, training: Molecules, test: Molecules, *, draws: int = 1
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers of a row, and what its figures need.
+
+    - ``nll``: the bound in nats a molecule, the mean over the test set, with the standard error ``nll_error`` that
+      comes of the draws (:func:`bound`).
+    - ``nll_digress``: the number that DiGress reports; only to compare with theirs; None for coupled rows.
+    - those of :func:`sample_metrics`.
+
+    Raises:
+        ValueError: if there are molecules of a size that the model does not know.
+    """
+    name = model.config.name
+    test = judged(model.config, test)
+    check_sizes(model, test)
+    parts = [
+        bound(
+            model,
+            test,
+            times=TIMES,
+            draws=draws,
+            generator=seeded("test", number),
+            progress=bar(f"{name}: bound {number + 1} of {REPEATS}"),
+        )
+        for number in range(REPEATS)
+    ]
+    nll, error = estimate(parts)
+    digress = None
+    if not model.config.coupled:  # their number knows no price of g
+        digress = bound(
+            model,
+            test,
+            times=TIMES,
+            digress=True,
+            generator=seeded("test", "digress"),
+            progress=bar(f"{name}: nll_digress"),
+        )
+    generator = seeded("samples", model.config.seed)
+    graphs = sample(model, model.config.sampled, generator=generator, progress=bar(f"{name}: samples"))
+    found = smiles(graphs, training.atoms)
+    metrics = sample_metrics(graphs, found, training.atoms, set(canonical_smiles(training)))
+    numbers = {
+        "nll": nll,
+        "nll_error": error,
+        "nll_draws": draws,
+        "nll_digress": None if digress is None else float(digress.mean()),
+        **metrics,
+    }
+    some = test.subset(torch.arange(min(model.config.sampled, len(test))))
+    times = torch.linspace(0, model.noise.steps, ENTROPY_TIMES).round().long().unique().tolist()
+    along = entropies(model.noise, some, model.max_nodes, times, seeded("entropy"))
+    arrays = {
+        "bound": torch.stack(parts).mean(0).numpy(),
+        "sizes": test.sizes.numpy(),
+        "times": np.array(times),
+        **{f"entropy_{key}": value.numpy() for key, value in along.items()},
+        "samples": np.array([text or "" for text in found]),
+    }
+    return numbers, arrays

@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader
 
 from sympe.diffusion import denoising_loss
 from sympe.experiments.molecules.config import MoleculesConfig
-from sympe.experiments.molecules.data import Molecules
-from sympe.experiments.molecules.evaluation import bound
-from sympe.experiments.molecules.files import MODEL_FILE, save_model
+from sympe.experiments.molecules.data import SPLITS, Molecules, load_splits
+from sympe.experiments.molecules.evaluation import bound, check_sizes, evaluate, judged
+from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
 from sympe.experiments.runs import seeded
-from sympe.experiments.training import BLOCK, RowTask, ValidationCurve, evenly, fit, restore
+from sympe.experiments.training import BLOCK, RowTask, ValidationCurve, evenly, restore
 from sympe.graphs import DenseGraphs
 
 VALIDATIONS = 12
@@ -52,18 +52,20 @@ class MoleculesTask(RowTask):
         config: the row.
         training: molecules to train on.
         validation: molecules for the curve of the bound.
+        test: molecules that the trained model is judged on.
     """
 
     config: MoleculesConfig
     model: MoleculeModel
 
-    def __init__(self, config: MoleculesConfig, training: Molecules, validation: Molecules) -> None:
+    def __init__(self, config: MoleculesConfig, training: Molecules, validation: Molecules, test: Molecules) -> None:
         statistics = Statistics.of(training)
         with torch.random.fork_rng(devices=[]):  # the initial weights come from the seed, and nothing else does
             torch.manual_seed(config.seed)
             model = MoleculeModel(config, statistics)
         super().__init__(config, model, model.encoding, data_hash=training.content_hash)
         self.training_set = training
+        self.test_set = test
         self.validation_set = validation.subset(torch.arange(min(VALIDATED, len(validation))))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -143,37 +145,63 @@ class MoleculesTask(RowTask):
         """Batches are made where they are needed."""
         return batch
 
+    def trainer_options(self, run: Path) -> dict[str, Any]:
+        """Validate evenly, and average the weights."""
+        config = self.config
+        return {
+            "callbacks": [
+                ValidationCurve(run, "nll"),
+                EMAWeightAveraging(decay=config.average, use_buffers=False),
+            ],
+            "check_val_every_n_epoch": evenly(config.steps, max(1, config.steps // (VALIDATIONS * BLOCK))),
+            "num_sanity_val_steps": 0,
+            "precision": config.precision,
+        }
 
-def train(task: MoleculesTask, run: Path, **options: Any) -> MoleculesTask:
-    """Train a row in its run directory, or go on from its last checkpoint; writes the model file at the end.
+    def finish(self, run: Path) -> None:
+        """Take the averaged weights, and write the file of the model."""
+        restore(self, run / "last.ckpt")
+        if self.global_rank == 0:
+            save_model(self.model, run / MODEL_FILE)
+
+    def judge(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The bound and the samples (:func:`~sympe.experiments.molecules.evaluation.evaluate`)."""
+        numbers, arrays = evaluate(self.model, self.training_set, self.test_set)
+        numbers["molecules"] = {
+            "train": len(self.training_set),
+            "test": min(self.config.tested, len(self.test_set)),
+            "failed": len(self.training_set.failed),
+        }
+        g = "coupled to them" if self.config.coupled else "of the noisy graph"
+        numbers["loss"] = f"cross-entropy of the clean types, g {g}"
+        numbers["data_hash"] = self.data_hash
+        return numbers, arrays
+
+
+def make_task(config: MoleculesConfig, *, data: Path | None = None) -> MoleculesTask:
+    """The task of a row.
 
     Arguments:
-        task: the row, not trained yet.
-        run: its run directory, made by :func:`sympe.experiments.runs.prepare_run`.
-        options: of :func:`sympe.experiments.training.fit`.
-
-    Returns:
-        The module with the averaged weights, on the CPU, in evaluation mode.
+        config: the row.
+        data: see :func:`~sympe.experiments.molecules.data.load_molecules`.
 
     Raises:
-        ValueError: as :func:`sympe.experiments.training.fit`.
+        ValueError: if the data have sizes that the training molecules have not, or the network's sizes do not fit.
+        FileNotFoundError: if there is no dataset.
     """
-    config = task.config
-    fit(
-        task,
-        run,
-        gradient_clip=config.gradient_clip,
-        callbacks=[
-            ValidationCurve(run, "nll"),
-            EMAWeightAveraging(decay=config.average, use_buffers=False),
-        ],
-        check_val_every_n_epoch=evenly(config.steps, max(1, config.steps // (VALIDATIONS * BLOCK))),
-        num_sanity_val_steps=0,
-        precision=config.precision,
-        **options,
-    )
-    task = task.cpu()
-    restore(task, run / "last.ckpt")
-    if task.global_rank == 0:
-        save_model(task.model, run / MODEL_FILE)
+    task = MoleculesTask(config, *load_splits(config.dataset, SPLITS, data=data))
+    for part in (task.validation_set, judged(config, task.test_set)):
+        check_sizes(task.model, part)
     return task
+
+
+def evaluate_run(run: Path, *, nll_draws: int = 1, data: Path | None = None) -> dict[str, Any]:
+    """Evaluate the model of a run directory on the test molecules.
+
+    Raises:
+        ValueError: if it is damaged or does not fit, or there are molecules of a size that it does not know.
+        FileNotFoundError: if there is no such model, or no dataset.
+    """
+    model = load_model(run)
+    training, test = load_splits(model.config.dataset, ("train", "test"), data=data)
+    return evaluate(model, training, test, draws=nll_draws)[0]

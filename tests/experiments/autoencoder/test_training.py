@@ -11,11 +11,17 @@ from sympe.experiments import runs
 from sympe.experiments.autoencoder import compare as comparison
 from sympe.experiments.autoencoder.check import check_run
 from sympe.experiments.autoencoder.config import ENCODINGS, AutoencoderConfig
-from sympe.experiments.autoencoder.training import AutoencoderTask, load, train
+from sympe.experiments.autoencoder.training import AutoencoderTask, load
 from sympe.experiments.training import BLOCK, RowTask
 from sympe.kernels import CachedGraphKernel
 
 TINY = AutoencoderConfig(steps=2 * BLOCK, batch=4, width=8, layers=1, seed=3)
+
+
+def train(config, run, **options):
+    task = AutoencoderTask(config)
+    task.train_in(run, **options)
+    return task
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +175,7 @@ def test_choices_that_cannot_be_are_refused(options, message):
 @pytest.mark.slow
 def test_a_comparison_leaves_table_summary_and_figures_and_can_be_redrawn(tmp_path):
     out = tmp_path / "out"
-    summary = comparison.compare("smoke", out, encodings=["none", "sympe"], jobs=2)
+    summary = comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe"], jobs=2)
     assert [row["encoding"] for row in summary["rows"]] == ["none", "sympe"]
     for key in ("seed", "dataset", "backbone", "bce", "error_percent", "f1", "parameters", "encoding_seconds"):
         assert key in summary["rows"][0]
@@ -181,21 +187,21 @@ def test_a_comparison_leaves_table_summary_and_figures_and_can_be_redrawn(tmp_pa
     assert figures == ["curves-er-egnn.png", "reconstructions-er-egnn.png", "symmetry-er-egnn.png"]
     before = {path: path.stat().st_mtime_ns for path in (out / "rows").iterdir()}
     (out / "table.md").unlink()
-    again = comparison.compare("smoke", out, encodings=["none", "sympe"], train_missing=False)
+    again = comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe"], train_missing=False)
     assert again["rows"] == summary["rows"]
     assert (out / "table.md").read_text() == table
     assert before == {path: path.stat().st_mtime_ns for path in (out / "rows").iterdir()}
-    comparison.compare("smoke", out, encodings=["none", "sympe-order-degree"])
+    comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe-order-degree"])
     assert (out / "orders-er-egnn.png").exists()  # canonical orders have a figure of their own
-    missing = comparison.compare("smoke", out, encodings=["none", "noise"], train_missing=False)
+    missing = comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "noise"], train_missing=False)
     assert missing["missing"] == ["er-egnn-noise-seed0"]
     table = (out / "table.md").read_text()
     assert "Missing rows: er-egnn-noise-seed0." in table
     with pytest.raises(ValueError, match=r"out: none of the rows asked for is finished in .*; there is nothing to"):
-        comparison.compare("smoke", out, encodings=["noise"], train_missing=False)
+        comparison.EXPERIMENT.compare("smoke", out, encodings=["noise"], train_missing=False)
     assert (out / "table.md").read_text() == table, "nothing is overwritten"
     with pytest.raises(ValueError, match="was made with another config"):
-        comparison.compare("demo", out, encodings=["none"], train_missing=False)
+        comparison.EXPERIMENT.compare("demo", out, encodings=["none"], train_missing=False)
 
 
 def test_a_trained_model_is_equivariant_in_distribution_and_first_index_ties_are_not(uninterrupted, monkeypatch):

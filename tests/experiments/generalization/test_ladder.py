@@ -199,7 +199,7 @@ def test_every_encoding_of_the_networks_has_its_features() -> None:
 
 @pytest.mark.slow
 def test_a_smoke_comparison_leaves_everything(tmp_path: Path) -> None:
-    summary = comparison.compare("smoke", tmp_path, jobs=2)
+    summary = comparison.EXPERIMENT.compare("smoke", tmp_path, jobs=2)
     assert summary["missing"] == []
     assert {row["part"] for row in summary["rows"]} == {"exact", "linear", "network"}
     assert json.loads((tmp_path / "summary.json").read_text())["task"] == "generalization"
@@ -208,12 +208,12 @@ def test_a_smoke_comparison_leaves_everything(tmp_path: Path) -> None:
     for head in ("R(f) - R(Qf)", "Least squares", "Networks of"):
         assert head in text
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
-    part = comparison.compare("smoke", tmp_path, part="exact")
+    part = comparison.EXPERIMENT.compare("smoke", tmp_path, part="exact")
     assert [row["part"] for row in part["rows"]][: len(OF_EXACT)] == ["exact"] * len(OF_EXACT)
     assert len(part["rows"]) == len(summary["rows"]), "the other parts are still in the report"
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
     with pytest.raises(ValueError, match="was made with another config"):
-        comparison.compare("demo", tmp_path)
+        comparison.EXPERIMENT.compare("demo", tmp_path)
 
 
 def test_presets() -> None:
@@ -247,8 +247,8 @@ def test_choices_that_cannot_be_are_refused(options: dict[str, Any], message: st
         ({"repeats": 1}, "repeats: expected at least 2, got 1"),
         ({"steps": 0}, "steps: expected at least 1, got 0"),
         ({"width": 0}, "width: expected at least 1, got 0"),
-        ({"seed": -1}, "seed: expected at least 0, got -1"),
-        ({"seed": 2**63}, r"seed: expected less than 2\^63, got 9223372036854775808"),
+        ({"seed": -1}, r"seed: expected at least 0 and less than 2\^63, got -1"),
+        ({"seed": 2**63}, r"seed: expected at least 0 and less than 2\^63, got 9223372036854775808"),
         ({"learning_rate": 0.0}, "learning_rate: expected a positive, finite number, got 0.0"),
     ],
 )

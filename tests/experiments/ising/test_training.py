@@ -10,10 +10,16 @@ import torch
 from sympe.experiments import runs
 from sympe.experiments.ising.config import IsingConfig
 from sympe.experiments.ising.data import TrainingStream
-from sympe.experiments.ising.training import IsingTask, load, train
+from sympe.experiments.ising.training import IsingTask, load
 from sympe.experiments.training import BLOCK
 
 TINY = IsingConfig(size=4, steps=2 * BLOCK, batch=8, channels=4, blocks=1, seed=3)
+
+
+def train(config, run, **options):
+    task = IsingTask(config)
+    task.train_in(run, **options)
+    return task
 
 
 @pytest.fixture(scope="module")

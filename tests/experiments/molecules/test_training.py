@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,17 +21,23 @@ from sympe.experiments import runs
 from sympe.experiments.molecules import compare as comparison
 from sympe.experiments.molecules.check import check_run
 from sympe.experiments.molecules.config import CODE_VERSION, ENCODINGS, MoleculesConfig
-from sympe.experiments.molecules.data import Molecules, canonical_smiles, load_molecules
+from sympe.experiments.molecules.data import SPLITS, Molecules, canonical_smiles, load_molecules
 from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import Statistics
 from sympe.experiments.molecules.sampling import frechet_distance, sample_to
-from sympe.experiments.molecules.training import Batch, MoleculesTask, train
+from sympe.experiments.molecules.training import Batch, MoleculesTask, evaluate_run
 from sympe.experiments.training import BLOCK
 from sympe.kernels import CoupledGraphKernel
 from tests.experiments.molecules.test_model import TINY
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
 SHORT = dataclasses.replace(TINY, steps=2 * BLOCK, batch=4, seed=3)
+DATA = comparison.Data(SAMPLE)
+
+
+def train(task: MoleculesTask, run: Path, **options: Any) -> MoleculesTask:
+    task.train_in(run, **options)
+    return task
 
 
 @pytest.fixture(autouse=True)
@@ -39,16 +46,14 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture(scope="module", name="parts")
-def fixture_parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Molecules, Molecules]:
+def fixture_parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Molecules, ...]:
     cache = tmp_path_factory.getbasetemp() / "cache"
-    train_part, validation = (load_molecules("qm9", s, data=SAMPLE, cache=cache) for s in ("train", "validation"))
-    return train_part, validation.subset(torch.arange(20))
+    train_part, validation, test = (load_molecules("qm9", s, data=SAMPLE, cache=cache) for s in SPLITS)
+    return train_part, validation.subset(torch.arange(20)), test
 
 
 @pytest.fixture(scope="module", name="whole")
-def fixture_whole(
-    tmp_path_factory: pytest.TempPathFactory, parts: tuple[Molecules, Molecules]
-) -> tuple[Path, MoleculesTask]:
+def fixture_whole(tmp_path_factory: pytest.TempPathFactory, parts: tuple[Molecules, ...]) -> tuple[Path, MoleculesTask]:
     run = runs.prepare_run(SHORT, tmp_path_factory.mktemp("whole"))
     return run, train(MoleculesTask(SHORT, *parts), run, accelerator="cpu")
 
@@ -190,13 +195,13 @@ def test_a_run_does_not_go_on_with_other_molecules(whole, parts) -> None:
     run, _ = whole
     less = parts[0].subset(torch.arange(len(parts[0]) - 1))
     with pytest.raises(ValueError, match="data: the checkpoint was made with other data"):
-        train(MoleculesTask(SHORT, less, parts[1]), run, accelerator="cpu")
+        train(MoleculesTask(SHORT, less, *parts[1:]), run, accelerator="cpu")
 
 
 def test_what_cannot_be_trained_or_judged_is_refused_before_the_training(tmp_path) -> None:
     heads = dataclasses.replace(SHORT, heads=3)
     with pytest.raises(ValueError, match="heads"):
-        comparison.train_row(heads, tmp_path, None, data=SAMPLE)
+        comparison.EXPERIMENT.train(heads, tmp_path, data=DATA)
     large = tmp_path / "large.smi"
     lines = 40 * ["CCO\n"]
     lines[np.random.RandomState(42).permutation(40)[-1]] = "CCCCCCCCC\n"  # the last of the test molecules
@@ -204,7 +209,7 @@ def test_what_cannot_be_trained_or_judged_is_refused_before_the_training(tmp_pat
     with pytest.raises(
         ValueError, match=r"data: CCCCCCCCC has 9 atoms, as has no molecule .*; 1 of 4 are of such sizes"
     ):
-        comparison.train_row(SHORT, tmp_path, None, data=large)
+        comparison.EXPERIMENT.train(SHORT, tmp_path, data=comparison.Data(large))
     assert not (tmp_path / "runs").exists()
 
 
@@ -212,7 +217,7 @@ def test_molecules_of_sizes_that_a_model_does_not_know_are_refused(whole, tmp_pa
     run, _ = whole
     large = tmp_path / "large.smi"
     large.write_text(20 * f"{12 * 'C'}\n")
-    for function in (comparison.evaluate_run, check_run):
+    for function in (evaluate_run, check_run):
         with pytest.raises(
             ValueError, match=r"data: C{12} has 12 atoms, as has no molecule that the model was trained on"
         ):
@@ -294,7 +299,7 @@ def test_coupled_batches_end_at_the_graph_that_g_was_drawn_from(parts) -> None:
 
 @pytest.mark.slow
 def test_compare_from_one_end_to_the_other(tmp_path) -> None:
-    summary = comparison.compare("smoke", tmp_path, data=SAMPLE, jobs=2)
+    summary = comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=2)
     rows = summary["rows"]
     assert [row["encoding"] for row in rows if row["transition"] == "marginal"] == list(ENCODINGS)
     assert rows[-1]["coupled"] is True
@@ -310,15 +315,15 @@ def test_compare_from_one_end_to_the_other(tmp_path) -> None:
     assert table.index("qm9, marginal noise") < table.index("qm9, absorbing noise")
     assert "sympe-nodes-edges, coupled" in table[table.index("qm9, absorbing noise") :]
     before = (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns
-    comparison.compare("smoke", tmp_path, data=SAMPLE, jobs=2, encodings=["none"])
+    comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=2, encodings=["none"])
     assert (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="was made with another config"):
-        comparison.compare("demo", tmp_path, data=SAMPLE)
+        comparison.EXPERIMENT.compare("demo", tmp_path, data=DATA)
     other = tmp_path / "other.smi"
     other.write_text("".join(SAMPLE.read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(ValueError, match=r"data: .*none-seed0\.json is of other data"):
-        comparison.compare("smoke", tmp_path, data=other)
-    found = comparison.evaluate_run(tmp_path / "runs" / "qm9-marginal-none-seed0", data=SAMPLE)
+        comparison.EXPERIMENT.compare("smoke", tmp_path, data=comparison.Data(other))
+    found = evaluate_run(tmp_path / "runs" / "qm9-marginal-none-seed0", data=SAMPLE)
     assert found["nll"] == pytest.approx(rows[0]["nll"])
     for row in rows:  # only DiGress' own features depend on the order of the nodes
         run = tmp_path / "runs" / MoleculesConfig(**row["config"]).name

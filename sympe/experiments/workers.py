@@ -1,0 +1,124 @@
+"""Rows of a comparison side by side: in processes of this machine, or as jobs of a cluster, with one progress bar."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from sympe.experiments import runs
+
+
+class RowsFailedError(RuntimeError):
+    """Rows of a comparison failed; the others are kept."""
+
+
+def run_rows(
+    train: Callable[[Any, Path, int], object],
+    configs: Sequence[runs.RowConfig],
+    out: Path,
+    *,
+    jobs: int,
+    cluster: str | None,
+    cluster_options: Mapping[str, Any],
+    finished: Callable[[], object] = lambda: None,
+) -> None:
+    """Train rows side by side, in ``jobs`` processes here or as jobs of a cluster, with one progress bar for all.
+
+    Arguments:
+        train: takes a config, ``out`` and the number of threads; importable, for it runs in another process.
+        configs: the rows that are missing.
+        out: the folder of the comparison.
+        jobs: processes at once, if here.
+        cluster: None for here, else a submitit executor: "slurm", "local" or "debug".
+        cluster_options: parameters of the submitit executor (timeout_min, slurm_partition, ...).
+        finished: called after each row that went well while others still train.
+
+    Raises:
+        RowsFailedError: after all others have ended, if rows failed; names them.
+        ValueError: if there is no such cluster here, or an option is not known.
+    """
+    if not configs:
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    if cluster is None:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context, initializer=_follow_the_parent) as pool:
+            futures = [pool.submit(train, config, out, threads) for config in configs]
+            try:
+                _watch(futures, configs, out, finished)
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for worker in multiprocessing.active_children():
+                    worker.kill()  # Lightning catches SIGTERM; what is written is whole, so nothing is lost
+                raise
+    else:
+        import submitit  # slow to import, and only a cluster needs it
+
+        try:
+            executor = submitit.AutoExecutor(out / "jobs", cluster=cluster)
+        except RuntimeError as error:
+            raise ValueError(f"cluster: {cluster} cannot be used here: {error}") from error
+        try:
+            executor.update_parameters(**cluster_options)
+        except (NameError, TypeError, AssertionError) as error:
+            raise ValueError(f"cluster_options: {error}") from error
+        _watch([executor.submit(train, config, out, threads) for config in configs], configs, out, finished)
+
+
+def _follow_the_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when the parent ends, however it does.
+
+    Ctrl-C reaches every process of the terminal, and a worker would end its row and begin the next one. A parent that
+    is killed cannot tell its workers, who would train on.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_it() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()
+
+
+def _watch(
+    futures: Sequence[Any], configs: Sequence[runs.RowConfig], out: Path, finished: Callable[[], object]
+) -> None:
+    failures: list[str] = []
+    pending = dict(zip((config.name for config in configs), futures, strict=True))
+    steps = dict.fromkeys(pending, 0)
+    with tqdm(total=sum(config.steps for config in configs), unit="step", smoothing=0.05) as bar:
+        while pending:
+            time.sleep(0.5)
+            values = {}
+            for name in list(pending):
+                progress = out / "runs" / name / "progress.json"
+                if progress.exists():
+                    state = runs.read_json(progress)
+                    steps[name] = state["step"]
+                    values[name] = f"{state['value']:.3f}"
+                if pending[name].done():
+                    future = pending.pop(name)
+                    try:
+                        future.result()
+                    except (Exception, SystemExit) as error:  # the others go on, and all failures are raised below
+                        failures.append(f"{name}: {str(error) or type(error).__name__}")
+                        tqdm.write(f"FAILED {failures[-1]}")
+                    else:
+                        tqdm.write(f"finished {name}")
+                        if pending:
+                            finished()
+            bar.n = sum(steps.values())
+            bar.set_postfix(values, refresh=True)
+    if failures:
+        raise RowsFailedError("these rows failed, the others are kept:\n" + "\n".join(failures))
