@@ -51,6 +51,8 @@ class Training:
     """Devices a node; more than one trains by DDP."""
     num_nodes: int = 1
     """Nodes."""
+    tensorboard: bool = False
+    """Write logs for TensorBoard beside those in CSV files."""
 
 
 @dataclass(frozen=True)

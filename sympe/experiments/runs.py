@@ -4,7 +4,7 @@ A comparison lives in one folder ``DIR``::
 
     DIR/rows/NAME.json      one finished row: config, metrics, environment (small, kept in git)
     DIR/rows/NAME.npz       what its figures need
-    DIR/runs/NAME/          its run directory: config.json, last.ckpt, curve.csv, progress.json
+    DIR/runs/NAME/          its run directory: config.json, last.ckpt, progress.json, logs/ of Lightning
     DIR/summary.json, DIR/table.md, DIR/*.png
 
 Files are written aside and renamed, so that a file is there whole or not at all.
@@ -220,26 +220,26 @@ def write_progress(run: Path, step: int, value: float) -> None:
     write_json(run / "progress.json", {"step": step, "value": value})
 
 
-def append_curve(run: Path, step: int, value: float, *, name: str = "curve") -> None:
-    """Add one point to a curve; points of a run that went on from an earlier step are superseded."""
-    points = dict(read_curve(run, name=name)) if (run / f"{name}.csv").exists() else {}
-    points[step] = value
-    write_text(run / f"{name}.csv", "".join(f"{s},{v!r}\n" for s, v in sorted(points.items())))
-
-
 def read_curve(run: Path, *, name: str = "curve") -> list[tuple[int, float]]:
-    """A curve, by default that of training; of several values at one step the last counts.
+    """A curve, by default that of training, from what Lightning's CSV logger wrote each time the run went on.
+
+    Of several values at one step the last counts. A line that is not whole at the end of a file is that of a run that
+    was killed as it wrote: it went on from before.
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it is damaged, naming the file.
+        ValueError: if a file is damaged, naming it.
     """
-    path = run / f"{name}.csv"
-    try:
-        with path.open(newline="") as file:
-            points = {int(step): float(value) for step, value in csv.reader(file)}
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: expected a step and a value in every line ({error})") from error
+    points: dict[int, float] = {}
+    for path in sorted((run / "logs").glob("version_*/metrics.csv"), key=lambda path: int(path.parent.name[8:])):
+        whole, _, _ = path.read_text().rpartition("\n")
+        try:
+            rows = list(csv.DictReader(whole.splitlines(), strict=True))
+            points |= {int(row["step"]): float(row[name]) for row in rows if row.get(name)}
+        except (ValueError, KeyError, TypeError, csv.Error) as error:
+            raise ValueError(f"{path} is damaged: expected a step and a value in every line ({error})") from error
+    if not points:
+        raise FileNotFoundError(f"run: no curve {name!r} in the logs of {run}")
     return sorted(points.items())
 
 

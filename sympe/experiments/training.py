@@ -7,6 +7,7 @@ import logging
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,12 +17,11 @@ import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from sympe.experiments import runs
-
-CURVES = ("curve", "validation")
 
 BLOCK = 50
 """Steps between checkpoints; Lightning calls such a block an epoch."""
@@ -93,7 +93,10 @@ class RowTask(lightning.LightningModule, abc.ABC):
         """The numbers of the row: metrics, sizes, times; and what its figures need: arrays, curves."""
         numbers, arrays = self.judge(out)
         run = out / "runs" / self.config.name
-        curves = {name: np.array(runs.read_curve(run, name=name)) for name in CURVES if (run / f"{name}.csv").exists()}
+        curves = {}
+        for name in ("curve", "validation"):
+            with suppress(FileNotFoundError):  # not every training is validated
+                curves[name] = np.array(runs.read_curve(run, name=name))
         numbers = {
             **numbers,
             "parameters": sum(p.numel() for p in self.model.parameters()),
@@ -199,7 +202,7 @@ class Progress(Callback):
         value = float(torch.stack(self._values).mean())
         pl_module.train_seconds += time.perf_counter() - self._started
         if trainer.is_global_zero:
-            runs.append_curve(self.run, trainer.global_step, value)
+            _log(trainer, "curve", value)
             runs.write_progress(self.run, trainer.global_step, value)
 
 
@@ -207,19 +210,38 @@ class ValidationCurve(Callback):
     """Record a validation loss beside the training curve.
 
     Arguments:
-        run: the run directory.
         monitor: the name that the module logs it by.
     """
 
-    def __init__(self, run: Path, monitor: str) -> None:
-        self.run = run
+    def __init__(self, monitor: str) -> None:
         self.monitor = monitor
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Add a point."""
         if trainer.is_global_zero:
-            value = float(trainer.callback_metrics[self.monitor])
-            runs.append_curve(self.run, trainer.global_step, value, name="validation")
+            _log(trainer, "validation", float(trainer.callback_metrics[self.monitor]))
+
+
+def _log(trainer: lightning.Trainer, name: str, value: float) -> None:
+    """Tell all loggers, who write at once: a checkpoint is never ahead of the curves."""
+    for logger in trainer.loggers:
+        logger.log_metrics({name: value}, trainer.global_step)
+        logger.save()
+
+
+def loggers_of(run: Path, *, tensorboard: bool) -> list[Logger]:
+    """Lightning's CSV logger, which the figures read, and TensorBoard's beside it if wanted.
+
+    Raises:
+        ImportError: if TensorBoard is wanted and there is no package for it.
+    """
+    loggers: list[Logger] = [CSVLogger(run, name="logs")]
+    if tensorboard:
+        try:
+            loggers.append(TensorBoardLogger(run, name="tensorboard", version=""))
+        except ModuleNotFoundError as error:
+            raise ImportError("tensorboard: needs the package tensorboardX: pip install tensorboardX") from error
+    return loggers
 
 
 def evenly(steps: int, most: int) -> int:
@@ -243,6 +265,7 @@ def fit(
     devices: int = 1,
     num_nodes: int = 1,
     progress_bar: bool = False,
+    tensorboard: bool = False,
     callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> None:
@@ -257,6 +280,7 @@ def fit(
         devices: devices a node; more than one trains by DDP.
         num_nodes: nodes.
         progress_bar: whether to show Lightning's own bar.
+        tensorboard: whether to write logs for TensorBoard, too.
         callbacks: more of them.
         options: of Lightning's trainer, but for plugins.
 
@@ -276,6 +300,7 @@ def fit(
         torch.set_num_threads(threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     last = run / "last.ckpt"
+    loggers = loggers_of(run, tensorboard=tensorboard)
     with warnings.catch_warnings():
         # the data are generated or held in memory by the main process on purpose
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -289,7 +314,8 @@ def fit(
                 num_nodes=num_nodes,
                 strategy="ddp" if devices * num_nodes > 1 else "auto",
                 gradient_clip_val=gradient_clip,
-                logger=False,
+                logger=loggers,
+                log_every_n_steps=1,
                 enable_progress_bar=progress_bar,
                 enable_model_summary=False,
                 reload_dataloaders_every_n_epochs=1,

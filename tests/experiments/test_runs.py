@@ -25,6 +25,13 @@ def succeed(config: Config, out: Path, threads: int) -> None:
     runs.write_json(out / "rows" / f"{config.name}.json", {"config": config.__dict__, "threads": threads})
 
 
+def write_log(run: Path, version: int, text: str) -> None:
+    """As Lightning does when a run goes on for the given time."""
+    path = run / "logs" / f"version_{version}" / "metrics.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "file.json"
     runs.write_json(path, {"a": 1})
@@ -65,9 +72,10 @@ def test_damaged_arrays_and_curves_are_named(tmp_path, content):
         runs.read_arrays(tmp_path, "row")
     with pytest.raises(FileNotFoundError):
         runs.read_arrays(tmp_path, "another")
-    (tmp_path / "curve.csv").write_text("20,\n")
-    with pytest.raises(ValueError, match=r"curve\.csv is damaged: expected a step and a value in every line"):
-        runs.read_curve(tmp_path)
+    for damaged in ("step,curve\n20,x\n", "curve\n0.5\n", "step,curve\n,0.5\n"):
+        write_log(tmp_path, 0, damaged)
+        with pytest.raises(ValueError, match=r"metrics\.csv is damaged: expected a step and a value in every line"):
+            runs.read_curve(tmp_path)
 
 
 def test_a_run_of_another_config_is_refused_and_untouched(tmp_path):
@@ -102,9 +110,13 @@ def test_a_row_of_other_data_is_refused(tmp_path):
 
 
 def test_a_curve_that_went_on_keeps_the_last_value_of_a_step(tmp_path):
-    for step, value in [(50, 1.0), (100, 0.5), (100, 0.25), (150, 0.125)]:
-        runs.append_curve(tmp_path, step, value)
-    assert runs.read_curve(tmp_path) == [(50, 1.0), (100, 0.25), (150, 0.125)]
+    with pytest.raises(FileNotFoundError, match="run: no curve 'curve' in the logs of"):
+        runs.read_curve(tmp_path)
+    write_log(tmp_path, 2, "curve,step\n0.125,150\n,150\n")
+    write_log(tmp_path, 10, "curve,step,validation\n0.0625,200,\n,200,3.0\n")
+    write_log(tmp_path, 1, "curve,step\n1.0,50\n0.5,100\n0.25,100\n7.0,150\n8.0,2")  # killed in the last line
+    assert runs.read_curve(tmp_path) == [(50, 1.0), (100, 0.25), (150, 0.125), (200, 0.0625)]
+    assert runs.read_curve(tmp_path, name="validation") == [(200, 3.0)]
 
 
 def test_hash_tells_values_shapes_and_types_apart():

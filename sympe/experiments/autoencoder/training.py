@@ -104,7 +104,7 @@ class AutoencoderTask(RowTask):
         """Validate evenly, and keep the best."""
         best = ModelCheckpoint(dirpath=run, filename="best", monitor="bce", save_top_k=1, enable_version_counter=False)
         return {
-            "callbacks": [ValidationCurve(run, "bce"), best],
+            "callbacks": [ValidationCurve("bce"), best],
             "check_val_every_n_epoch": evenly(self.config.steps, VALIDATE),
             "num_sanity_val_steps": 0,
         }

@@ -150,7 +150,7 @@ class MoleculesTask(RowTask):
         config = self.config
         return {
             "callbacks": [
-                ValidationCurve(run, "nll"),
+                ValidationCurve("nll"),
                 EMAWeightAveraging(decay=config.average, use_buffers=False),
             ],
             "check_val_every_n_epoch": evenly(config.steps, max(1, config.steps // (VALIDATIONS * BLOCK))),

@@ -72,7 +72,7 @@ def test_rows_have_the_promised_keys_and_lie_beside_what_makes_them(finished):
         assert row.keys() >= ROW_KEYS
         name = f"wide-L4-{row['encoding']}-seed0"
         assert json.loads((out / "rows" / f"{name}.json").read_text()) == json.loads(json.dumps(row))
-        assert {p.name for p in (out / "runs" / name).iterdir()} >= {"config.json", "last.ckpt", "curve.csv"}
+        assert {p.name for p in (out / "runs" / name).iterdir()} >= {"config.json", "last.ckpt", "logs"}
         assert row["environment"]["torch"]
         assert row["config"]["seed"] == row["seed"]
         arrays = np.load(out / "rows" / f"{name}.npz")

@@ -178,7 +178,7 @@ def test_a_checkpoint_is_replaced_whole_or_not_at_all(uninterrupted, tmp_path, m
         with pytest.raises(_StoppedError):
             train(TINY, run, accelerator="cpu")
     assert (run / "last.ckpt").read_bytes() == before[0]
-    assert sorted(path.name for path in run.iterdir()) == ["config.json", "curve.csv", "last.ckpt", "progress.json"]
+    assert sorted(path.name for path in run.iterdir()) == ["config.json", "last.ckpt", "logs", "progress.json"]
 
 
 def test_ctrl_c_is_one(tmp_path, monkeypatch):
@@ -214,3 +214,24 @@ def test_devices_that_are_not_there_are_refused(tmp_path, options, match):
 def test_a_batch_that_does_not_divide_is_refused(tmp_path):
     with pytest.raises(ValueError, match="a batch of 8 does not divide among 3 x 1 devices"):
         train(TINY, tmp_path, devices=3)
+
+
+def test_tensorboard_has_the_curve_too(tmp_path):
+    one = dataclasses.replace(TINY, steps=BLOCK)
+    run = runs.prepare_run(one, tmp_path)
+    train(one, run, accelerator="cpu", tensorboard=True)
+    assert len(runs.read_curve(run)) == 1
+    (events,) = (run / "tensorboard").glob("events.out.tfevents.*")
+    assert b"curve" in events.read_bytes()
+
+
+def test_tensorboard_without_its_package_is_told(tmp_path, monkeypatch):
+    from lightning.pytorch.loggers import TensorBoardLogger
+
+    def missing(*_, **__):
+        raise ModuleNotFoundError("neither tensorboard nor tensorboardX")
+
+    monkeypatch.setattr(TensorBoardLogger, "__init__", missing)
+    run = runs.prepare_run(TINY, tmp_path)
+    with pytest.raises(ImportError, match="tensorboard: needs the package tensorboardX"):
+        train(TINY, run, accelerator="cpu", tensorboard=True)
