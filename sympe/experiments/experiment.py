@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -136,7 +137,8 @@ class Experiment:
 
         Rows that are there for the same config and code version are kept; an interrupted row goes on from its last
         checkpoint. What other rows of the same code version the folder has, from other choices, is reported with them.
-        The report is written whenever a row is finished, and at the end; it names the rows that are missing.
+        The report is written when the first row is finished, now and then as others are, and at the end; it names the
+        rows that are missing.
 
         Arguments:
             preset: one of :attr:`presets`.
@@ -169,14 +171,28 @@ class Experiment:
         out.mkdir(parents=True, exist_ok=True)
         for config in missing:
             runs.check_run(config, out)
-        report = partial(self.report, preset, configs, out)
-        train = partial(self.train, data=data)
+        took = ended = 0.0
+
+        def report_now_and_then() -> None:
+            nonlocal took, ended
+            started = time.monotonic()
+            if started - ended >= 20 * took:  # the cores are there for the rows
+                self.report(preset, configs, out)
+                ended = time.monotonic()
+                took = ended - started
+
         try:
             run_rows(
-                train, missing, out, jobs=jobs, cluster=cluster, cluster_options=cluster_options or {}, finished=report
+                partial(self.train, data=data),
+                missing,
+                out,
+                jobs=jobs,
+                cluster=cluster,
+                cluster_options=cluster_options or {},
+                finished=report_now_and_then,
             )
         finally:
-            summary = report()
+            summary = self.report(preset, configs, out)
         return summary
 
     def report(self, preset: str, configs: Sequence[Any], out: Path) -> dict[str, Any]:

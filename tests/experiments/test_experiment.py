@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sympe.experiments import runs
+from sympe.experiments import experiment, runs
 from sympe.experiments.commands import compare_command, describe, experiment_of
 from sympe.experiments.configs import check_config, check_preset, expand
 from sympe.experiments.experiment import Experiment
@@ -169,3 +169,18 @@ def test_a_report_has_the_other_rows_of_its_folder_but_those_of_other_code(tmp_p
         rows = COINS.report("smoke", [asked], tmp_path)["rows"]
         assert [row["seed"] for row in rows] == [asked.seed, other.seed], "each once"
         assert rows == runs.read_json(tmp_path / "summary.json")["rows"]
+
+
+def test_the_first_report_is_there_while_rows_still_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = []
+
+    def run_in_turn(train: Any, configs: Any, out: Path, *, finished: Any, **_: Any) -> None:
+        for config in configs:
+            train(config, out, 1)
+            finished()
+            tables.append((out / "table.md").read_text().count("| fair |") if (out / "table.md").exists() else None)
+
+    monkeypatch.setattr(experiment, "run_rows", run_in_turn)
+    COINS.compare("smoke", tmp_path, encodings=("fair",))
+    assert tables[0] == 1
+    assert (tmp_path / "coins.png").read_bytes() == b"a picture of 2"
