@@ -109,14 +109,17 @@ def against_entropy(rows: Rows) -> Figure:
 
 
 def network_risks(rows: Rows) -> Figure:
-    """Networks: test and training risk against the number of samples, one line a seed."""
+    """Networks: test and training risk against the number of samples, mean over seeds and their range."""
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.2), sharey=True, layout="constrained")
     for encoding in OF_NETWORKS:
-        for number, row in enumerate(row for row in rows if row["encoding"] == encoding):
-            n = [point["samples"] for point in row["ladder"]]
-            for axis, key in zip(axes, ("test", "train"), strict=True):
-                values = [max(point[key], 1e-2) for point in row["ladder"]]
-                axis.plot(n, values, ".-", color=COLORS[encoding], lw=1, label=None if number else encoding)
+        some = [row["ladder"] for row in rows if row["encoding"] == encoding]
+        if not some:
+            continue
+        n = [point["samples"] for point in some[0]]
+        for axis, key in zip(axes, ("test", "train"), strict=True):
+            values = np.array([[max(point[key], 1e-2) for point in ladder] for ladder in some])
+            axis.fill_between(n, values.min(0), values.max(0), color=COLORS[encoding], alpha=0.15, lw=0)
+            axis.plot(n, values.mean(0), ".-", color=COLORS[encoding], lw=1.5, label=encoding)
     for axis, name in zip(axes, ("risk on the test set", "risk on the training set (from 0.01)"), strict=True):
         axis.set_xscale("log")
         axis.set_yscale("log")
