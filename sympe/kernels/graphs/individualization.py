@@ -89,7 +89,7 @@ def search_graphs(
         tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
         leaf, order = root[discrete], _columns(colors, discrete)
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
-            kept = _least(_step(_columns(weights, leaf), order).sum(0), leaf, batch)
+            kept = _least(_together(_step(_columns(weights, leaf), order)), leaf, batch)
             leaf, order = leaf[kept], _columns(order, kept)
         leaves.append((leaf, order))
         root, colors, cell = root[tied], _columns(colors, tied), _columns(cell, tied)
@@ -101,7 +101,7 @@ def search_graphs(
         chosen = colors.gather(0, node[None])
         colors.scatter_(0, node[None], mix(chosen + depth * _CHOSEN) >> 2)
         colors = refine(_columns(weights, root), colors)
-        kept = _least(colors.sum(0), root, batch)
+        kept = _least(_together(colors), root, batch)
         root, colors = root[kept], _columns(colors, kept)
     root, order = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
     colors = torch.cat([colors for _, colors in leaves] or [colors], 1)
@@ -158,6 +158,11 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
 def _step(weights: Tensor, colors: Tensor) -> Tensor:
     heard = (weights * colors[:, None]).sum(0)  # a colour is a hash already
     return torch.where(colors < PADDING, mix(_OWN * colors + heard) >> 2, colors)
+
+
+def _together(colors: Tensor) -> Tensor:
+    """A hash of all colours of each graph, without its padding: which value is the least must not depend on that."""
+    return torch.where(colors < PADDING, colors, 0).sum(0)
 
 
 def _sizes(colors: Tensor) -> Tensor:
