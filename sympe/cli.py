@@ -32,7 +32,7 @@ from sympe.experiments.molecules.config import Dataset as MoleculeDataset
 from sympe.experiments.molecules.config import Encoding as MoleculesEncoding
 from sympe.experiments.molecules.config import MoleculesConfig, Transition
 from sympe.experiments.report import draw_report, inputs_of
-from sympe.integrations.files import Options
+from sympe.files import Options
 from sympe.report import symmetry_report
 
 try:  # the extra "molecules" may be missing; the commands that need it say so

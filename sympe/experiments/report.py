@@ -16,8 +16,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sympe.experiments.pictures import save
+from sympe.files import Options, load
 from sympe.graphs import SparseGraphs
-from sympe.integrations.files import Options, load
 from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport
 
 
