@@ -14,7 +14,7 @@ import sympe
 
 ROOT = Path(sympe.__file__).parent
 CHAIN = ("groups", "actions", "graphs", "kernels", "encodings")
-BRACES = ("answers", "diffusion", "integrations", "report", "theory")  # see the chain, not each other
+BRACES = ("answers", "diffusion", "files", "integrations", "report", "theory")  # see the chain, not each other
 BACKBONES = ("nn", "testing")  # see groups and actions only
 SEES: dict[str, set[str]] = {
     **{room: set(CHAIN[:i]) for i, room in enumerate(CHAIN)},
@@ -137,6 +137,8 @@ TWINS = [
     ({"sympe.encodings.a": "import sympe.diffusion"}, "encodings must not see diffusion"),
     ({"sympe.diffusion.a": "import sympe.report"}, "diffusion must not see report"),
     ({"sympe.integrations.a": "from sympe.diffusion import x"}, "integrations must not see diffusion"),
+    ({"sympe.files.a": "from sympe.integrations.pyg import to_graphs"}, "files must not see integrations"),
+    ({"sympe.encodings.a": "import sympe.files"}, "encodings must not see files"),
     ({"sympe.report": "import sympe.experiments.runs"}, "report must not see experiments"),
     ({"sympe.experiments.runs": "import sympe.cli"}, "experiments must not see cli"),
     ({"sympe": "from sympe.experiments.ising import x"}, "sympe must not see experiments"),

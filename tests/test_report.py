@@ -1,4 +1,4 @@
-"""The symmetry report: groups and floors by brute force, QM9 and random graphs against nauty, every file format."""
+"""The symmetry report: groups and floors by brute force, QM9 and random graphs against nauty, the command."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import networkx as nx
-import numpy as np
 import pynauty
 import pytest
 import torch
 from rdkit import Chem
 from torch import Tensor
-from torch_geometric.data import Data, InMemoryDataset
 
 from sympe import cli
 from sympe.experiments.autoencoder.data import dataset
-from sympe.experiments.report import draw_report, inputs_of
+from sympe.experiments.report import draw_report
 from sympe.graphs import SparseGraphs
-from sympe.integrations.files import READERS, Options
 from sympe.report import Bad, Floor, GraphInput, LatticeInput, SymmetryReport, pair_orbits, symmetry_report
+from tests.files.reading import read, star
 
 SAMPLE = Path(__file__).parent / "data" / "qm9-sample.smi"
 
@@ -31,10 +29,6 @@ SAMPLE = Path(__file__).parent / "data" / "qm9-sample.smi"
 def sparse(graph: nx.Graph) -> SparseGraphs:
     edges = torch.tensor(list(graph.edges), dtype=torch.int64).view(-1, 2).T
     return SparseGraphs.from_features(torch.cat([edges, edges.flip(0)], 1), torch.tensor([len(graph)]))
-
-
-def read(path: Path, **options: Any) -> SymmetryReport:
-    return symmetry_report(inputs_of([path], Options(**options)))
 
 
 def nauty_order(graph: nx.Graph, colors: dict[Any, list[Any]]) -> int:
@@ -172,174 +166,6 @@ def test_an_empty_floor() -> None:
     assert report.needs_breaking is None
     assert report.summary()["largest"] is None
     assert "No targets were given" in report.markdown()
-
-
-# the formats
-
-
-def orders(report: SymmetryReport) -> list[int]:
-    return [round(math.exp(value)) for value in report.log_orders]
-
-
-def test_smiles(tmp_path: Path) -> None:
-    path = tmp_path / "a.smi"
-    path.write_text("c1ccccc1 benzene\n\nnonsense\nCC(C)(C)C\nCCO\n[13CH3]C\nCC(C)(C)C(C)(C)C\n")
-    report = read(path)
-    assert orders(report) == [12, 24, 1, 1, 72]  # the last is the most symmetric molecule of QM9
-    assert [(bad.name, bad.reason) for bad in report.bad] == [("a.smi:3", "not a SMILES string: 'nonsense'")]
-    assert report.names == ["a.smi:1", "a.smi:4", "a.smi:5", "a.smi:6", "a.smi:7"]
-    assert orders(read(path, hydrogens=True))[2] == 3 * 2 * 2  # CH3 and CH2: S_3 and S_2
-
-
-def test_csv(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("name,SMILES,other\nx,CC,C\ny,,C\nz,C=C,CCC\n")
-    report = read(path)
-    assert orders(report) == [2, 2]
-    assert [bad.name for bad in report.bad] == ["a.csv:3"]
-    assert orders(read(path, smiles_column="other")) == [1, 1, 2]
-    with pytest.raises(ValueError, match="smiles_column: expected one of name, SMILES, other; got missing"):
-        read(path, smiles_column="missing")
-    path.write_text("name,formula\nx,CC\n")
-    with pytest.raises(ValueError, match=r"data: a\.csv has no column with 'smiles' in its name; it has name, formula"):
-        read(path)
-
-
-def test_graph6_and_sparse6(tmp_path: Path) -> None:
-    graphs = [nx.petersen_graph(), nx.path_graph(4), nx.empty_graph(3)]
-    for suffix, write in (("g6", nx.to_graph6_bytes), ("s6", nx.to_sparse6_bytes)):
-        path = tmp_path / f"a.{suffix}"
-        path.write_bytes(
-            b"".join(write(graph, header=False) for graph in graphs[:2]) + b"\x01!\n" + write(graphs[2], header=False)
-        )
-        report = read(path)
-        assert orders(report) == [120, 2, 6]
-        assert [bad.name for bad in report.bad] == [f"a.{suffix}:3"]
-
-
-def test_graphml_and_edge_lists(tmp_path: Path) -> None:
-    graph = nx.path_graph(4)
-    nx.set_node_attributes(graph, {0: "a", 1: "b", 2: "b", 3: "c"}, "x")
-    nx.write_graphml(graph, tmp_path / "a.graphml")
-    assert orders(read(tmp_path / "a.graphml")) == [1]
-    assert orders(read(tmp_path / "a.graphml", node_features="none")) == [2]
-    nx.write_graphml(nx.cycle_graph(5, create_using=nx.DiGraph), tmp_path / "b.graphml")
-    assert orders(read(tmp_path / "b.graphml")) == [5]
-    (tmp_path / "bad.graphml").write_text("<not graphml")
-    with pytest.raises(ValueError, match="is not GraphML"):
-        read(tmp_path / "bad.graphml")
-    (tmp_path / "a.edgelist").write_text("# a star\na b\na c # and\na d\nlonely\na b c\n")
-    report = read(tmp_path / "a.edgelist")
-    assert orders(report) == [6]
-    assert [(bad.name, bad.reason) for bad in report.bad] == [("a.edgelist:6", "expected two nodes, got 3 words")]
-
-
-def star(**attributes: Tensor) -> Data:
-    return Data(edge_index=torch.tensor([[1, 2, 3, 0, 0, 0], [0, 0, 0, 1, 2, 3]]), num_nodes=4, **attributes)
-
-
-class Two(InMemoryDataset):
-    """To write a file as PyG does."""
-
-    def __init__(self, items: list[Data]) -> None:
-        super().__init__()
-        self.items = items
-
-
-def test_pyg_files(tmp_path: Path) -> None:
-    items = [star(y=torch.tensor([0.0, 1, 1, 1])), star(y=torch.tensor([0.0, 1, 2, 3]), x=torch.eye(4))]
-    torch.save(items, tmp_path / "list.pt")
-    torch.save(items[0], tmp_path / "one.pt")
-    both = [star(y=torch.zeros(4)), star(y=torch.ones(4))]
-    torch.save(InMemoryDataset.collate(both), tmp_path / "collated.pt")
-    assert orders(read(tmp_path / "one.pt")) == [6]
-    assert orders(read(tmp_path / "collated.pt")) == [6, 6]
-    report = read(tmp_path / "list.pt", node_targets="y")
-    assert orders(report) == [6, 1]
-    assert report.needs_breaking is False
-    torch.save([star(y=torch.tensor([0.0, 1, 2, 3]))], tmp_path / "asymmetric.pt")
-    assert read(tmp_path / "asymmetric.pt", node_targets="y").floors["nodes"].loss == pytest.approx(2)
-    # targets of edges, in the order of edge_index, which is not sorted
-    torch.save([star(e=torch.tensor([1.0, 2, 3, 5, 5, 5]))], tmp_path / "edges.pt")
-    assert read(tmp_path / "edges.pt", edge_targets="e").floors["edges"].loss == pytest.approx(2)
-    torch.save([star(), 3, Data(num_nodes=2)], tmp_path / "mixed.pt")
-    report = read(tmp_path / "mixed.pt", node_targets="y")
-    assert [bad.reason for bad in report.bad] == [
-        "y: expected a tensor of targets, got NoneType",
-        "expected Data, got int",
-        "expected an edge_index, got none",
-    ]
-    torch.save({"a": 1}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="data: expected Data, a list of them"):
-        read(tmp_path / "other.pt")
-
-
-def test_npz(tmp_path: Path) -> None:
-    fields = np.zeros((2, 3, 4, 4))
-    fields[1, 0, 0, 0] = np.nan
-    np.savez(tmp_path / "a.npz", fields=fields, spins=np.ones((2, 4, 4)), short=np.ones((1, 4, 4)))
-    report = read(tmp_path / "a.npz", node_targets="spins")
-    assert orders(report) == [128]
-    assert [bad.name for bad in report.bad] == ["a.npz[1]"]
-    with pytest.raises(ValueError, match="node_targets: expected one of fields, spins, short; got y"):
-        read(tmp_path / "a.npz", node_targets="y")
-    with pytest.raises(ValueError, match="node_targets: expected one target a site"):
-        read(tmp_path / "a.npz", node_targets="short")
-    np.savez(tmp_path / "b.npz", other=fields)
-    with pytest.raises(ValueError, match='expected an array "fields"'):
-        read(tmp_path / "b.npz")
-    np.savez(tmp_path / "c.npz", fields=fields[:, :, :3])
-    with pytest.raises(ValueError, match=r"fields: expected shape \(batch, channels, L, L\), got \(2, 3, 3, 4\)"):
-        read(tmp_path / "c.npz")
-    (tmp_path / "d.npz").write_text("nothing")
-    with pytest.raises(ValueError, match="is no npz file"):
-        read(tmp_path / "d.npz")
-    with (tmp_path / "e.npz").open("wb") as file:
-        np.save(file, fields)
-    with pytest.raises(ValueError, match="is no npz file"):
-        read(tmp_path / "e.npz")
-    np.savez(tmp_path / "f.npz", fields=fields.astype(complex))
-    with pytest.raises(ValueError, match="fields: expected real numbers, got complex128"):
-        read(tmp_path / "f.npz")
-    np.savez(tmp_path / "g.npz", fields=fields, words=fields.astype(str))
-    with pytest.raises(ValueError, match="words: expected real numbers, got <U"):
-        read(tmp_path / "g.npz", node_targets="words")
-
-
-def test_files_that_cannot_be(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="data: no file"):
-        read(tmp_path / "a.smi")
-    (tmp_path / "folder.smi").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"data: no file .*, but a folder: name the files in it"):
-        read(tmp_path / "folder.smi")
-    (tmp_path / "text.pt").write_text("no pickle")
-    with pytest.raises(ValueError, match=r"data: .*text\.pt cannot be loaded by torch: "):
-        read(tmp_path / "text.pt")
-    (tmp_path / "long.csv").write_text("smiles,note\nCC,short\nCO," + "x" * 200_000 + "\n")
-    with pytest.raises(ValueError, match=r"data: long\.csv:3: field larger than field limit"):
-        read(tmp_path / "long.csv")
-    (tmp_path / "empty.txt").touch()
-    assert read(tmp_path / "empty.txt").bad == [Bad("empty.txt", "expected at least one edge or node, got none")]
-    (tmp_path / "a.xyz").touch()
-    with pytest.raises(ValueError, match=f"data: expected a file that ends with {', '.join(READERS)}; got a.xyz"):
-        read(tmp_path / "a.xyz")
-    (tmp_path / "a.smi").write_text("CC")
-    with pytest.raises(ValueError, match=r"node_targets: files that end with \.smi have none"):
-        read(tmp_path / "a.smi", node_targets="y")
-
-
-def test_options_that_fit_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="tolerance: expected a finite number of at least 0, got -1"):
-        Options(tolerance=-1.0)
-    torch.save([star(y=torch.zeros(4))], tmp_path / "a.pt")
-    for option in ("node_features", "edge_features"):
-        (bad,) = read(tmp_path / "a.pt", **{option: "typo"}).bad
-        assert bad.reason.startswith(f"{option}: expected one of ")
-        assert bad.reason.endswith("; got 'typo'")
-    nx.write_graphml(nx.path_graph(3), tmp_path / "b.graphml")
-    for option in ("node_features", "edge_features"):
-        (bad,) = read(tmp_path / "b.graphml", **{option: "typo"}).bad
-        assert bad.reason == f"{option}: nothing has an attribute 'typo'"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from sympe.experiments import runs
 from sympe.experiments.pictures import save
+from sympe.files import Options, load
 from sympe.graphs import SparseGraphs
-from sympe.integrations.files import Options, load
 from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport, symmetry_report
 
 
@@ -72,8 +72,8 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
 class Report:
     """How symmetric is this data, and do its targets need symmetry breaking?
 
-    Reads PyG data (.pt, a pickle: open only what you trust), graph6 and sparse6 (.g6, .s6), SMILES (.smi, .csv),
-    GraphML (.graphml), edge lists (.edgelist, .txt) and fields on periodic lattices (.npz, array "fields": three
+    Reads PyG data (.pt, a pickle: open only what you trust), graph6 and sparse6 (.g6, .s6), molecules (.smi, .csv,
+    .sdf, each also packed by gzip), GraphML (.graphml), edge lists (.edgelist, .txt) and fields on periodic lattices (.npz, array "fields": three
     channels are the bonds and the field of an Ising Hamiltonian).
     """
 

@@ -40,7 +40,7 @@ def types_of(molecule: Any, atoms: tuple[str, ...]) -> tuple[Int64[Tensor, " nod
         ValueError: if an element is not among ``atoms``, or a bond is of another kind.
 
     Example:
-        >>> from sympe.integrations.files import molecule_from_smiles
+        >>> from sympe.files.smiles import molecule_from_smiles
         >>> types_of(molecule_from_smiles("c1nc[nH]c1", hydrogens=False), ("C", "N", "O", "F"))[1]
         tensor([[0, 1, 0, 0, 2],
                 [1, 0, 2, 0, 0],
@@ -93,7 +93,7 @@ def smiles_of(molecule: Any) -> str | None:
     Valid means that RDKit sanitizes all of it.
 
     Example:
-        >>> from sympe.integrations.files import molecule_from_smiles
+        >>> from sympe.files.smiles import molecule_from_smiles
         >>> smiles_of(molecule_from_smiles("OC", hydrogens=False))
         'CO'
         >>> five = molecule_from_types(torch.zeros(2).long(), torch.tensor([[0, 3], [3, 0]]), ("C",))
@@ -119,7 +119,7 @@ def stability(x: DenseGraphs, atoms: tuple[str, ...]) -> dict[str, float]:
         Hoogeboom et al., "Equivariant Diffusion for Molecule Generation in 3D", ICML 2022, Section 5.
 
     Example:
-        >>> from sympe.integrations.files import molecule_from_smiles
+        >>> from sympe.files.smiles import molecule_from_smiles
         >>> colors, pairs = types_of(molecule_from_smiles("C", hydrogens=True), ("H", "C"))
         >>> methane = DenseGraphs(pairs[None], colors[None], torch.ones(1, 5, dtype=torch.bool))
         >>> stability(methane, ("H", "C"))

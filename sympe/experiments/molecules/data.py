@@ -7,8 +7,6 @@ is imported: their files are read from where pip put them, from the wheel itself
 from __future__ import annotations
 
 import contextlib
-import csv
-import gzip
 import hashlib
 import importlib.util
 import io
@@ -16,7 +14,6 @@ import json
 import os
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -28,14 +25,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int8, Int64
-from rdkit import Chem
 from torch import Tensor
 from tqdm import tqdm
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
+from sympe.files.molecules import entries
+from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
-from sympe.integrations.files import molecule_from_smiles
 
 SPLITS = ("train", "validation", "test")
 LARGEST_TRAINING_SET = 100_000
@@ -138,8 +135,8 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
     Arguments:
         name: one of SOURCES: it decides the elements and whether hydrogens are nodes.
         split: "train", "validation" or "test".
-        data: where the files are, if the package is not installed: its wheel, a folder, or one file of one's own (.csv,
-            .csv.gz, .smi or .sdf).
+        data: where the files are, if the package is not installed: its wheel, a folder, or one file of one's own (.smi,
+            .csv or .sdf, also with .gz after it).
         cache: a folder for the cache; None for ``$SYMPE_CACHE``, or ``~/.cache/sympe``.
 
     Raises:
@@ -301,10 +298,14 @@ def _read_cache(path: Path, source: Source) -> Molecules:
 
 
 def _parse(source: Source, contents: list[tuple[str, bytes]]) -> Molecules:
-    rows = [row for name, content in contents for row in _rows(name, content)]
+    rows = []
+    for file, content in contents:
+        for place, text, columns in entries(file, io.BytesIO(content)):
+            index = columns.get("Index", "")
+            rows.append((int(index) if index.isdecimal() else None, place, text))
     if any(order is not None for order, _, _ in rows):
-        rows.sort(key=lambda row: row[0] or 0)
-    named = [(name, text) for _, name, text in rows]
+        rows.sort(key=lambda row: row[0] or 0)  # the parts of QM9 are not in its order
+    named = [(place, text) for _, place, text in rows]
     chunks = [named[i : i + _CHUNK] for i in range(0, len(named), _CHUNK)]
     parse = partial(_parse_chunk, atoms=source.atoms, hydrogens=source.hydrogens)
     done: list[Parsed] = _in_parallel(parse, chunks, len(named), "reading")
@@ -342,37 +343,3 @@ def _parse_chunk(rows: list[tuple[str, str]], atoms: tuple[str, ...], hydrogens:
         else:
             found.append((name, text, colors.to(torch.int8).numpy(), pairs.to(torch.int8).numpy()))
     return found
-
-
-def _rows(name: str, content: bytes) -> Iterator[tuple[int | None, str, str]]:
-    """A number to sort by, the place and the SMILES of each molecule of a file."""
-    if name.endswith(".gz"):
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"data: {name} is damaged, or no gzip file: {error}") from error
-        name = name.removesuffix(".gz")
-    if name.endswith(".sdf"):
-        supplier: Iterator[Any] = iter(Chem.ForwardSDMolSupplier(io.BytesIO(content)))
-        for number, molecule in enumerate(supplier, 1):
-            yield None, f"{name}:{number}", "" if molecule is None else Chem.MolToSmiles(molecule)
-        return
-    text = io.StringIO(content.decode(errors="replace"), newline="")
-    if name.endswith(".smi"):
-        for number, line in enumerate(text, 1):
-            if line.strip():
-                yield None, f"{name}:{number}", line.split()[0]
-        return
-    if not name.endswith(".csv"):
-        raise ValueError(f"data: expected a file that ends with .csv, .csv.gz, .smi or .sdf; got {name}")
-    table = csv.DictReader(text)
-    try:
-        columns = list(table.fieldnames or [])
-        column = next((column for column in columns if "smiles" in column.lower()), None)
-        if column is None:
-            raise ValueError(f"data: expected a column of SMILES in {name}, got {', '.join(columns) or 'none'}")
-        for row in table:
-            order = row.get("Index") or ""
-            yield int(order) if order.isdecimal() else None, f"{name}:{table.line_num}", row[column] or ""
-    except csv.Error as error:
-        raise ValueError(f"data: {name} cannot be read as CSV, line {table.line_num + 1}: {error}") from error

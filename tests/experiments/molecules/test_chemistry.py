@@ -9,7 +9,7 @@ import torch
 from rdkit import Chem, RDLogger
 
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
-from sympe.integrations.files import molecule_from_smiles
+from sympe.files.smiles import molecule_from_smiles
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
 ATOMS = ("C", "N", "O", "F")

@@ -148,19 +148,19 @@ def test_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(FileNotFoundError, match=r"data: .*bad\.whl is no wheel with qm9pack/data/qm9_part1\.csv"):
         load_molecules("qm9", "train", data=tmp_path / "bad.whl", cache=tmp_path)
     (tmp_path / "a.xyz").touch()
-    with pytest.raises(ValueError, match=r"data: expected a file that ends with \.csv, .*; got a\.xyz"):
+    with pytest.raises(ValueError, match=r"data: expected a file that ends with \.smi, .*; got a\.xyz"):
         load_molecules("qm9", "train", data=tmp_path / "a.xyz", cache=tmp_path)
     (tmp_path / "a.csv").write_text("name,mass\nx,1\n")
-    with pytest.raises(ValueError, match=r"data: expected a column of SMILES in a\.csv, got name, mass"):
+    with pytest.raises(ValueError, match=r"expected a column with 'smiles' in its name in a\.csv, got name, mass"):
         load_molecules("qm9", "train", data=tmp_path / "a.csv", cache=tmp_path)
     (tmp_path / "empty.csv").touch()
-    with pytest.raises(ValueError, match=r"data: expected a column of SMILES in empty\.csv, got none"):
+    with pytest.raises(ValueError, match=r"data: expected a column with 'smiles' in its name in empty\.csv, got none"):
         load_molecules("qm9", "train", data=tmp_path / "empty.csv", cache=tmp_path)
     (tmp_path / "cut.csv.gz").write_bytes(gzip.compress(b"smiles\nC\n")[:-9])
     with pytest.raises(ValueError, match=r"data: cut\.csv\.gz is damaged, or no gzip file: Compressed file ended"):
         load_molecules("qm9", "train", data=tmp_path / "cut.csv.gz", cache=tmp_path)
     (tmp_path / "endless.csv").write_text('smiles\n"' + 200_000 * "C")
-    with pytest.raises(ValueError, match=r"data: endless\.csv cannot be read as CSV, line 2: field larger than"):
+    with pytest.raises(ValueError, match=r"data: endless\.csv:2 cannot be read as CSV: field larger than"):
         load_molecules("qm9", "train", data=tmp_path / "endless.csv", cache=tmp_path)
     (tmp_path / "few.smi").write_text("CCO\nnonsense\n" + 8 * "CC\n")
     with pytest.raises(ValueError, match="data: expected at least 10 molecules to split, got 9"):

@@ -15,8 +15,8 @@ from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bound, entropies, estimate, sample, sample_metrics, smiles
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
+from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
-from sympe.integrations.files import molecule_from_smiles
 from tests.diffusion.test_bound import every_graph
 from tests.experiments.molecules.test_model import TINY, build
 

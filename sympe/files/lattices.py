@@ -1,0 +1,45 @@
+"""Fields on periodic square lattices (.npz): an array "fields", ``(batch, channels, L, L)``, and arrays of targets."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sympe.files.base import Loaded, Options
+
+
+def read(path: Path, options: Options) -> Iterator[Loaded]:
+    """Every field, with its targets."""
+    content = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(content)) as stored:
+            arrays = dict(stored)
+    except Exception as error:  # NumPy, zipfile and zlib have their own kinds
+        raise ValueError(f"data: {path} is no npz file: {error}") from error
+    if "fields" not in arrays:
+        raise ValueError(f'data: expected an array "fields" in {path}, got {", ".join(arrays) or "none"}')
+    for name in ("fields", options.node_targets):
+        if name in arrays and (arrays[name].dtype.kind not in "biuf" or arrays[name].itemsize > 8):
+            raise ValueError(f"{name}: expected real numbers, got {arrays[name].dtype}")
+    fields = torch.from_numpy(arrays["fields"])
+    if fields.dim() != 4 or fields.shape[2] != fields.shape[3]:
+        raise ValueError(f"fields: expected shape (batch, channels, L, L), got {tuple(fields.shape)}")
+    targets = None
+    if options.node_targets is not None:
+        if options.node_targets not in arrays:
+            raise ValueError(f"node_targets: expected one of {', '.join(arrays)}; got {options.node_targets}")
+        targets = torch.from_numpy(arrays[options.node_targets])
+        if len(targets) != len(fields) or targets.shape[-2:] != fields.shape[-2:]:
+            raise ValueError(
+                f"node_targets: expected one target a site of {tuple(fields.shape)}, got {tuple(targets.shape)}"
+            )
+    for number, x in enumerate(fields):
+        name = f"{path.name}[{number}]"
+        if not bool(x.isfinite().all()):
+            yield name, "expected finite values, got NaN or infinity", None, None
+        else:
+            yield name, x, None if targets is None else targets[number], None

@@ -1,0 +1,70 @@
+"""Molecules from SMILES, tables and structure-data files, packed or not: first as SMILES strings, then as graphs."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sympe.files.base import Loaded, Options, attempt
+from sympe.files.sdf import smiles_of_records
+from sympe.files.smiles import graph_from_smiles, smiles_of_lines
+from sympe.files.tables import rows_of_table
+
+SUFFIXES = (".smi", ".csv", ".sdf", ".smi.gz", ".csv.gz", ".sdf.gz")
+
+
+class Entry(NamedTuple):
+    """One molecule of a file, not yet parsed.
+
+    Arguments:
+        place: the file, without ".gz", and the line or the number of the record.
+        smiles: what may be a SMILES string.
+        columns: of a table, all that its row has.
+    """
+
+    place: str
+    smiles: str
+    columns: dict[str, str]
+
+
+def entries(name: str, file: io.BufferedReader | io.BytesIO, *, smiles_column: str | None = None) -> Iterator[Entry]:
+    """All molecules of a file, one at a time.
+
+    Arguments:
+        name: what the file is called; its suffix is the format.
+        file: its bytes.
+        smiles_column: of a table; None for the first whose name contains "smiles".
+
+    Raises:
+        ValueError: if the suffix is none of SUFFIXES, or the file as a whole cannot be read.
+        ImportError: if a package is missing; names the extra.
+
+    Example:
+        >>> [entry.smiles for entry in entries("a.smi", io.BytesIO(b"CCO ethanol"))]
+        ['CCO']
+    """
+    if not name.endswith(SUFFIXES):
+        raise ValueError(f"data: expected a file that ends with {', '.join(SUFFIXES)}; got {name}")
+    if name.endswith(".gz"):
+        try:
+            file = io.BytesIO(gzip.decompress(file.read()))
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"data: {name} is damaged, or no gzip file: {error}") from error
+        name = name.removesuffix(".gz")
+    if name.endswith(".csv"):
+        yield from (Entry(*row) for row in rows_of_table(name, file, smiles_column))
+        return
+    read = smiles_of_lines if name.endswith(".smi") else smiles_of_records
+    yield from (Entry(place, smiles, {}) for place, smiles in read(name, file))
+
+
+def read(path: Path, options: Options) -> Iterator[Loaded]:
+    """The graphs of the molecules."""
+    with path.open("rb") as file:
+        for place, smiles, _ in entries(path.name, file, smiles_column=options.smiles_column):
+            yield attempt(place, partial(graph_from_smiles, smiles, hydrogens=options.hydrogens))

@@ -1,0 +1,42 @@
+"""Fields on lattices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.files.reading import orders, read
+
+
+def test_npz(tmp_path: Path) -> None:
+    fields = np.zeros((2, 3, 4, 4))
+    fields[1, 0, 0, 0] = np.nan
+    np.savez(tmp_path / "a.npz", fields=fields, spins=np.ones((2, 4, 4)), short=np.ones((1, 4, 4)))
+    report = read(tmp_path / "a.npz", node_targets="spins")
+    assert orders(report) == [128]
+    assert [bad.name for bad in report.bad] == ["a.npz[1]"]
+    with pytest.raises(ValueError, match="node_targets: expected one of fields, spins, short; got y"):
+        read(tmp_path / "a.npz", node_targets="y")
+    with pytest.raises(ValueError, match="node_targets: expected one target a site"):
+        read(tmp_path / "a.npz", node_targets="short")
+    np.savez(tmp_path / "b.npz", other=fields)
+    with pytest.raises(ValueError, match='expected an array "fields"'):
+        read(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", fields=fields[:, :, :3])
+    with pytest.raises(ValueError, match=r"fields: expected shape \(batch, channels, L, L\), got \(2, 3, 3, 4\)"):
+        read(tmp_path / "c.npz")
+    (tmp_path / "d.npz").write_text("nothing")
+    with pytest.raises(ValueError, match="is no npz file"):
+        read(tmp_path / "d.npz")
+    with (tmp_path / "e.npz").open("wb") as file:
+        np.save(file, fields)
+    with pytest.raises(ValueError, match="is no npz file"):
+        read(tmp_path / "e.npz")
+    np.savez(tmp_path / "f.npz", fields=fields.astype(complex))
+    with pytest.raises(ValueError, match="fields: expected real numbers, got complex128"):
+        read(tmp_path / "f.npz")
+    np.savez(tmp_path / "g.npz", fields=fields, words=fields.astype(str))
+    with pytest.raises(ValueError, match="words: expected real numbers, got <U"):
+        read(tmp_path / "g.npz", node_targets="words")

@@ -1,0 +1,17 @@
+"""SMILES, a molecule a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.files.reading import orders, read
+
+
+def test_smiles(tmp_path: Path) -> None:
+    path = tmp_path / "a.smi"
+    path.write_text("c1ccccc1 benzene\n\nnonsense\nCC(C)(C)C\nCCO\n[13CH3]C\nCC(C)(C)C(C)(C)C\n")
+    report = read(path)
+    assert orders(report) == [12, 24, 1, 1, 72]  # the last is the most symmetric molecule of QM9
+    assert [(bad.name, bad.reason) for bad in report.bad] == [("a.smi:3", "not a SMILES string: 'nonsense'")]
+    assert report.names == ["a.smi:1", "a.smi:4", "a.smi:5", "a.smi:6", "a.smi:7"]
+    assert orders(read(path, hydrogens=True))[2] == 3 * 2 * 2  # CH3 and CH2: S_3 and S_2
