@@ -73,8 +73,8 @@ class Report:
     """How symmetric is this data, and do its targets need symmetry breaking?
 
     Reads PyG data (.pt, a pickle: open only what you trust), graph6 and sparse6 (.g6, .s6), molecules (.smi, .csv,
-    .sdf, each also packed by gzip), GraphML (.graphml), edge lists (.edgelist, .txt) and fields on periodic lattices (.npz, array "fields": three
-    channels are the bonds and the field of an Ising Hamiltonian).
+    .sdf, each also packed by gzip), GraphML (.graphml), edge lists (.edgelist, .txt) and fields on periodic lattices
+    (.npz, array "fields": three channels are the bonds and the field of an Ising Hamiltonian).
     """
 
     data: tyro.conf.Positional[tuple[Path, ...]]
