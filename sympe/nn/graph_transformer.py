@@ -25,7 +25,6 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sympe.nn.gnn import check_graphs, other_nodes
-from sympe.nn.own_gradients import pair_attention, residual_network
 
 
 class GraphTransformer(nn.Module):
@@ -33,8 +32,6 @@ class GraphTransformer(nn.Module):
 
     The first channels that go in are added to the logits that come out, as many as there are: put the one-hot types of
     a noisy graph first, and the network starts from them. The logits of pairs are symmetric, and 0 on the diagonal.
-
-    Gradients are written by hand (:mod:`sympe.nn.own_gradients`) and cannot be differentiated once more.
 
     Arguments:
         node_channels: features of a node that go in.
@@ -209,8 +206,42 @@ class LayerEnd(nn.Module):
     def forward(self, old: Tensor, change: Tensor) -> Tensor:
         """The new features."""
         value = self.first_norm(old + change)
-        new: Tensor = self.second_norm(residual_network(value, *self.network.parameters()))
+        new: Tensor = self.second_norm(value + self.network(value))
         return new
+
+
+def pair_attention(
+    query: Float[Tensor, "batch n width"],
+    key: Float[Tensor, "batch n width"],
+    value: Float[Tensor, "batch n width"],
+    edges: Float[Tensor, "batch n n edge_width"],
+    weight: Float[Tensor, "twice_width edge_width"],
+    bias: Float[Tensor, " twice_width"],
+    padding: Bool[Tensor, "batch n"] | None,
+) -> tuple[Float[Tensor, "batch n width"], Float[Tensor, "batch n n width"]]:
+    """The features that nodes hear, and the scores s.
+
+    Arguments:
+        query: Q, scaled.
+        key: K.
+        value: V.
+        edges: e.
+        weight: M_E and A_E, one below the other.
+        bias: theirs.
+        padding: nodes that nobody hears; None where all nodes are real.
+
+    Example:
+        >>> x, e = torch.ones(1, 3, 2), torch.ones(1, 3, 3, 5)
+        >>> out = torch.tensor([[False, False, True]])
+        >>> heard, scores = pair_attention(x, x, x, e, torch.zeros(4, 5), torch.zeros(4), out)
+        >>> heard.shape, scores.shape
+        (torch.Size([1, 3, 2]), torch.Size([1, 3, 3, 2]))
+    """
+    (M_E, A_E), (b_M, b_A) = weight.chunk(2), bias.chunk(2)
+    products = query.unsqueeze(2) * key.unsqueeze(1)
+    scores = torch.addcmul(F.linear(edges, A_E, b_A), products, F.linear(edges, M_E, 1 + b_M))
+    seen = scores if padding is None else scores.masked_fill(padding[:, None, :, None], -1e9)
+    return (seen.softmax(2) * value.unsqueeze(1)).sum(2), scores
 
 
 def pooled(

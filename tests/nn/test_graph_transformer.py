@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sympe.actions import EdgeAction, NodeAction
 from sympe.groups import Permutations
-from sympe.nn import GraphTransformer
+from sympe.nn import GraphTransformer, graph_transformer
 from sympe.nn.graph_transformer import Layer, pooled
 from sympe.testing import assert_equivariant
 
@@ -231,3 +231,63 @@ def test_wrong_shapes(place: int, shape: tuple[int, ...], message: str) -> None:
     graphs[place] = torch.zeros(shape, dtype=torch.float64)
     with pytest.raises(ValueError, match=message):
         make()(*graphs)
+
+
+def a_call(sizes: list[int]) -> tuple[GraphTransformer, Graphs, Callable[..., Tensor]]:
+    """A network, its input, and one number of all that comes out as a function of features and parameters."""
+    net, graphs = make(), random_graphs(sizes, 3)
+
+    def number(nodes: Tensor, edges: Tensor, y: Tensor, mask: Tensor, parameters: dict[str, Tensor]) -> Tensor:
+        out = torch.func.functional_call(net, parameters, (nodes, edges, y, mask))
+        return sum((part * torch.linspace(-1, 2, part[0].numel()).view(part.shape[1:])).sum() for part in out)
+
+    return net, graphs, number
+
+
+@pytest.mark.parametrize("sizes", [[3, 3], [3, 2]])
+def test_function_transforms_go_through(sizes: list[int]) -> None:
+    net, (nodes, edges, y, mask), number = a_call(sizes)
+    parameters = {name: p.detach() for name, p in net.named_parameters()}
+
+    def one(x: Tensor, e: Tensor, c: Tensor, p: dict[str, Tensor]) -> Tensor:
+        return number(x[None], e[None], c[None], mask[1:], p)
+
+    each = torch.func.vmap(torch.func.grad(one, argnums=3), in_dims=(0, 0, 0, None))(nodes, edges, y, parameters)
+    for b in range(2):
+        total = number(nodes[b, None], edges[b, None], y[b, None], mask[1:], dict(net.named_parameters()))
+        expected = torch.autograd.grad(total, list(net.parameters()))
+        torch.testing.assert_close([part[b] for part in each.values()], list(expected))
+
+    def of_nodes(x: Tensor) -> Tensor:
+        return number(x, edges, y, mask, parameters)
+
+    slope = torch.func.jvp(of_nodes, (nodes,), (torch.ones_like(nodes),))[1]
+    torch.testing.assert_close(slope, torch.func.grad(of_nodes)(nodes).sum())
+
+
+@pytest.mark.parametrize("sizes", [[3, 3], [3, 2]])
+def test_second_derivatives_are_right(sizes: list[int]) -> None:
+    net, (nodes, edges, y, mask), _ = a_call(sizes)
+    parts = [part.clone().requires_grad_() for part in (nodes, edges, y)]
+    assert torch.autograd.gradgradcheck(lambda *p: net(*p, mask), parts, fast_mode=True)
+
+
+def test_an_attention_that_is_differentiable_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broken twin: a backward pass that autograd cannot see through."""
+
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: object, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx: object, *gradients: Tensor) -> Tensor:
+            return gradients[0]
+
+    original = graph_transformer.pair_attention
+    monkeypatch.setattr(graph_transformer, "pair_attention", lambda q, *rest: original(Once.apply(q), *rest))
+    with pytest.raises(RuntimeError, match="Jacobian mismatch"):
+        test_second_derivatives_are_right([3, 2])
+    with pytest.raises(RuntimeError, match="setup_context"):
+        test_function_transforms_go_through([3, 2])
