@@ -141,7 +141,7 @@ def draw(numbers: Mapping[str, Any], path: Path) -> None:
     for key, style in zip(SHARES, ("o-", "s-", "^--", "v--"), strict=True):
         errors = [200 * row[f"{key}_error"] for row in rows]
         above.errorbar(steps, [100 * row[key] for row in rows], yerr=errors, fmt=style, ms=4, capsize=3)
-    above.legend(above.containers, [NAMES[key] for key in SHARES], ncols=2, loc="lower right")
+    above.legend(above.containers, [NAMES[key] for key in SHARES], ncols=2, loc="center right")
     above.set_ylabel("share (%)")
     above.grid(alpha=0.3)
     above.set_title(f"{numbers['model']}: {numbers['samples']:,} samples each, bars: two standard errors", fontsize=10)
@@ -153,7 +153,7 @@ def draw(numbers: Mapping[str, Any], path: Path) -> None:
         fmt="o-",
         ms=4,
         capsize=3,
-        color="tab:red",
+        color="black",
     )
     below.set_ylim(0, None)
     below.set_xscale("log")

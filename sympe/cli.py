@@ -344,7 +344,7 @@ class Sample:
     out: Path | None = None
     """Where everything goes; runs/sample-MODEL by default."""
     steps: int | None = None
-    """Reverse steps; all noise levels by default."""
+    """Reverse steps; 100 by default, or all noise levels if there are fewer."""
     seed: int = 0
     """Of the draws."""
     fcd: bool = False

@@ -19,6 +19,9 @@ from sympe.experiments.molecules.files import load_model
 from sympe.experiments.runs import seeded
 
 Activations = npt.NDArray[np.float32]
+STEPS = 100
+"""Reverse steps, unless told otherwise: by ``benchmarks/sampling_steps.py`` the least number tried after which samples
+of qm9-small are as good as after all 500 (``results/molecules/steps``)."""
 PICTURED = 60
 """Molecules in the picture, at most."""
 
@@ -41,7 +44,7 @@ def sample_to(
         source: see :func:`~sympe.experiments.molecules.files.load_model`.
         count: how many.
         out: the folder; files of these names in it are replaced.
-        steps: reverse steps; None for all T.
+        steps: reverse steps; None for :data:`STEPS`, or all T if there are fewer.
         seed: of the draws.
         data: of the dataset that the model was trained on, see
             :func:`~sympe.experiments.molecules.data.load_molecules`. If it is not named and the package is not
@@ -71,11 +74,12 @@ def sample_to(
     reference = canonical_smiles(load_molecules(dataset, "test", data=data)) if fcd else []
     if fcd and importlib.util.find_spec("fcd_torch") is None:
         raise ImportError("fcd: needs the package fcd_torch: pip install 'sympe[molecules]'")
+    steps = min(STEPS, model.noise.steps) if steps is None else steps
     graphs = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
     found = smiles(graphs, atoms)
     metrics = sample_metrics(graphs, found, atoms, training)
     valid = [text for text in found if text is not None]
-    metrics |= {"steps": steps or model.noise.steps, "seed": seed, "model": model.config.name}
+    metrics |= {"steps": steps, "seed": seed, "model": model.config.name}
     runs.write_text(out / "molecules.smi", "".join(f"{text}\n" for text in valid))
     (out / "molecules.png").unlink(missing_ok=True)  # of another time
     if valid:
