@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import tyro
 
@@ -20,6 +21,10 @@ from sympe.experiments.molecules.figures import grid
 from sympe.experiments.molecules.files import load_model
 from sympe.experiments.runs import seeded
 
+Activations = npt.NDArray[np.float32]
+STEPS = 100
+"""Reverse steps, unless told otherwise: by ``benchmarks/sampling_steps.py`` the least number tried after which samples
+of qm9-small are as good as after all 500 (``results/molecules/steps``)."""
 PICTURED = 60
 """Molecules in the picture, at most."""
 
@@ -35,7 +40,7 @@ class Sample:
     out: Path | None = None
     """Where everything goes; runs/sample-MODEL by default."""
     steps: int | None = None
-    """Reverse steps; all noise levels by default."""
+    """Reverse steps; 100 by default, or all noise levels if there are fewer."""
     seed: int = 0
     """Of the draws."""
     fcd: bool = False
@@ -69,7 +74,7 @@ def sample_to(
         source: see :func:`~sympe.experiments.molecules.files.load_model`.
         count: how many.
         out: the folder; files of these names in it are replaced.
-        steps: reverse steps; None for all T.
+        steps: reverse steps; None for :data:`STEPS`, or all T if there are fewer.
         seed: of the draws.
         data: of the dataset that the model was trained on, see
             :func:`~sympe.experiments.molecules.data.load_molecules`. If it is not named and the package is not
@@ -99,11 +104,12 @@ def sample_to(
     reference = canonical_smiles(load_molecules(dataset, "test", data=data)) if fcd else []
     if fcd and importlib.util.find_spec("fcd_torch") is None:
         raise ImportError("fcd: needs the package fcd_torch: pip install 'sympe[molecules]'")
+    steps = min(STEPS, model.noise.steps) if steps is None else steps
     graphs = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
     found = smiles(graphs, atoms)
     metrics = sample_metrics(graphs, found, atoms, training)
     valid = [text for text in found if text is not None]
-    metrics |= {"steps": steps or model.noise.steps, "seed": seed, "model": model.config.name}
+    metrics |= {"steps": steps, "seed": seed, "model": model.config.name}
     runs.write_text(out / "molecules.smi", "".join(f"{text}\n" for text in valid))
     (out / "molecules.png").unlink(missing_ok=True)  # of another time
     if valid:
@@ -133,23 +139,30 @@ def frechet_distance(found: list[str], reference: list[str]) -> float:
     """
     if min(len(found), len(reference)) < 2:
         raise ValueError(f"found: expected at least 2 molecules on both sides, got {len(found)} and {len(reference)}")
+    return distance_of_activations(chemnet_activations(found), chemnet_activations(reference))
+
+
+def chemnet_activations(some: list[str]) -> Activations:
+    """What ChemNet makes of molecules in its last but one layer: (molecules, channels), on the CPU."""
     from fcd_torch import FCD  # only this number needs it
 
     network = FCD().model  # on the CPU
-    moments = []
-    for some in (found, reference):
-        parts = [some[start : start + 512] for start in range(0, len(some), 512)]
-        activations = np.concatenate([_activations(network, part) for part in bar("ChemNet")(parts)])
-        moments.append((activations.mean(0), np.cov(activations.T)))
-    (mu, sigma), (nu, tau) = moments
+    parts = [some[start : start + 512] for start in range(0, len(some), 512)]
+    return np.concatenate([_activations(network, part) for part in bar("ChemNet")(parts)])
+
+
+def distance_of_activations(found: Activations, reference: Activations) -> float:
+    """The Fréchet distance between two sets of activations, see :func:`frechet_distance`."""
+    (mu, sigma), (nu, tau) = ((some.mean(0), np.cov(some.T)) for some in (found, reference))
     root = np.sqrt(np.clip(np.linalg.eigvals(sigma @ tau).real, 0, None)).sum()  # a product of two psd matrices
     return float(((mu - nu) ** 2).sum() + np.trace(sigma) + np.trace(tau) - 2 * root)
 
 
 @torch.no_grad()
-def _activations(network: Any, some: list[str]) -> Any:
+def _activations(network: Any, some: list[str]) -> Activations:
     """Of the last but one layer; FCD.get_predictions calls what NumPy deprecates."""
     from fcd_torch.utils import get_one_hot
 
     letters = np.stack([get_one_hot(text, 350) for text in some])
-    return network(torch.from_numpy(letters / letters.shape[2]).float().transpose(1, 2)).numpy()
+    found: Activations = network(torch.from_numpy(letters / letters.shape[2]).float().transpose(1, 2)).numpy()
+    return found

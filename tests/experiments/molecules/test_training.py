@@ -24,7 +24,7 @@ from sympe.experiments.molecules.config import CODE_VERSION, ENCODINGS, Molecule
 from sympe.experiments.molecules.data import SPLITS, Molecules, canonical_smiles, load_molecules
 from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import Statistics
-from sympe.experiments.molecules.sampling import frechet_distance, sample_to
+from sympe.experiments.molecules.sampling import STEPS, frechet_distance, sample_to
 from sympe.experiments.molecules.training import Batch, MoleculesTask, evaluate_run
 from sympe.experiments.training import BLOCK
 from sympe.kernels import CoupledGraphKernel
@@ -374,6 +374,16 @@ def test_samples_are_written(whole, tmp_path, monkeypatch, capsys) -> None:
         sample_to(run, 5, out, steps=2, data=SAMPLE, fcd=True)
     assert sample_to(run, 5, out, steps=2)["novelty"] is None
     assert "novelty is not computed: " in capsys.readouterr().err
+
+
+def test_few_reverse_steps_are_the_default(whole, tmp_path) -> None:
+    metrics = sample_to("qm9-small", 4, tmp_path, data=SAMPLE)
+    assert metrics["steps"] == STEPS < 500
+    assert metrics == sample_to("qm9-small", 4, tmp_path, steps=STEPS, data=SAMPLE)
+    assert sample_to(whole[0], 4, tmp_path, data=SAMPLE)["steps"] == min(STEPS, SHORT.times)
+    for steps in (0, 501):
+        with pytest.raises(ValueError, match=f"steps: expected 1 to 500, got {steps}"):
+            sample_to("qm9-small", 4, tmp_path, steps=steps, data=SAMPLE)
 
 
 def test_the_distance_of_molecules_to_themselves_is_none() -> None:
