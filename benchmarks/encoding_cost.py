@@ -40,7 +40,7 @@ def graphs() -> None:
             model.encoding.kernel.sample(dataset("er", "train"))  # what the first epoch does
 
         def start(graphs: object, g: object, model: Autoencoder = model) -> torch.Tensor:
-            return model.encoding(graphs) if g is None else model.encoding.action(g, model.encoding.v)
+            return model.encoding(graphs) if g is None else model.encoding.moved(g)
 
         def batches(model: Autoencoder = model, config: autoencoder.AutoencoderConfig = config) -> object:
             return training_batches("er", model.encoding, seed=0, batch=config.batch, steps=range(50))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from jaxtyping import Int64, Shaped
@@ -83,6 +84,38 @@ class FiniteAction(Action):
         Raises:
             TypeError: if the action does not permute entries.
         """
+
+    def orbit(self, v: Shaped[Tensor, "..."]) -> Shaped[Tensor, "order ..."]:
+        """All g v of one v, in the order of the elements.
+
+        For an action that permutes entries, where they come from is looked up once for each device, and kept.
+
+        Raises:
+            ValueError: if ``v`` does not have the shape :attr:`shape`.
+
+        Example:
+            >>> from sympe.actions import RegularAction
+            >>> from sympe.groups import Cyclic
+            >>> RegularAction(Cyclic(3)).orbit(torch.tensor([[10, 20, 30]]))[:, 0].tolist()
+            [[10, 20, 30], [30, 10, 20], [20, 30, 10]]
+        """
+        if tuple(v.shape) != self.shape:
+            raise ValueError(f"v: expected shape {self.shape}, got {tuple(v.shape)}")
+        if not self.permutes_entries:
+            return self(self.group.elements(device=v.device), v)
+        source = self._sources.get(v.device)
+        if source is None:
+            with torch.inference_mode(False):  # a table that is made there would be of no use to gradients later
+                every = self.group.elements(device=v.device)[:, None]
+                source = self.source(every, torch.arange(self.size, device=v.device))
+            self._sources[v.device] = source
+        moved: Tensor = v.flatten().expand(source.shape).gather(1, source).unflatten(1, self.shape)
+        return moved
+
+    @cached_property
+    def _sources(self) -> dict[torch.device, Tensor]:
+        """The tables of :meth:`orbit`, by device."""
+        return {}
 
     def trivial_elements(self) -> Int64[Tensor, " count"]:
         """The elements that fix every x (the kernel of the homomorphism), identity first.

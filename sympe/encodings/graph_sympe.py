@@ -21,8 +21,8 @@ class GraphSymPE(nn.Module):
        \text{edge } (g_r, g_s) \text{ gets } \tfrac{1}{\sqrt 2} (u_{rs} + u_{sr}) .
 
     Joined to node and edge features this is :math:`x \oplus g(v, u)` for the direct sum of the two actions. It is
-    free already on v. For nodes alone, :class:`~sympe.encodings.SymPE` with
-    :class:`~sympe.actions.NodeAction` is enough.
+    free already on v. Gradients also reach a learned kernel, through its draw. For nodes alone,
+    :class:`~sympe.encodings.SymPE` with :class:`~sympe.actions.NodeAction` is enough.
 
     Arguments:
         kernel: draws g from graphs.
@@ -45,6 +45,12 @@ class GraphSymPE(nn.Module):
         >>> nodes, edges = encoding(DenseGraphs.from_features(torch.ones(5, 7, 7, dtype=torch.int64)))
         >>> nodes.shape, edges.shape, torch.equal(edges, edges.transpose(1, 2))
         (torch.Size([5, 9, 4]), torch.Size([5, 9, 9, 2]), True)
+
+        One g for several graphs, as for all steps of a diffusion:
+
+        >>> g = encoding.kernel.sample(DenseGraphs.from_features(torch.zeros(5, 7, 7, dtype=torch.int64)))
+        >>> [features.shape for features in encoding.moved(g)]
+        [torch.Size([5, 9, 4]), torch.Size([5, 9, 9, 2])]
     """
 
     def __init__(
@@ -71,11 +77,15 @@ class GraphSymPE(nn.Module):
         self, x: Graphs, *, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "batch nodes node_channels"], Float[Tensor, "batch nodes nodes edge_channels"]]:
         """Draw g for every graph; features of the nodes and of the pairs of nodes."""
-        return self.moved(self.kernel.sample(x, generator=generator))
+        draw = self.kernel.draw(x, generator=generator)
+        return draw.move(self.node_action, self.v), draw.move(self.edge_action, self._table())
 
     def moved(
         self, g: Int64[Tensor, "batch nodes"]
     ) -> tuple[Float[Tensor, "batch nodes node_channels"], Float[Tensor, "batch nodes nodes edge_channels"]]:
         """The features that given elements lead to."""
-        table = (self.u + self.u.transpose(0, 1)) / math.sqrt(2)
-        return self.node_action(g, self.v), self.edge_action(g, table)
+        return self.node_action(g, self.v), self.edge_action(g, self._table())
+
+    def _table(self) -> Float[Tensor, "nodes nodes edge_channels"]:
+        """The symmetric part of u."""
+        return (self.u + self.u.transpose(0, 1)) / math.sqrt(2)

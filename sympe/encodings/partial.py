@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sympe.actions import FiniteAction
@@ -44,6 +44,13 @@ class PartialSymPE(Encoding):
         >>> e = PartialSymPE(kernel, GridAction(group, channels=2))(torch.ones(5, 1, 3, 3))
         >>> e.shape, OrbitKernel(GridAction(group, channels=2)).stabilizer(e).sum(1)  # one mirror each
         (torch.Size([5, 2, 3, 3]), tensor([2, 2, 2, 2, 2]))
+
+        The same g twice:
+
+        >>> encoding = PartialSymPE(kernel, GridAction(group, channels=2))
+        >>> g = kernel.sample(torch.ones(5, 1, 3, 3))
+        >>> torch.equal(encoding.moved(g), encoding.moved(g))
+        True
     """
 
     def __init__(
@@ -81,6 +88,12 @@ class PartialSymPE(Encoding):
 
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Draw g for every x, and move the part of v that K fixes."""
-        g = self.kernel.sample(x, generator=generator)
-        fixed = self.action(self.kernel.subgroup.to(self.v.device), self.v).mean(0)
-        return self.action(g, fixed)
+        return self.kernel.draw(x, generator=generator).move(self.action, self._fixed())
+
+    def moved(self, g: Int64[Tensor, " batch"]) -> Float[Tensor, "batch ..."]:
+        """The features that given elements lead to."""
+        return self.action(g, self._fixed())
+
+    def _fixed(self) -> Float[Tensor, "..."]:
+        """The part of v that K fixes."""
+        return self.action(self.kernel.subgroup.to(self.v.device), self.v).mean(0)

@@ -1,4 +1,10 @@
-"""The interfaces :class:`Kernel`, :class:`RelaxedKernel` and :class:`RelaxedPermutationKernel`."""
+r"""The interfaces :class:`Kernel`, :class:`RelaxedKernel`, :class:`RelaxedPermutationKernel`, and their draws.
+
+A :class:`Draw` is what a kernel gives to whoever owns a learned v: it moves v by g, so that nobody has to ask a kernel
+what it is. How gradients reach a learned kernel is the business of its draw alone. With straight-through weights w, one
+in value at the g that was drawn and probabilities in gradient, that is :math:`\sum_g w_g\, g v`; with a soft
+permutation S it is :math:`g v + (S v - \mathrm{detach}(S v))`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,111 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from sympe.actions import Action, EdgeAction, FiniteAction, NodeAction
 from sympe.groups import FiniteGroup, Group, Permutations
+
+
+class Draw(abc.ABC):
+    """A drawn element g for every x of a batch, which moves v.
+
+    Example:
+        >>> from sympe.actions import GridAction
+        >>> from sympe.groups import P4M
+        >>> from sympe.kernels import OrbitKernel
+        >>> action = GridAction(P4M(3))
+        >>> draw = OrbitKernel(action).draw(torch.zeros(5, 1, 3, 3))
+        >>> draw.g.shape, draw.move(action, torch.randn(1, 3, 3)).shape
+        (torch.Size([5]), torch.Size([5, 1, 3, 3]))
+    """
+
+    @property
+    @abc.abstractmethod
+    def g(self) -> Int64[Tensor, "batch ..."]:
+        """The elements."""
+
+    @abc.abstractmethod
+    def move(self, action: Action, v: Tensor) -> Float[Tensor, "batch ..."]:
+        """The v of all x, moved by their elements."""
+
+
+class PlainDraw(Draw):
+    """A draw without gradients in g.
+
+    Arguments:
+        g: the elements.
+    """
+
+    def __init__(self, g: Int64[Tensor, "batch ..."]) -> None:
+        self._g = g
+
+    @property
+    def g(self) -> Int64[Tensor, "batch ..."]:
+        """The elements."""
+        return self._g
+
+    def move(self, action: Action, v: Tensor) -> Float[Tensor, "batch ..."]:
+        """``g v``."""
+        return action(self._g, v)
+
+
+class WeightedDraw(Draw):
+    """A draw from a finite group by weights on all of it, through which gradients pass.
+
+    Arguments:
+        weights: one-hot in value.
+    """
+
+    def __init__(self, weights: Float[Tensor, "batch order"]) -> None:
+        self._weights = weights
+
+    @property
+    def g(self) -> Int64[Tensor, " batch"]:
+        """The elements of weight one."""
+        return self._weights.argmax(1)
+
+    def move(self, action: Action, v: Tensor) -> Float[Tensor, "batch ..."]:
+        """The weighted sum of all g v, which in value is one of them.
+
+        Raises:
+            TypeError: if the action is not one of a finite group.
+        """
+        if not isinstance(action, FiniteAction):
+            raise TypeError(f"action: expected a FiniteAction with this kernel, got {type(action).__name__}")
+        mixed: Tensor = torch.tensordot(self._weights, action.orbit(v), dims=1)
+        return mixed
+
+
+class SoftPermutationDraw(Draw):
+    """A draw of permutations with soft ones, through which gradients pass.
+
+    Arguments:
+        g: the permutations.
+        soft: how much each node (dimension 1) belongs to each place (dimension 2).
+    """
+
+    def __init__(self, g: Int64[Tensor, "batch nodes"], soft: Float[Tensor, "batch nodes nodes"]) -> None:
+        self._g = g
+        self._soft = soft
+
+    @property
+    def g(self) -> Int64[Tensor, "batch nodes"]:
+        """The permutations."""
+        return self._g
+
+    def move(self, action: Action, v: Tensor) -> Float[Tensor, "batch ..."]:
+        """``g v``, with the gradient in the soft permutation of v moved by it.
+
+        Raises:
+            ValueError: if the action is not one that soft permutations know.
+        """
+        fixed = v.detach()
+        if isinstance(action, NodeAction):
+            spread = self._soft @ fixed
+        elif isinstance(action, EdgeAction):
+            spread = torch.einsum("bir,bjs,rsc->bijc", self._soft, self._soft, fixed)
+        else:
+            raise ValueError(f"action: expected NodeAction or EdgeAction with this kernel, got {type(action).__name__}")
+        return action(self._g, v) + (spread - spread.detach())
 
 
 class Kernel(abc.ABC):
@@ -30,6 +140,10 @@ class Kernel(abc.ABC):
     @abc.abstractmethod
     def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
         """Draw one element for every x of the batch."""
+
+    def draw(self, x: Any, *, generator: torch.Generator | None = None) -> Draw:
+        """Draw one element for every x, as an object that moves v by it and lets gradients reach what is learned."""
+        return PlainDraw(self.sample(x, generator=generator))
 
     @abc.abstractmethod
     def log_prob(self, g: Int64[Tensor, "batch ..."], x: Any) -> Float[Tensor, " batch"]:
@@ -52,6 +166,10 @@ class RelaxedKernel(Kernel):
     def sample_weights(self, x: Tensor, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch order"]:
         """One-hot samples of g in value; in gradient, the probabilities (straight-through)."""
 
+    def draw(self, x: Any, *, generator: torch.Generator | None = None) -> WeightedDraw:
+        """Draw by :meth:`sample_weights`."""
+        return WeightedDraw(self.sample_weights(x, generator=generator))
+
 
 class RelaxedPermutationKernel(Kernel):
     """A trained kernel on permutations: its samples come with soft permutations that pass gradients to it."""
@@ -66,6 +184,10 @@ class RelaxedPermutationKernel(Kernel):
         self, x: Any, *, generator: torch.Generator | None = None
     ) -> tuple[Int64[Tensor, "batch nodes"], Float[Tensor, "batch nodes nodes"]]:
         """Draw g, and how much each node (dimension 1) belongs to each place (dimension 2)."""
+
+    def draw(self, x: Any, *, generator: torch.Generator | None = None) -> SoftPermutationDraw:
+        """Draw by :meth:`sample_relaxed`."""
+        return SoftPermutationDraw(*self.sample_relaxed(x, generator=generator))
 
 
 def uniform(shape: torch.Size, x: Tensor, generator: torch.Generator | None) -> Float[Tensor, "..."]:

@@ -49,7 +49,7 @@ class AutoencoderTask(RowTask):
         else:
             assert isinstance(encoding, SymPE)
             before = self.now()
-            start = encoding.action(g, encoding.v)
+            start = encoding.moved(g)
             self.encoding_seconds += self.now() - before
         loss = reconstruction_loss(graphs, self.model.decode(graphs, start)).mean()
         return {"loss": loss, "curve": loss.detach()}

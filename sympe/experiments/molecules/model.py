@@ -200,7 +200,7 @@ class GraphEncoding(nn.Module):
         if self.on_both is not None:
             nodes, edges = self.on_both(x, generator=generator) if g is None else self.on_both.moved(g)
         elif isinstance(self.on_nodes, SymPE) and g is not None:
-            nodes = self.on_nodes.action(g, self.on_nodes.v)
+            nodes = self.on_nodes.moved(g)
         elif self.on_nodes is not None:
             nodes = self.on_nodes(x, generator=generator)
         if self.on_pairs is not None:

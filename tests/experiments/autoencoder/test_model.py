@@ -56,12 +56,12 @@ def test_relabelling_graph_and_g_together_relabels_the_logits(backbone: str) -> 
     p = torch.stack(
         [torch.cat([torch.randperm(int(n), generator=generator), torch.arange(int(n), 16)]) for n in graphs.sizes]
     )
-    logits = model.decode(graphs, model.encoding.action(g, model.encoding.v))
-    moved = model.decode(graphs.relabel(p), model.encoding.action(p.gather(1, g), model.encoding.v))
+    logits = model.decode(graphs, model.encoding.moved(g))
+    moved = model.decode(graphs.relabel(p), model.encoding.moved(p.gather(1, g)))
     row = torch.arange(4)[:, None, None]
     real = pairs_of(graphs)
     torch.testing.assert_close(moved[row, p[:, :, None], p[:, None]][real], logits[real], rtol=1e-4, atol=1e-4)
-    unmoved = model.decode(graphs.relabel(p), model.encoding.action(g, model.encoding.v))  # the twin
+    unmoved = model.decode(graphs.relabel(p), model.encoding.moved(g))  # the twin
     assert not torch.allclose(unmoved[row, p[:, :, None], p[:, None]][real], logits[real], rtol=1e-4, atol=1e-4)
 
 

@@ -97,10 +97,8 @@ def test_sympe_breaks_the_symmetry_of_a_uniform_hamiltonian_equivariantly():
     action, spins = hamiltonian_action(group), GridAction(group)
     g = encoding.kernel.coset(x)[0].nonzero().squeeze(1)
     assert len(g) == 4 * SIZE**2
-    outputs = network(torch.cat([x.expand(len(g), -1, -1, -1), encoding.action(g, encoding.v)], 1))
+    outputs = network(torch.cat([x.expand(len(g), -1, -1, -1), encoding.moved(g)], 1))
     assert (outputs.flatten(1).std(1) > 0.01).all()  # not uniform any more
     for h in group.elements()[::5]:
-        moved = torch.cat(
-            [action(h, x).expand(len(g), -1, -1, -1), encoding.action(group.compose(h, g), encoding.v)], 1
-        )
+        moved = torch.cat([action(h, x).expand(len(g), -1, -1, -1), encoding.moved(group.compose(h, g))], 1)
         assert torch.allclose(network(moved), spins(h, outputs), atol=1e-4)

@@ -147,7 +147,7 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="x: the entropy is known for graphs of at most 8 nodes; graph 0 has 9"):
         NodeScoreKernel(Neighbours(), 9).entropy(DenseGraphs.from_features(torch.zeros(1, 9, 9, dtype=torch.int64)))
     with pytest.raises(ValueError, match="action: expected NodeAction or EdgeAction with this kernel, got Other"):
-        SymPE(NodeScoreKernel(Neighbours(), 3), Other(Permutations(3)))
+        SymPE(NodeScoreKernel(Neighbours(), 4), Other(Permutations(4)))(x)
     with pytest.raises(ValueError, match="action: expected an action of the kernel's"):
         SymPE(NodeScoreKernel(Neighbours(), 4), GridAction(P4M(2)))
 
