@@ -10,7 +10,7 @@ References:
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -71,11 +71,13 @@ class BlissGraph:
 
     def automorphisms(self) -> int:
         """The order of the automorphism group, exactly."""
-        return int(_graph(self._edges, self._colors).count_automorphisms(color=self._colors.tolist()))
-
-    def log_automorphisms(self) -> float:
-        """The logarithm of the order of the automorphism group."""
-        return math.log(self.automorphisms())
+        graph, colors = _graph(self._edges, self._colors), self._colors.tolist()
+        limit = sys.get_int_max_str_digits()
+        sys.set_int_max_str_digits(0)  # igraph makes the number of its digits, and Python refuses more than 4,300
+        try:
+            return int(graph.count_automorphisms(color=colors))
+        finally:
+            sys.set_int_max_str_digits(limit)
 
     def generators(self) -> Int64[Tensor, "count nodes"]:
         """Generators of the automorphism group."""

@@ -9,9 +9,9 @@ children with the least hash of all their colours are kept. The leaves of this t
 it depends on the isomorphism class alone. So the leaves whose relabelled graphs agree are one coset
 :math:`C(x) = G_x c(x)`, found without knowing the group.
 
-Colours are 64-bit hashes in wrapping integer arithmetic: sums do not depend on the order of the nodes, as those of
-floats would. Two different things share a hash with a probability of about :math:`2^{-62}`. In refinement that only
-leaves more to individualize; between leaves it would add an element that does not belong to C(x).
+Colours are 64-bit hashes (:mod:`sympe.kernels.graphs.hashes`). Two different things share one with a probability of
+about :math:`2^{-62}`. In refinement that only leaves more to individualize; between leaves it would add an element that
+does not belong to C(x).
 
 Arrays have the batch last, ``(n, n, batch)``, so that every operation runs along contiguous memory.
 
@@ -21,6 +21,7 @@ References:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -28,11 +29,9 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from sympe.graphs.coloring import mix
+from sympe.kernels.graphs.hashes import PADDING, both_ways, color, individualize, whole
 
-PADDING = 2**62
-"""Colours of padding start here; those of nodes stay below."""
-
-_REVERSED, _CHOSEN, _OWN = 0x5851F42D4C957F2D, 0x14057B7EF767814F, 0x2545F4914F6CDD1D
+_OWN = 0x2545F4914F6CDD1D
 
 _TABLE = 256
 
@@ -77,9 +76,9 @@ def search_graphs(
     assert n < 256, "cells are counted in bytes"
     device = nodes.device
     hashed = _hash_pairs(pairs.permute(1, 2, 0).contiguous())
-    weights = hashed + _REVERSED * hashed.transpose(0, 1)  # [j, i]: what i hears from j, itself included
+    weights = both_ways(hashed, hashed.transpose(0, 1))  # [j, i]: what i hears from j, itself included
     padding = PADDING + torch.arange(n, device=device)[:, None]
-    colors = refine(weights, torch.where(mask.T, mix(nodes.T) >> 2, padding))
+    colors = refine(weights, torch.where(mask.T, color(nodes.T), padding))
     root = torch.arange(batch, device=device)
     too_many = torch.zeros(batch, dtype=torch.bool, device=device)
     leaves: list[tuple[Tensor, Tensor]] = []
@@ -89,7 +88,7 @@ def search_graphs(
         tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
         leaf, order = root[discrete], _columns(colors, discrete)
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
-            kept = _least(_together(_step(_columns(weights, leaf), order)), leaf, batch)
+            kept = _least(whole(_step(_columns(weights, leaf), order)), leaf, batch)
             leaf, order = leaf[kept], _columns(order, kept)
         leaves.append((leaf, order))
         root, colors, cell = root[tied], _columns(colors, tied), _columns(cell, tied)
@@ -97,11 +96,8 @@ def search_graphs(
         too_many |= total > limit
         node, parent = (cell & ~too_many[root]).nonzero(as_tuple=True)
         root, colors = root[parent], _columns(colors, parent)
-        depth = len(leaves)  # in the new colour, for else the second node chosen of one cell gets that of the first
-        chosen = colors.gather(0, node[None])
-        colors.scatter_(0, node[None], mix(chosen + depth * _CHOSEN) >> 2)
-        colors = refine(_columns(weights, root), colors)
-        kept = _least(_together(colors), root, batch)
+        colors = individualize(colors, node[None], len(leaves), partial(refine, _columns(weights, root)))
+        kept = _least(whole(colors), root, batch)
         root, colors = root[kept], _columns(colors, kept)
     root, order = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
     colors = torch.cat([colors for _, colors in leaves] or [colors], 1)
@@ -134,12 +130,12 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
         colors: hashes below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
     """
     n, batch = colors.shape
-    whole, active = colors.clone(), torch.arange(batch, device=colors.device)
+    out, active = colors.clone(), torch.arange(batch, device=colors.device)
     ties = _ties(colors)
     left = ties > n
     while (count := int(left.sum())) > 0:
         if 2 * count < len(active):  # to leave out a few would cost more than to carry them along
-            whole[:, active] = colors
+            out[:, active] = colors
             chosen = left.nonzero().squeeze(1)
             active, ties = active[chosen], ties[chosen]
             colors, weights = _columns(colors, chosen), _columns(weights, chosen)
@@ -151,18 +147,13 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
         ties = torch.where(moved, now, ties)
     if len(active) == batch:
         return colors
-    whole[:, active] = colors
-    return whole
+    out[:, active] = colors
+    return out
 
 
 def _step(weights: Tensor, colors: Tensor) -> Tensor:
     heard = (weights * colors[:, None]).sum(0)  # a colour is a hash already
-    return torch.where(colors < PADDING, mix(_OWN * colors + heard) >> 2, colors)
-
-
-def _together(colors: Tensor) -> Tensor:
-    """A hash of all colours of each graph, without its padding: which value is the least must not depend on that."""
-    return torch.where(colors < PADDING, colors, 0).sum(0)
+    return torch.where(colors < PADDING, color(_OWN * colors + heard), colors)
 
 
 def _sizes(colors: Tensor) -> Tensor:

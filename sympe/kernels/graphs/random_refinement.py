@@ -2,6 +2,9 @@ r"""A kernel for graphs without any exact search: refine, individualize a random
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -11,11 +14,14 @@ from sympe.graphs.checks import check_sizes, fixes_padding
 from sympe.graphs.coloring import mix
 from sympe.groups import Permutations
 from sympe.kernels.base import Kernel, uniform
+from sympe.kernels.graphs.hashes import individualize
 from sympe.kernels.graphs.refinement import Decomposition, decompose, dense_rank, lexsort, refine_graphs
 
-_CHOSEN = 0x14057B7EF767814F
 _WIDTH = 4096
 """Random paths of a component that are listed for the entropy."""
+
+_AT_ONCE = 2**20
+"""Arcs that are refined at once for it."""
 
 
 class GraphRefinementKernel(Kernel):
@@ -117,29 +123,36 @@ def _individualize(parts: SparseGraphs, wanted: Tensor) -> tuple[Tensor, Tensor]
     Of the nodes that may be chosen the one with the least value of ``wanted`` is. It comes before the rest of its cell,
     so that the choices can be read off the places.
     """
-    colors = refine_graphs(parts, parts.colors)
+    refine = partial(refine_graphs, parts)
+    colors = refine(parts.colors)
     rank, size = dense_rank(parts.graph, colors)
     log_p = torch.zeros(len(parts), dtype=torch.float64, device=parts.device)
     depth = 0
     while bool((size > 1).any()):
         depth += 1
-        part, cell = _cells_to_split(rank, size, parts)
+        part, cell = _cells_to_split(rank, size, parts.graph)
         log_p[part] -= size[cell].double().log()
         chosen = _first_of_cells(rank, cell, wanted, len(size))
-        colors[chosen] = mix(colors[chosen] + depth * _CHOSEN) >> 2
-        colors = refine_graphs(parts, colors)
-        later = torch.ones_like(rank)
-        later[chosen] = 0
-        rank, size = dense_rank(rank, later, colors)
+        colors, rank, size = _split(colors, rank, chosen, depth, refine)
     return rank - parts.starts[parts.graph], log_p
 
 
-def _cells_to_split(rank: Tensor, size: Tensor, parts: SparseGraphs) -> tuple[Tensor, Tensor]:
-    """The components with ties, and of each the smallest tied cell, the first one of that size."""
+def _split(
+    colors: Tensor, rank: Tensor, chosen: Tensor, depth: int, refine: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Colours, ranks and sizes of the cells after the chosen nodes are individualized, each before its cell."""
+    colors = individualize(colors, chosen, depth, refine)
+    later = torch.ones_like(rank)
+    later[chosen] = 0
+    return colors, *dense_rank(rank, later, colors)
+
+
+def _cells_to_split(rank: Tensor, size: Tensor, graph: Tensor) -> tuple[Tensor, Tensor]:
+    """The graphs with ties, and of each the smallest tied cell, the first one of that size."""
     first = torch.full_like(size, len(rank)).scatter_reduce(
         0, rank, torch.arange(len(rank), device=rank.device), "amin"
     )
-    part = parts.graph[first]
+    part = graph[first]
     tied = (size > 1).nonzero().squeeze(1)
     order = tied[lexsort(part[tied], size[tied], tied)]
     new = torch.ones_like(order, dtype=torch.bool)
@@ -167,33 +180,42 @@ def _path_entropy(found: Decomposition) -> Tensor:
     entropy = torch.zeros(len(found.components), dtype=torch.float64, device=found.components.device)
     for number in range(len(found.components)):
         one = found.components.select(torch.tensor([number], device=entropy.device))
-        n = int(one.sizes[0])
-        colors = refine_graphs(one, one.colors)[None]
-        rank = dense_rank(one.graph, colors[0])[0][None]
+        n, paths, depth = int(one.sizes[0]), 1, 0
+        refine = partial(_refine_copies, one)
+        colors, path = refine(one.colors), one.graph
+        rank, size = dense_rank(path, colors)
         weight = torch.ones(1, dtype=torch.float64, device=entropy.device)
-        depth = 0
-        while bool((rank.amax(1) < n - 1).any()):
+        while bool((size > 1).any()):
             depth += 1
-            rows: list[tuple[Tensor, Tensor, float]] = []
-            for r, c, p in zip(rank, colors, weight.tolist(), strict=True):
-                size = torch.bincount(r)
-                if len(size) == n:
-                    rows.append((r, c, p))
-                    continue
-                (cell,) = _cells_to_split(r, size, one)[1].tolist()
-                entropy[number] += p * size[cell].double().log()
-                for node in (r == cell).nonzero().squeeze(1):
-                    child = c.clone()
-                    child[node] = mix(child[node] + depth * _CHOSEN) >> 2
-                    child = refine_graphs(one, child)
-                    later = torch.ones_like(r)
-                    later[node] = 0
-                    rows.append((dense_rank(r, later, child)[0], child, p / int(size[cell])))
-                if len(rows) > _WIDTH:
-                    raise ValueError(
-                        f"x: the entropy of graph {int(found.graph[number])} takes more than {_WIDTH} random paths "
-                        f"of a component with {n} nodes"
-                    )
-            rank, colors = torch.stack([row[0] for row in rows]), torch.stack([row[1] for row in rows])
-            weight = torch.tensor([row[2] for row in rows], dtype=torch.float64, device=entropy.device)
+            tied, cell = _cells_to_split(rank, size, path)
+            entropy[number] += (weight[tied] * size[cell].double().log()).sum()
+            among = torch.zeros_like(size, dtype=torch.bool)
+            among[cell] = True
+            node = among[rank].nonzero().squeeze(1)  # one path goes on by each of them
+            paths += len(node) - len(tied)
+            if paths > _WIDTH:
+                raise ValueError(
+                    f"x: the entropy of graph {int(found.graph[number])} takes more than {_WIDTH} random paths "
+                    f"of a component with {n} nodes"
+                )
+            parent, child = path[node], torch.arange(len(node), device=node.device)
+            weight = weight[parent] / size[rank[node]]
+            colors = colors.view(-1, n)[parent].flatten()
+            rank = (rank.view(-1, n)[parent] + child[:, None] * len(size)).flatten()
+            path = child.repeat_interleave(n)
+            colors, rank, size = _split(colors, rank, child * n + node % n, depth, refine)
     return entropy
+
+
+def _refine_copies(one: SparseGraphs, colors: Tensor) -> Tensor:
+    """Refined colours of copies of one graph, from different ones for each of them."""
+    n = int(one.sizes[0])
+    finer = []
+    for some in colors.split(n * max(1, _AT_ONCE // max(n, len(one.arc_colors)))):
+        count = len(some) // n
+        start = torch.arange(count, device=some.device).repeat_interleave(len(one.arc_colors)) * n
+        copies = SparseGraphs(
+            one.sizes.repeat(count), some, one.arcs.repeat(1, count) + start, one.arc_colors.repeat(count)
+        )
+        finer.append(refine_graphs(copies, some))
+    return torch.cat(finer)

@@ -13,7 +13,7 @@ cell. From there on
 So :math:`|G_x| = \prod_\text{free} k! \prod_\text{components} |G_c| \prod_\text{classes} m!` for free cells of k
 nodes and m isomorphic components. On a random graph with a million nodes hardly anything remains.
 
-Colours are 64-bit hashes, as in :mod:`sympe.kernels.graphs.individualization`.
+Colours are 64-bit hashes (:mod:`sympe.kernels.graphs.hashes`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ from torch import Tensor
 
 from sympe.graphs import SparseGraphs
 from sympe.graphs.coloring import mix
-
-_REVERSED = 0x5851F42D4C957F2D
+from sympe.kernels.graphs.hashes import both_ways, color
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
     if colors is None:
         loops = torch.zeros_like(graphs.colors)
         loops[i[i == j]] = graphs.arc_colors[i == j]
-        colors = mix(mix(graphs.colors) + loops) >> 2
+        colors = color(mix(graphs.colors) + loops)
     weights = mix(graphs.arc_colors)
     back = (j * len(graph) + i).argsort()  # the arcs by their second node
     symmetric = torch.equal(i[back], j) and torch.equal(j[back], i) and torch.equal(weights[back], weights)
@@ -110,8 +109,8 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
     cells = _count_cells(colors, graph, len(graphs))
     while bool((cells < graphs.sizes).any()):
         heard = _heard(weights * mix(colors)[j], ends[0])
-        heard = heard + _REVERSED * (heard if symmetric else _heard((weights * mix(colors)[i])[back], ends[1]))
-        finer = mix(mix(colors) + heard) >> 2
+        heard = both_ways(heard, heard if symmetric else _heard((weights * mix(colors)[i])[back], ends[1]))
+        finer = color(mix(colors) + heard)
         now = _count_cells(finer, graph, len(graphs))
         moved = now > cells
         if not bool(moved.any()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 
 import networkx as nx
 import pynauty
@@ -265,6 +266,15 @@ def test_symmetric_families_have_their_known_orders(name: str) -> None:
     graph, expected = FAMILIES[name]
     x = sparse(graph)
     check_large(x, expected)
+
+
+@pytest.mark.slow
+def test_orders_of_thousands_of_digits() -> None:
+    """Python makes no integer of more than 4,300 digits by itself; here are a ring of four and 500 leaves on each."""
+    x = sparse(nx.compose(nx.cycle_graph(4), nx.from_edgelist([(i % 4, i) for i in range(4, 2004)])))
+    limit = sys.get_int_max_str_digits()
+    assert float(GraphKernel(2004).entropy(x)) == pytest.approx(math.log(8) + 4 * factorial(500), rel=1e-6)
+    assert sys.get_int_max_str_digits() == limit
 
 
 @pytest.mark.parametrize(

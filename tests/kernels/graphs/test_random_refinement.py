@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import networkx as nx
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.kernels import GraphKernel, GraphRefinementKernel
 from sympe.kernels.graphs import random_refinement
+from sympe.kernels.graphs.refinement import decompose
 
 
 def matrix(n: int, edges: list[tuple[int, int]]) -> Tensor:
@@ -128,6 +130,38 @@ def test_large_graphs_and_long_paths() -> None:
             rook[a, b] = rook[b, a] = 1
     with pytest.raises(ValueError, match="x: the entropy of graph 0 takes more than 4096 random paths of a component"):
         GraphRefinementKernel(25).entropy(DenseGraphs.from_features(rook[None]))
+
+
+@pytest.mark.parametrize(
+    ("graph", "log_order"),
+    [
+        (nx.complete_bipartite_graph(8, 8), math.log(2) + 2 * math.lgamma(9)),
+        (nx.balanced_tree(2, 5), 31 * math.log(2)),
+    ],
+)
+def test_more_choices_than_a_factor_of_64_bits_bears(graph: nx.Graph, log_order: float) -> None:
+    """From the 13th node chosen on, its number times the factor overflowed. All choices here are among like nodes."""
+    x = DenseGraphs.from_features(matrix(len(graph), list(graph.edges))[None])
+    kernel = GraphRefinementKernel(len(graph))
+    g = kernel.sample(x, generator=torch.Generator().manual_seed(0))
+    assert float(kernel.log_prob(g, x)) == pytest.approx(-log_order, rel=1e-6)
+
+
+def test_the_entropy_of_many_paths_does_not_depend_on_how_many_are_refined_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = DenseGraphs.from_features(COMPLEMENT[None])
+    whole = GraphRefinementKernel(7).entropy(x)
+    monkeypatch.setattr(random_refinement, "_AT_ONCE", 1)
+    assert torch.equal(GraphRefinementKernel(7).entropy(x), whole)
+
+
+def test_drawing_leaves_the_colours_of_components_alone() -> None:
+    x = DenseGraphs.from_features(PRISM[None]).sparse()
+    parts = decompose(x).components
+    before = parts.colors.clone()
+    random_refinement._individualize(parts, torch.arange(6).double())
+    assert torch.equal(parts.colors, before)
 
 
 def test_errors() -> None:

@@ -1,0 +1,60 @@
+"""Hashes of colours that all searches of graphs share, in wrapping arithmetic of 64 bits.
+
+Sums of hashes do not depend on the order of the nodes, as those of floats would. A *colour* is a hash without two of
+its bits, so that there are numbers above all colours, for padding. Which canonical form a graph gets hangs on every
+value here, and so does what a trained v means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from sympe.graphs.coloring import mix
+
+PADDING = 2**62
+"""Colours of padding start here; those of nodes stay below."""
+
+_REVERSED, _CHOSEN = 0x5851F42D4C957F2D, 0x14057B7EF767814F
+
+
+def color(hashes: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
+    """Colours of nodes from hashes of what is known of them."""
+    return mix(hashes) >> 2
+
+
+def both_ways(there: Int64[Tensor, "..."], back: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
+    """One hash of what is heard along arcs and against them."""
+    return there + _REVERSED * back
+
+
+def whole(colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, " batch"]:
+    """A hash of all colours of each graph, the same with any padding."""
+    return torch.where(colors < PADDING, colors, 0).sum(0)
+
+
+def individualize(
+    colors: Int64[Tensor, "n ..."],
+    node: Int64[Tensor, "chosen ..."],
+    depth: int,
+    refine: Callable[[Tensor], Tensor],
+) -> Int64[Tensor, "n ..."]:
+    """Give nodes a colour of their own and refine again.
+
+    Arguments:
+        colors: the colours along the first dimension.
+        node: places along it, as for ``torch.gather``.
+        depth: how many were chosen before and with these; without it the second of one cell would get the colour of
+            the first.
+        refine: maps colours to finer ones.
+
+    Example:
+        >>> colors = individualize(torch.zeros(3, dtype=torch.int64), torch.tensor([1]), 100, lambda colors: colors)
+        >>> (colors != 0).tolist()
+        [False, True, False]
+    """
+    step = (depth * _CHOSEN + 2**63) % 2**64 - 2**63  # a number of Python's does not wrap by itself
+    return refine(colors.scatter(0, node, color(colors.gather(0, node) + step)))
