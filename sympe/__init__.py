@@ -9,6 +9,8 @@ Probabilistic Symmetry Breaking", ICLR 2025 (arXiv 2503.21985).
 from importlib.metadata import version
 
 from sympe.encodings import (
+    CanonicalEncoding,
+    Canonicalized,
     Encoded,
     Encoding,
     LaplacianEncoding,
@@ -22,6 +24,8 @@ from sympe.kernels import GraphKernel, HaarConjugated, HaarKernel, Kernel, Orbit
 __version__ = version("sympe")
 
 __all__ = [
+    "CanonicalEncoding",
+    "Canonicalized",
     "Encoded",
     "Encoding",
     "GraphKernel",

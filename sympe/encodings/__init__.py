@@ -4,6 +4,7 @@
 """
 
 from sympe.encodings.base import Encoded, Encoding
+from sympe.encodings.canonical import CanonicalEncoding, Canonicalized
 from sympe.encodings.graph_sympe import GraphSymPE
 from sympe.encodings.partial import PartialSymPE
 from sympe.encodings.rivals import NoEncoding, NoiseEncoding
@@ -11,6 +12,8 @@ from sympe.encodings.spectral import LaplacianEncoding, RandomWalkEncoding
 from sympe.encodings.sympe import SymPE
 
 __all__ = [
+    "CanonicalEncoding",
+    "Canonicalized",
     "Encoded",
     "Encoding",
     "GraphSymPE",

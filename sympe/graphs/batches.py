@@ -335,6 +335,17 @@ Graphs: TypeAlias = DenseGraphs | SparseGraphs
 """Either form; :meth:`dense` and :meth:`sparse` lead from one to the other, with the same colours."""
 
 
+def relabel(g: Int64[Tensor, "batch places"], x: Graphs) -> Graphs:
+    """``g x``: how permutations move graphs, in the manner of an action; node i becomes node g[i].
+
+    Example:
+        >>> path = DenseGraphs.from_features(torch.tensor([[[0, 1, 0], [1, 0, 1], [0, 1, 0]]]))
+        >>> relabel(torch.tensor([[1, 0, 2]]), path).dense().pairs[0].sum(0)  # the middle is node 0 now
+        tensor([2, 1, 1])
+    """
+    return x.relabel(g)
+
+
 def _united(keys: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
     """Sorted keys without repetition; the colour of a repeated one is a hash of the multiset of its colours."""
     keys, order = keys.sort()

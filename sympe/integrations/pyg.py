@@ -24,7 +24,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
 from sympe.encodings import Encoding
-from sympe.graphs import SparseGraphs
+from sympe.graphs import Graphs, SparseGraphs
 from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
 from sympe.kernels import Kernel
@@ -201,6 +201,65 @@ class DrawPlaces(BaseTransform):  # type: ignore[misc]
         graph, node = _places(graphs)
         data[self.attr] = places[graph, node]
         return data
+
+
+class TransformFeatures:
+    """Features that a transform of PyG adds to the nodes of one graph, for batches of ours: one graph after the other.
+
+    Alone they depend on the order of the nodes wherever the transform does. On canonical forms, by
+    :class:`~sympe.encodings.CanonicalEncoding`, they are equivariant in distribution.
+
+    Random numbers that the transform takes from torch's global generator are the same every time, and leave it alone.
+    The transform sees the arcs, in order, and the number of nodes; colours are not told.
+
+    Arguments:
+        transform: adds ``attr`` to a ``Data``.
+        attr: the attribute, ``(nodes, channels)``.
+        channels: how many; if the transform gives fewer, the others are zeros.
+
+    Example:
+        >>> from torch_geometric.transforms import AddLaplacianEigenvectorPE
+        >>> from sympe.actions import NodeAction
+        >>> from sympe.encodings import CanonicalEncoding
+        >>> from sympe.kernels import GraphKernel
+        >>> pe = AddLaplacianEigenvectorPE(k=2, attr_name="pe", is_undirected=True)
+        >>> kernel = GraphKernel(max_nodes=8)
+        >>> features = TransformFeatures(pe, "pe", channels=2)
+        >>> encoding = NodeEncoding(CanonicalEncoding(kernel, features, NodeAction(kernel.group, channels=2)))
+        >>> encoding(Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(self, transform: BaseTransform, attr: str, channels: int) -> None:
+        self.transform = transform
+        self.attr = attr
+        self.channels = channels
+
+    def __repr__(self) -> str:
+        return f"TransformFeatures({self.transform}, attr={self.attr!r}, channels={self.channels})"
+
+    def __call__(self, x: Graphs) -> Float[Tensor, "batch nodes channels"]:
+        """The features of all graphs, zero in the padding.
+
+        Raises:
+            ValueError: if the transform adds no such attribute, or it has another shape.
+        """
+        x = x.sparse()
+        n = int(x.sizes.max()) if len(x) else 0
+        out = torch.zeros(len(x), n, self.channels, device=x.device)
+        graph = x.graph[x.arcs[0]]
+        for row, (start, size) in enumerate(zip(x.starts.tolist(), x.sizes.tolist(), strict=True)):
+            data = Data(edge_index=x.arcs[:, graph == row] - start, num_nodes=size)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(0)
+                value = self.transform(data).get(self.attr)
+            if not isinstance(value, Tensor) or value.dim() != 2 or len(value) != size:
+                got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+                raise ValueError(f"transform: expected {self.attr!r} of shape ({size}, channels), got {got}")
+            if value.shape[1] > self.channels:
+                raise ValueError(f"channels: expected at least the {value.shape[1]} of {self.attr!r}")
+            out[row, :size, : value.shape[1]] = value
+        return out
 
 
 def _check_encoding(encoding: Encoding) -> None:

@@ -4,7 +4,7 @@ A kernel takes ``x`` to a random element g with ``P(hg | hx) = P(g | x)``. The b
 uniform on the elements that bring x to canonical form (paper, Section 3).
 """
 
-from sympe.kernels.base import Draw, Kernel, RelaxedKernel, RelaxedPermutationKernel
+from sympe.kernels.base import Draw, InversionKernel, Kernel, RelaxedKernel, RelaxedPermutationKernel
 from sympe.kernels.conjugated import HaarConjugated
 from sympe.kernels.coupled import CoupledKernel
 from sympe.kernels.finite import CoupledOrbitKernel, OrbitKernel, PartialKernel, ScoreKernel
@@ -29,6 +29,7 @@ __all__ = [
     "GraphRefinementKernel",
     "HaarConjugated",
     "HaarKernel",
+    "InversionKernel",
     "Kernel",
     "NodeScoreKernel",
     "OrbitKernel",

@@ -9,6 +9,7 @@ permutation S it is :math:`g v + (S v - \mathrm{detach}(S v))`.
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any
 
 import torch
@@ -154,6 +155,22 @@ class Kernel(abc.ABC):
         """The entropy of g given ``x``, in nats."""
 
 
+class InversionKernel(Kernel):
+    r"""An exact kernel: uniform on C(x), the elements with :math:`g^{-1} x = \gamma(x)`, which it can list."""
+
+    @abc.abstractmethod
+    def move(self, g: Int64[Tensor, "batch ..."], x: Any) -> Any:
+        """``g x``: how the elements move a batch of inputs."""
+
+    @abc.abstractmethod
+    def list_coset(self, x: Any, *, limit: int) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, "listed ..."]]:
+        """C(x) as two parallel lists: the row of the batch, ascending, and an element of that row's C(x).
+
+        Raises:
+            ValueError: if the C(x) of a row has more than ``limit`` elements; says how many.
+        """
+
+
 class RelaxedKernel(Kernel):
     """A trained kernel on a finite group: its samples also come as weights on the group that pass gradients to it."""
 
@@ -188,6 +205,19 @@ class RelaxedPermutationKernel(Kernel):
     def draw(self, x: Any, *, generator: torch.Generator | None = None) -> SoftPermutationDraw:
         """Draw by :meth:`sample_relaxed`."""
         return SoftPermutationDraw(*self.sample_relaxed(x, generator=generator))
+
+
+def check_count(log_counts: Float[Tensor, " batch"], limit: int) -> None:
+    """Refuse to list cosets of more than ``limit`` elements.
+
+    Raises:
+        ValueError: names the row with the most.
+    """
+    if len(log_counts) and float(log_counts.max()) > math.log(limit) + 1e-4:
+        row = int(log_counts.argmax())
+        digits = float(log_counts[row]) / math.log(10)
+        count = f"{math.exp(float(log_counts[row])):,.0f}" if digits < 6 else f"about 10^{digits:.0f}"
+        raise ValueError(f"x: C(x) of input {row} has {count} elements, more than limit = {limit}")
 
 
 def uniform(shape: torch.Size, x: Tensor, generator: torch.Generator | None) -> Float[Tensor, "..."]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import networkx as nx
 import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GINConv
+from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
 
 from sympe.actions import EdgeAction, NodeAction
-from sympe.encodings import LaplacianEncoding, NoiseEncoding, SymPE
+from sympe.encodings import CanonicalEncoding, LaplacianEncoding, NoiseEncoding, SymPE
+from sympe.graphs import DenseGraphs, Graphs, relabel
 from sympe.groups import Cyclic
-from sympe.integrations.pyg import DrawPlaces, EdgeEncoding, NodeEncoding, to_graphs
+from sympe.integrations.pyg import DrawPlaces, EdgeEncoding, NodeEncoding, TransformFeatures, to_graphs
 from sympe.kernels import GraphKernel, HaarKernel
+from sympe.testing import equivariance_test
 
 
 def graph(n: int, edges: list[tuple[int, int]], **attributes: torch.Tensor) -> Data:
@@ -158,3 +162,39 @@ def test_what_does_not_fit_is_named() -> None:
     for kind in (NodeEncoding, EdgeEncoding):
         with pytest.raises(TypeError, match=r"encoding: expected an Encoding, such as SymPE.*; got GraphKernel"):
             kind(kernel)
+
+
+EIGENVECTORS = TransformFeatures(AddLaplacianEigenvectorPE(k=3, attr_name="pe", is_undirected=True), "pe", channels=3)
+
+
+def test_eigenvectors_of_canonical_forms_are_equivariant_in_distribution_and_alone_they_are_not() -> None:
+    """Regular graphs, whose eigenspaces have many bases, of which a solver chooses one by the order of the nodes."""
+    graphs = [nx.cycle_graph(10), nx.petersen_graph(), nx.random_regular_graph(3, 10, seed=0), nx.ladder_graph(5)]
+    tables = [torch.tensor(nx.to_numpy_array(one, dtype=int)) for one in graphs]
+    x = DenseGraphs.from_features(torch.stack(tables))
+    kernel = GraphKernel(10)
+    action = NodeAction(kernel.group, 3)
+    options = {"samples": 40, "max_elements": 3, "generator": torch.Generator().manual_seed(0)}
+    encoding = CanonicalEncoding(kernel, EIGENVECTORS, action)
+    assert not equivariance_test(encoding, kernel.group, relabel, action, x, **options).rejected
+
+    def alone(x: Graphs, *, generator: torch.Generator | None = None) -> torch.Tensor:
+        return EIGENVECTORS(x)
+
+    assert equivariance_test(alone, kernel.group, relabel, action, x, **options).rejected
+
+
+def test_features_of_a_transform_fit_batches_and_leave_the_global_generator_alone() -> None:
+    batch = Batch.from_data_list([RING, STAR, graph(5, [(i, j) for i in range(5) for j in range(i)])])
+    kernel = GraphKernel(8)
+    encoding = NodeEncoding(CanonicalEncoding(kernel, EIGENVECTORS, NodeAction(kernel.group, 3)))
+    before = torch.random.get_rng_state()
+    features = encoding(batch, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert features.shape == (15, 3)
+    torch.testing.assert_close(features[:6].square().sum(0), torch.ones(3))
+    with pytest.raises(ValueError, match=r"transform: expected 'other' of shape \(6, channels\), got NoneType"):
+        TransformFeatures(AddRandomWalkPE(4, attr_name="pe"), "other", channels=4)(to_graphs(RING))
+    with pytest.raises(ValueError, match="channels: expected at least the 4 of 'pe'"):
+        TransformFeatures(AddRandomWalkPE(4, attr_name="pe"), "pe", channels=3)(to_graphs(RING))
+    assert repr(EIGENVECTORS) == "TransformFeatures(AddLaplacianEigenvectorPE(), attr='pe', channels=3)"

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
-from sympe.kernels.base import Kernel, uniform
+from sympe.kernels.base import InversionKernel, check_count, uniform
 from sympe.kernels.finite.search import Plan, Support, rank_entries, search_enumerating, search_permuting
 
 
-class OrbitKernel(Kernel):
+class OrbitKernel(InversionKernel):
     r"""The inversion kernel, exact for any finite group and action: uniform on :math:`\{g : g^{-1}x = \gamma(x)\}`.
 
     .. math:: \kappa(g \mid x) = \frac{1}{|G_x|} \ \text{ for } g \in C(x) = G_x\, c(x), \qquad
@@ -85,6 +85,22 @@ class OrbitKernel(Kernel):
             return search_enumerating(self.action, x, self.tolerance)
         plan = self._plan.to(x.device)
         return search_permuting(self.action, plan, rank_entries(x.reshape(len(x), -1), plan.component, self.tolerance))
+
+    def move(self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
+        """``g x``."""
+        return self.action(g, x)
+
+    def list_coset(
+        self, x: Shaped[Tensor, "batch ..."], *, limit: int
+    ) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, " listed"]]:
+        """C(x) as two parallel lists, as :meth:`support`.
+
+        Raises:
+            ValueError: if the C(x) of a row has more than ``limit`` elements; says how many.
+        """
+        rows, g = self.support(x)
+        check_count(_offsets(rows, len(x))[0].double().log(), limit)
+        return rows, g
 
     def coset(self, x: Shaped[Tensor, "batch ..."]) -> Bool[Tensor, "batch order"]:
         """The elements of C(x)."""

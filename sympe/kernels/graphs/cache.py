@@ -9,11 +9,11 @@ from torch import Tensor
 from sympe.graphs import Graphs, content_hash
 from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
-from sympe.kernels.base import Kernel, uniform
+from sympe.kernels.base import InversionKernel, uniform
 from sympe.kernels.graphs.graph import GraphKernel
 
 
-class CachedGraphKernel(Kernel):
+class CachedGraphKernel(InversionKernel):
     """A :class:`~sympe.kernels.GraphKernel` that keeps the cosets of the graphs it has seen, by their content.
 
     With one state of a generator it draws what the kernel draws, whatever was seen before: it only saves time. Cosets
@@ -48,6 +48,16 @@ class CachedGraphKernel(Kernel):
     def group(self) -> Permutations:
         """The permutations of ``max_nodes`` nodes."""
         return self.kernel.group
+
+    def move(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Graphs:
+        """``g x``: node i becomes node g[i]."""
+        return self.kernel.move(g, x)
+
+    def list_coset(
+        self, x: Graphs, *, limit: int
+    ) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, "listed max_nodes"]]:
+        """As that of the kernel, without the memory."""
+        return self.kernel.list_coset(x, limit=limit)
 
     def sample(self, x: Graphs, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch max_nodes"]:
         """Draw a uniform element of C(x) for every graph; the padding stays in place."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding
 from sympe.groups import Permutations
-from sympe.kernels.base import Kernel, uniform
+from sympe.kernels.base import InversionKernel, Kernel, check_count, uniform
 from sympe.kernels.graphs.bliss import Draw
 from sympe.kernels.graphs.cosets import Decomposed, choose, first_choice, list_cosets
 from sympe.kernels.graphs.individualization import Leaves
@@ -23,7 +23,7 @@ _ORDERED = 2048
 """Largest graphs for orders that work on dense matrices."""
 
 
-class GraphKernel(Kernel):
+class GraphKernel(InversionKernel):
     r"""The exact inversion kernel of :math:`S_n` on graphs: uniform on C(x), with entropy :math:`\log |G_x|`.
 
     .. math:: \kappa(g \mid x) = \frac{1}{|G_x|} \quad \text{if } g^{-1} x = \gamma(x), \text{ else } 0 .
@@ -119,6 +119,38 @@ class GraphKernel(Kernel):
             orders = orders.gather(1, inner[first.cumsum(0) - 1])
         return Leaves(listed.rows, orders, listed.too_many)
 
+    def move(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Graphs:
+        """``g x``: node i becomes node g[i]."""
+        return x.relabel(g)
+
+    def list_coset(
+        self, x: Graphs, *, limit: int
+    ) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, "listed max_nodes"]]:
+        """C(x) as two parallel lists, for graphs of any size.
+
+        Raises:
+            ValueError: if the C(x) of a graph has more than ``limit`` elements; says how many.
+
+        Example:
+            >>> from sympe.graphs import DenseGraphs
+            >>> rings = DenseGraphs.from_features(torch.eye(5).roll(1, 0).add(torch.eye(5).roll(-1, 0)).long()[None])
+            >>> rows, g = GraphKernel(5).list_coset(rings, limit=10)
+            >>> g.shape
+            torch.Size([10, 5])
+        """
+        check_count(self.entropy(x).double(), limit)
+        listed = self.cosets(x)
+        rows, elements = [listed.rows], [listed.orders]
+        large = listed.too_many.nonzero().squeeze(1)
+        if len(large):  # few elements all the same: G_x from its generators, times one element
+            some = x.select(large)
+            for row, c, generators in zip(large, self.canonicalize(some), self.generators(some), strict=True):
+                symmetries = _generated(generators, c)
+                elements.append(self.group.compose(symmetries, c.expand_as(symmetries)))
+                rows.append(row.expand(len(symmetries)))
+        row, by = torch.cat(rows).sort(stable=True)
+        return row, torch.cat(elements)[by]
+
     def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Float[Tensor, " batch"]:
         """``-log |G_x|`` on C(x), minus infinity elsewhere.
 
@@ -212,6 +244,19 @@ class GraphKernel(Kernel):
         out = place.repeat(len(apart.x), 1)
         out[place < apart.x.sizes[:, None]] = values
         return out
+
+
+def _generated(generators: Int64[Tensor, "count n"], like: Int64[Tensor, " n"]) -> Int64[Tensor, "order n"]:
+    """All products of permutations, the identity first."""
+    found = [tuple(range(len(like)))]
+    known = set(found)
+    for p in found:
+        for generator in generators.tolist():
+            product = tuple(generator[i] for i in p)
+            if product not in known:
+                known.add(product)
+                found.append(product)
+    return torch.tensor(found, device=like.device)
 
 
 class GraphHaarKernel(Kernel):

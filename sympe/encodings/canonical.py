@@ -1,0 +1,202 @@
+r"""Randomized canonicalization: any map at all, made equivariant by the canonical form.
+
+Let F be *any* map, equivariant or not: a plain transformer or CNN, a solver's eigenvectors with the signs and bases
+that it happens to choose, features that depend on the order of the nodes. With :math:`g \sim \kappa(\cdot \mid x)`
+
+.. math:: y = g\, F(g^{-1} x), \qquad g^{-1} x = \gamma(x),
+
+is jointly equivariant in (x, g), and so equivariant in distribution: F sees canonical forms only. Two draws differ by
+an element of :math:`G_x`. The mean over :math:`C(x)` is an equivariant *function*; where x has no symmetry one
+evaluation is all of it. SymPE is the case that F is a learned vector v. (Paper, Section 3: the constructive half of its
+theorem.)
+
+An exact kernel jumps where x gains a symmetry, and so does y: fine for generation and classification, wrong for forces
+in dynamics, which must be continuous.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sympe.actions import Action
+from sympe.encodings.base import Encoding
+from sympe.graphs import DenseGraphs, SparseGraphs
+from sympe.kernels import InversionKernel, Kernel
+
+Move = Callable[[Tensor, Any], Any]
+"""Moves a batch by elements, one for each of its entries: an :class:`~sympe.actions.Action`, for example."""
+
+
+class Canonicalized(nn.Module):
+    r"""Any network on canonical forms: :math:`y = g\, F(g^{-1} x)` with one draw g, equivariant in distribution.
+
+    :meth:`mean` is the mean over all of C(x): an equivariant function, with :math:`|G_x|` evaluations.
+
+    It is as equivariant as ``kernel``: with one that is equivariant but not exact (Haar, learned) a draw is still
+    equivariant in distribution, but F then sees more than canonical forms, and no gradient reaches a learned kernel.
+
+    Arguments:
+        network: F, any map of batches of x to batches of y; it may give graphs of fewer nodes than ``action_out``
+            moves, which are padded with zeros.
+        kernel: draws g from x.
+        action_in: how g moves x: an action, or :func:`sympe.graphs.relabel` for graphs.
+        action_out: how g moves y: an action (``TrivialAction`` for invariants).
+        limit: largest C(x) that :meth:`mean` takes.
+
+    Raises:
+        TypeError: if ``kernel`` is no kernel; in :meth:`mean`, if it is not one of the exact ones.
+        ValueError: if ``limit < 1``; in :meth:`mean`, if C(x) is larger than ``limit``: says how large.
+
+    References:
+        Lawrence et al. (arXiv 2503.21985), Section 3; Kaba et al., "Equivariance with learned canonicalization
+        functions", ICML 2023; Puny et al., "Frame averaging", ICLR 2022.
+
+    Example:
+        A plain CNN, made equivariant under all symmetries of a periodic lattice:
+
+        >>> import torch
+        >>> from torch import nn
+        >>> from sympe.actions import GridAction
+        >>> from sympe.groups import P4M
+        >>> from sympe.kernels import OrbitKernel
+        >>> action = GridAction(P4M(4))
+        >>> model = Canonicalized(nn.Conv2d(1, 1, 3, padding=1), OrbitKernel(action), action, action)
+        >>> x = torch.randn(2, 1, 4, 4)
+        >>> g = torch.tensor([5, 77])
+        >>> model(x).shape, torch.allclose(model.mean(action(g, x)), action(g, model.mean(x)), atol=1e-5)
+        (torch.Size([2, 1, 4, 4]), True)
+    """
+
+    def __init__(
+        self,
+        network: Callable[[Any], Tensor],
+        kernel: Kernel,
+        action_in: Move,
+        action_out: Move,
+        *,
+        limit: int = 1024,
+    ) -> None:
+        super().__init__()
+        if not isinstance(kernel, Kernel):
+            raise TypeError(f"kernel: expected a Kernel, got {type(kernel).__name__}")
+        if limit < 1:
+            raise ValueError(f"limit: expected at least 1, got {limit}")
+        self.network = network
+        self.kernel = kernel
+        self.action_in = action_in
+        self.action_out = action_out
+        self.limit = limit
+
+    def extra_repr(self) -> str:
+        """The kernel and the limit."""
+        return f"kernel={type(self.kernel).__name__} on {self.kernel.group!r}, limit={self.limit}"
+
+    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draw g for every x, and evaluate the network once."""
+        return self._evaluated(self.kernel.sample(x, generator=generator), x)
+
+    def mean(self, x: Any) -> Tensor:
+        """The mean over C(x), in one batch of as many evaluations as C(x) has elements, summed over the batch."""
+        if not isinstance(self.kernel, InversionKernel):
+            raise TypeError(f"kernel: expected one that lists C(x) for the mean, got {type(self.kernel).__name__}")
+        rows, g = self.kernel.list_coset(x, limit=self.limit)
+        y = self._evaluated(g, _repeated(x, rows))
+        total = torch.zeros((len(x), *y.shape[1:]), dtype=y.dtype, device=y.device).index_add(0, rows, y)
+        counts = rows.bincount(minlength=len(x))
+        mean: Tensor = total / counts.view(-1, *[1] * (y.dim() - 1))
+        return mean
+
+    def _evaluated(self, g: Tensor, x: Any) -> Tensor:
+        y = self.network(self.action_in(self.kernel.group.inverse(g), x))
+        if isinstance(self.action_out, Action):
+            y = _padded(y, self.action_out.shape)
+        moved: Tensor = self.action_out(g, y)
+        return moved
+
+
+class CanonicalEncoding(Encoding):
+    r"""Features of the canonical form, moved back: :math:`g\, f(\gamma(x))` with :math:`g \sim \kappa(\cdot \mid x)`.
+
+    What an order-dependent feature (Laplacian eigenvectors with the solver's signs, node numbers) lacks, it gains here:
+    on :math:`\gamma(x)` no sign, basis or order is left to choose, so the features are equivariant in distribution.
+
+    Arguments:
+        kernel: an exact kernel.
+        features: any map of canonical forms to features of shape ``(batch, *action.shape)``; of graphs also with fewer
+            nodes, as many as the largest has.
+        action: how g moves the features.
+
+    Raises:
+        TypeError: if ``kernel`` is not exact, or ``action`` no action.
+        ValueError: if kernel and action are not of the same group; on use, if the features have another shape.
+
+    References:
+        Lawrence et al. (arXiv 2503.21985), Section 3.
+
+    Example:
+        The place of each node in the canonical order, as a feature:
+
+        >>> from sympe.actions import NodeAction
+        >>> from sympe.kernels import GraphKernel
+        >>> star = DenseGraphs.from_features(torch.tensor([[[0, 1, 1], [1, 0, 0], [1, 0, 0]]]))
+        >>> places = lambda x: torch.arange(3.0).view(1, 3, 1)
+        >>> kernel = GraphKernel(3)
+        >>> encoding = CanonicalEncoding(kernel, places, NodeAction(kernel.group, channels=1))
+        >>> sorted(encoding(star).flatten().tolist())
+        [0.0, 1.0, 2.0]
+    """
+
+    def __init__(self, kernel: InversionKernel, features: Callable[[Any], Tensor], action: Action) -> None:
+        super().__init__()
+        for name, value, kind in (("kernel", kernel, InversionKernel), ("action", action, Action)):
+            if not isinstance(value, kind):
+                raise TypeError(f"{name}: expected an instance of {kind.__name__}, got {type(value).__name__}")
+        if kernel.group != action.group:
+            raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
+        self.kernel = kernel
+        self.features = features
+        self.action = action
+
+    def extra_repr(self) -> str:
+        """The kernel and the shape."""
+        return f"kernel={type(self.kernel).__name__} on {self.kernel.group!r}, shape={self.shape}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the features of one x."""
+        return self.action.shape
+
+    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
+        """Draw g for every x, and move the features of its canonical form."""
+        return self.given(self.kernel.sample(x, generator=generator), x)
+
+    def given(self, g: Tensor, x: Any) -> Float[Tensor, "batch ..."]:
+        """The features for elements that were drawn before."""
+        features = _padded(self.features(self.kernel.move(self.kernel.group.inverse(g), x)), self.shape)
+        if features.shape != (len(x), *self.shape):
+            raise ValueError(
+                f"features: expected shape ({len(x)}, {', '.join(map(str, self.shape))}), got {tuple(features.shape)}"
+            )
+        return self.action(g, features)
+
+
+def _padded(y: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Zeros up to the shape where y has fewer nodes; everything else is left to the action to refuse."""
+    missing = [wide - own for own, wide in zip(y.shape[1:-1], shape[:-1], strict=False)]
+    if y.dim() != len(shape) + 1 or not any(missing) or min(missing) < 0:
+        return y
+    before_and_after = [part for number in (*missing, 0)[::-1] for part in (0, number)]
+    padded: Tensor = nn.functional.pad(y, before_and_after)
+    return padded
+
+
+def _repeated(x: Any, rows: Tensor) -> Any:
+    """The inputs of these rows, which ascend and may be there several times."""
+    if isinstance(x, SparseGraphs):
+        return x.dense().select(rows).sparse()
+    return x.select(rows) if isinstance(x, DenseGraphs) else x[rows]
