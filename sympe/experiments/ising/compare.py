@@ -46,7 +46,7 @@ def preset_configs(
     """The rows of a preset; every argument that is given replaces the preset's own choice.
 
     - ``smoke``: wide, L = 4, a tiny network and 20 steps: does everything run?
-    - ``demo``: wide, L = 10, none, noise, haar and sympe, one seed.
+    - ``demo``: wide, L = 10, none, noise, haar and sympe, one seed, with fewer steps and channels than ``full``.
     - ``full``: all encodings on paper and wide at L = 10 with three seeds; none, noise and sympe on wide at L = 16
       with one; all encodings on supercell and glass at L = 10 with one.
 
@@ -58,6 +58,8 @@ def preset_configs(
     base = IsingConfig()
     if preset == "smoke":
         base = dataclasses.replace(base, steps=20, batch=8, channels=4, blocks=1)
+    if preset == "demo":
+        base = dataclasses.replace(base, steps=900, channels=12)
     short = ("none", "noise", "haar", "sympe")
     plans: dict[str, Plan] = {
         "smoke": [({"variant": "wide", "size": 4}, ENCODINGS, 1)],
