@@ -59,7 +59,7 @@ def preset_configs(
     if preset == "smoke":
         base = dataclasses.replace(base, steps=20, batch=8, channels=4, blocks=1)
     if preset == "demo":
-        base = dataclasses.replace(base, steps=900, channels=12)
+        base = dataclasses.replace(base, steps=1000, channels=12)
     short = ("none", "noise", "haar", "sympe")
     plans: dict[str, Plan] = {
         "smoke": [({"variant": "wide", "size": 4}, ENCODINGS, 1)],
