@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from sympe.actions import Action
 from sympe.encodings.base import Encoding
 from sympe.graphs import DenseGraphs, SparseGraphs
+from sympe.groups import Permutations
 from sympe.kernels import InversionKernel, Kernel
 
 Move = Callable[[Tensor, Any], Any]
@@ -50,7 +51,7 @@ class Canonicalized(nn.Module):
 
     Raises:
         TypeError: if ``kernel`` is no kernel; in :meth:`mean`, if it is not one of the exact ones.
-        ValueError: if ``limit < 1``; in :meth:`mean`, if C(x) is larger than ``limit``: says how large.
+        ValueError: if ``limit < 1``, or an action is not of the kernel's group; in :meth:`mean`, if C(x) is larger than ``limit``: says how large.
 
     References:
         Lawrence et al. (arXiv 2503.21985), Section 3; Kaba et al., "Equivariance with learned canonicalization
@@ -84,6 +85,9 @@ class Canonicalized(nn.Module):
         super().__init__()
         if not isinstance(kernel, Kernel):
             raise TypeError(f"kernel: expected a Kernel, got {type(kernel).__name__}")
+        for name, action in (("action_in", action_in), ("action_out", action_out)):
+            if isinstance(action, Action) and action.group != kernel.group:
+                raise ValueError(f"{name}: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if limit < 1:
             raise ValueError(f"limit: expected at least 1, got {limit}")
         self.network = network
@@ -114,7 +118,7 @@ class Canonicalized(nn.Module):
     def _evaluated(self, g: Tensor, x: Any) -> Tensor:
         y = self.network(self.action_in(self.kernel.group.inverse(g), x))
         if isinstance(self.action_out, Action):
-            y = _padded(y, self.action_out.shape)
+            y = _padded(y, self.action_out)
         moved: Tensor = self.action_out(g, y)
         return moved
 
@@ -177,7 +181,7 @@ class CanonicalEncoding(Encoding):
 
     def given(self, g: Tensor, x: Any) -> Float[Tensor, "batch ..."]:
         """The features for elements that were drawn before."""
-        features = _padded(self.features(self.kernel.move(self.kernel.group.inverse(g), x)), self.shape)
+        features = _padded(self.features(self.kernel.move(self.kernel.group.inverse(g), x)), self.action)
         if features.shape != (len(x), *self.shape):
             raise ValueError(
                 f"features: expected shape ({len(x)}, {', '.join(map(str, self.shape))}), got {tuple(features.shape)}"
@@ -185,10 +189,13 @@ class CanonicalEncoding(Encoding):
         return self.action(g, features)
 
 
-def _padded(y: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Zeros up to the shape where y has fewer nodes; everything else is left to the action to refuse."""
-    missing = [wide - own for own, wide in zip(y.shape[1:-1], shape[:-1], strict=False)]
-    if y.dim() != len(shape) + 1 or not any(missing) or min(missing) < 0:
+def _padded(y: Tensor, action: Action) -> Tensor:
+    """Zeros up to the action's shape where y has fewer nodes; everything else is left to the action to refuse."""
+    shape = action.shape
+    if not isinstance(action.group, Permutations) or y.dim() != len(shape) + 1:
+        return y
+    missing = [wide - own for own, wide in zip(y.shape[1:-1], shape[:-1], strict=True)]
+    if not any(missing) or min(missing) < 0:
         return y
     before_and_after = [part for number in (*missing, 0)[::-1] for part in (0, number)]
     padded: Tensor = nn.functional.pad(y, before_and_after)

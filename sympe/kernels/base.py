@@ -213,7 +213,7 @@ def check_count(log_counts: Float[Tensor, " batch"], limit: int) -> None:
     Raises:
         ValueError: names the row with the most.
     """
-    if len(log_counts) and float(log_counts.max()) > math.log(limit) + 1e-4:
+    if len(log_counts) and float(log_counts.max()) > math.log(limit) + 0.25 / limit + 1e-6:
         row = int(log_counts.argmax())
         digits = float(log_counts[row]) / math.log(10)
         count = f"{math.exp(float(log_counts[row])):,.0f}" if digits < 6 else f"about 10^{digits:.0f}"

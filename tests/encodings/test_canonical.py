@@ -271,6 +271,10 @@ def test_errors() -> None:
     cnn, action = CNN(), FIELD
     with pytest.raises(TypeError, match="kernel: expected a Kernel, got CNN"):
         Canonicalized(cnn, cnn, action, action)  # type: ignore[arg-type]
+    other = GridAction(P4M(4))
+    for name, actions in (("action_in", (other, action)), ("action_out", (action, other))):
+        with pytest.raises(ValueError, match=f"{name}: expected an action of the kernel's P4M"):
+            Canonicalized(cnn, OrbitKernel(action), *actions)
     with pytest.raises(ValueError, match="limit: expected at least 1, got 0"):
         Canonicalized(cnn, OrbitKernel(action), action, action, limit=0)
     x = torch.zeros(2, 1, 3, 3, dtype=torch.float64)
@@ -291,6 +295,18 @@ def test_errors() -> None:
     encoding = CanonicalEncoding(GraphKernel(4), lambda x: torch.zeros(len(x), 4, 2), NodeAction(Permutations(4), 1))
     with pytest.raises(ValueError, match=r"features: expected shape \(1, 4, 1\), got \(1, 4, 2\)"):
         encoding(graphs_of(nx.path_graph(4)))
+
+
+def test_only_nodes_are_padded() -> None:
+    """A field of another size is a mistake, not a small graph."""
+    short = Canonicalized(lambda x: x[:, :, :2], OrbitKernel(FIELD), FIELD, FIELD)
+    with pytest.raises(ValueError, match=r"x: expected shape \(\*batch, 1, 3, 3\), got \(2, 1, 2, 3\)"):
+        short(torch.zeros(2, 1, 3, 3))
+    kernel = GraphKernel(3)
+    with pytest.raises(ValueError, match=r"nodes|shape"):
+        Canonicalized(lambda x: torch.zeros(len(x), 4, 2), kernel, relabel, NodeAction(kernel.group, 2))(
+            graphs_of(nx.path_graph(3))
+        )
 
 
 def test_they_say_what_they_are() -> None:

@@ -8,6 +8,7 @@ give to the kernel, with the colours that they have there:
 - ``qm9``, ``qm9-h``: the first test molecules, without and with hydrogens;
 - ``qm9-marginal``, ``qm9-absorbing``: those of ``qm9`` under noise, a hundred at each of t = T/5, ..., T;
 - ``er``, ``community``: the test graphs of the autoencoder,
+- ``regular``: eighty random cubic graphs, in which the search meets branches that are not alike,
 
 and for each graph and node order the first four bytes of the SHA-256 of its form. Forms are those of graphs without
 padding. The file needs neither RDKit nor the packages of data, nor any random numbers, to be read. To make it again:
@@ -27,6 +28,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import networkx as nx
 import numpy as np
 import torch
 from torch import Tensor
@@ -170,6 +172,14 @@ def graphs_in_use() -> dict[str, tuple[DenseGraphs, int]]:
             t = model.noise.steps * (1 + first * TIMES // COUNT) // TIMES
             generator = seeded("frozen forms", name, transition)
             found[f"{name}-{transition}"] = model.noise.sample(clean, t, generator=generator), model.max_nodes
+    cubic = [
+        nx.to_numpy_array(nx.random_regular_graph(3, 8 + 2 * (seed % 4), seed=seed), dtype=int) for seed in range(80)
+    ]
+    sizes = torch.tensor([len(one) for one in cubic])
+    pairs = torch.zeros(len(cubic), 14, 14, dtype=torch.int64)
+    for row, one in enumerate(cubic):
+        pairs[row, : len(one), : len(one)] = torch.from_numpy(one)
+    found["regular"] = DenseGraphs.from_features(pairs, None, torch.arange(14) < sizes[:, None]), 14
     return found | {name: (dataset(name, "test"), MAX_NODES[name]) for name in ("er", "community")}
 
 

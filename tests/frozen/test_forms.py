@@ -24,7 +24,7 @@ from tests.frozen.make_forms import (
     write_forms,
 )
 
-DATASETS = ("qm9", "qm9-marginal", "qm9-absorbing", "qm9-h", "er", "community")
+DATASETS = ("qm9", "qm9-marginal", "qm9-absorbing", "qm9-h", "er", "community", "regular")
 COPIES = 60
 
 frozen_forms = lru_cache(read_forms)
@@ -57,11 +57,12 @@ def relabelled(x: DenseGraphs, generator: torch.Generator) -> DenseGraphs:
 def test_the_file_has_every_dataset_and_every_order() -> None:
     frozen = frozen_forms()
     assert set(frozen) == set(DATASETS)
-    for one in frozen.values():
-        assert len(one.graphs) == COUNT
+    for name, one in frozen.items():
+        count = 80 if name == "regular" else COUNT
+        assert len(one.graphs) == count
         assert set(one.digests) == set(ORDERS) == set(NODE_ORDERS)
-        assert all(digest.shape == (COUNT,) for digest in one.digests.values())
-        assert min(len(np.unique(digest)) for digest in one.digests.values()) > 50, "one form for many graphs"
+        assert all(digest.shape == (count,) for digest in one.digests.values())
+        assert min(len(np.unique(digest)) for digest in one.digests.values()) > 40, "one form for many graphs"
 
 
 @every_order
@@ -82,7 +83,8 @@ def test_forms_in_one_padded_batch_are_those_that_were_frozen(name: str, order: 
 @every_dataset
 def test_copies_have_the_forms_that_were_frozen(name: str, order: str) -> None:
     frozen = frozen_forms()[name]
-    chosen = torch.arange(0, COUNT, COUNT // COPIES)[:COPIES]
+    count = len(frozen.graphs)
+    chosen = torch.arange(0, count, count // COPIES)[:COPIES]
     x = frozen.graphs.select(chosen)
     copies = relabelled(x, torch.Generator().manual_seed(len(name)))
     assert (copies.pairs != x.pairs).flatten(1).any(1).sum() > COPIES // 2, "hardly anything was relabelled"
@@ -99,7 +101,7 @@ def test_a_kernel_that_exchanges_two_places_is_rejected(name: str) -> None:
         g[:, :2] = g[:, :2].flip(1)
         return g
 
-    with pytest.raises(AssertionError, match=r"\d+ of 500 graphs have another canonical form: \["):
+    with pytest.raises(AssertionError, match=r"\d+ of (500|80) graphs have another canonical form: \["):
         check_forms(digests(frozen.graphs, exchanged(frozen.graphs)), frozen.digests["breadth-first"])
 
 
@@ -107,8 +109,8 @@ def test_a_kernel_that_exchanges_two_places_is_rejected(name: str) -> None:
 def test_a_changed_digest_is_rejected_and_named(name: str) -> None:
     frozen = frozen_forms()[name]
     expected = frozen.digests["refined"].copy()
-    expected[417] ^= 1
-    with pytest.raises(AssertionError, match=r"1 of 500 graphs have another canonical form: \[417\]"):
+    expected[71] ^= 1
+    with pytest.raises(AssertionError, match=r"1 of (500|80) graphs have another canonical form: \[71\]"):
         check_forms(unpadded_digests(frozen.graphs, canonicalizer(frozen, "refined")), expected)
 
 
