@@ -51,7 +51,8 @@ class Canonicalized(nn.Module):
 
     Raises:
         TypeError: if ``kernel`` is no kernel; in :meth:`mean`, if it is not one of the exact ones.
-        ValueError: if ``limit < 1``, or an action is not of the kernel's group; in :meth:`mean`, if C(x) is larger than ``limit``: says how large.
+        ValueError: if ``limit < 1``, or an action is not of the kernel's group; in :meth:`mean`, if C(x) is larger than
+            ``limit``: says how large.
 
     References:
         Lawrence et al. (arXiv 2503.21985), Section 3; Kaba et al., "Equivariance with learned canonicalization
