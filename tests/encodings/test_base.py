@@ -8,6 +8,7 @@ from torch import nn
 from sympe import encodings
 from sympe.actions import GridAction, RegularAction
 from sympe.encodings import (
+    CanonicalEncoding,
     Encoded,
     Encoding,
     LaplacianEncoding,
@@ -36,6 +37,11 @@ def scores() -> ScoreKernel:
     return ScoreKernel(P4MNet(GridAction, channels=2, blocks=1, out="regular"), GROUP)
 
 
+def ramp(x: torch.Tensor) -> torch.Tensor:
+    """Features that depend on the place alone."""
+    return torch.arange(18.0).view(2, 3, 3).expand(len(x), 2, 3, 3)
+
+
 def make() -> dict[str, Encoding]:
     """One of each, freshly initialised."""
     return {
@@ -44,6 +50,7 @@ def make() -> dict[str, Encoding]:
         "SymPE, regular": SymPE(OrbitKernel(FIELD), RegularAction(GROUP, 2)),
         "SymPE, learned": SymPE(scores(), GridAction(GROUP, 2)),
         "SymPE, partial": PartialSymPE(PartialKernel(OrbitKernel(FIELD), [MIRROR]), GridAction(GROUP, 2)),
+        "canonical": CanonicalEncoding(OrbitKernel(FIELD), ramp, GridAction(GROUP, 2)),
         "noise": NoiseEncoding((2, 3, 3)),
         "none": NoEncoding((2, 3, 3)),
         "Laplacian": LaplacianEncoding(5, 3),
@@ -95,7 +102,7 @@ def test_state_survives_a_round_trip(name: str) -> None:
     two.load_state_dict(torch.load(file))
     x = inputs(name, 4)
     assert torch.equal(one(x, generator=seeded(0)), two(x, generator=seeded(0)))
-    sizes = {"noise": 0, "none": 0, "Laplacian": 0, "random walk": 0, "SymPE, learned": 1 + 6}
+    sizes = {"canonical": 0, "noise": 0, "none": 0, "Laplacian": 0, "random walk": 0, "SymPE, learned": 1 + 6}
     assert len(one.state_dict()) == sizes.get(name, 1)
 
 

@@ -221,6 +221,10 @@ def encoding_cases() -> dict[type[Encoding], tuple[Any, Any, Any]]:
     both = encodings.GraphSymPE(exact, 2, 3)
     mirror = kernels.PartialKernel(kernels.OrbitKernel(SITES), [P4.pack(s=1, k=0, p=0, q=0)])
     partial = encodings.PartialSymPE(mirror, GridAction(P4, 2))
+    ramp = torch.arange(32.0).view(2, 4, 4)
+    canonical = encodings.CanonicalEncoding(
+        kernels.OrbitKernel(SITES), lambda x: ramp.expand(len(x), 2, 4, 4), GridAction(P4, 2)
+    )
 
     def move_both(g: Tensor, y: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         back = S5.inverse(g)
@@ -230,6 +234,7 @@ def encoding_cases() -> dict[type[Encoding], tuple[Any, Any, Any]]:
     return {
         encodings.SymPE: (encodings.SymPE(kernels.OrbitKernel(SITES), GridAction(P4, 2)), GridAction(P4, 2), LATTICES),
         encodings.PartialSymPE: (partial, GridAction(P4, 2), LATTICES),
+        encodings.CanonicalEncoding: (canonical, GridAction(P4, 2), LATTICES),
         encodings.NoEncoding: (encodings.NoEncoding((2, 4, 4)), GridAction(P4, 2), LATTICES),
         encodings.NoiseEncoding: (encodings.NoiseEncoding((2, 4, 4)), GridAction(P4, 2), LATTICES),
         encodings.LaplacianEncoding: (encodings.LaplacianEncoding(5, 2), rows, GRAPHS),
@@ -241,7 +246,7 @@ def encoding_cases() -> dict[type[Encoding], tuple[Any, Any, Any]]:
 def run(model: Any, x: Any, move_output: Any = None, **options: Any) -> EquivarianceTest:
     group: Any = P4 if isinstance(x, Tensor) else S5
     generator = torch.Generator().manual_seed(0)
-    options = {"samples": 40, "permutations": 19_999, "level": 1e-3 / 17, "generator": generator, **options}
+    options = {"samples": 40, "permutations": 19_999, "level": 1e-3 / 18, "generator": generator, **options}
     return equivariance_test(
         model, group, SITES if isinstance(x, Tensor) else relabel, move_output or group.compose, x, **options
     )
@@ -250,7 +255,7 @@ def run(model: Any, x: Any, move_output: Any = None, **options: Any) -> Equivari
 def test_the_lists_are_complete() -> None:
     assert set(kernel_cases()) == public_leaves(kernels, Kernel)
     assert set(encoding_cases()) | {encodings.Encoded} >= public_leaves(encodings, Encoding)
-    assert len(kernel_cases()) + len(encoding_cases()) == 17
+    assert len(kernel_cases()) + len(encoding_cases()) == 18
 
 
 @pytest.mark.parametrize("kind", kernel_cases())
@@ -268,7 +273,7 @@ def test_no_encoding_is_rejected(kind: type[Encoding]) -> None:
 
 @pytest.mark.parametrize("name", violations())
 def test_planted_violations_are_rejected_at_the_family_wise_level_too(name: str) -> None:
-    assert violations()[name].test(0, samples=100, level=1e-3 / 17, permutations=19_999).rejected
+    assert violations()[name].test(0, samples=100, level=1e-3 / 18, permutations=19_999).rejected
 
 
 def test_rivals_that_are_not_equivariant_are_rejected() -> None:
