@@ -58,10 +58,10 @@ COSTS = (
 """What every trained row has."""
 
 
-def lines(columns: Sequence[Column], groups: Iterable[tuple[str, Rows]], *, label: str = "encoding") -> list[str]:
-    """A table with one line for each group of rows: its label, how many rows (seeds) it has, and the columns."""
+def lines(columns: Sequence[Column], groups: Iterable[tuple[str, Rows]]) -> list[str]:
+    """A table with one line for each group of rows: its encoding, how many rows (seeds) it has, and the columns."""
     body = [[name, str(len(rows)), *(column.cell(rows) for column in columns)] for name, rows in groups]
-    return header([label, "seeds", *(column.head for column in columns)]) + [line(cells) for cells in body]
+    return header(["encoding", "seeds", *(column.head for column in columns)]) + [line(cells) for cells in body]
 
 
 def header(heads: Sequence[str]) -> list[str]:

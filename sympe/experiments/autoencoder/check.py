@@ -11,7 +11,7 @@ from torch import Tensor
 from sympe.actions import EdgeAction
 from sympe.experiments.autoencoder.data import dataset
 from sympe.experiments.autoencoder.training import load
-from sympe.graphs import DenseGraphs
+from sympe.graphs import DenseGraphs, relabel
 from sympe.groups import Permutations
 from sympe.kernels import GraphKernel
 from sympe.testing import EquivarianceTest, equivariance_test
@@ -42,10 +42,7 @@ def check_run(run: Path, *, inputs: int = 4, **options: Any) -> EquivarianceTest
         probabilities: Tensor = task.model(x, generator=generator).sigmoid()
         return probabilities
 
-    def move_graphs(g: Tensor, x: DenseGraphs) -> DenseGraphs:
-        return x.relabel(g)
-
     def move_edges(g: Tensor, p: Tensor) -> Tensor:
         return edges(g, p.unsqueeze(-1))
 
-    return equivariance_test(model, edges.group, move_graphs, move_edges, x, **options)
+    return equivariance_test(model, edges.group, relabel, move_edges, x, **options)
