@@ -32,6 +32,7 @@ from torch import Tensor
 from sympe.encodings.base import Encoding
 from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes
+from sympe.tolerance import Tolerance
 
 NORMALIZATIONS = ("symmetric", "none")
 """The Laplacians: with :math:`S = D^{1/2}`, whose spectrum is in [0, 2], and with S = I."""
@@ -61,9 +62,9 @@ class LaplacianEncoding(Encoding):
         max_nodes: number of nodes that graphs are padded to.
         channels: number of eigenvectors.
         normalization: ``"symmetric"`` for :math:`S = D^{1/2}`, ``"none"`` for S = I.
-        tolerance: eigenvalues share an eigenspace as long as neighbours differ by at most this. It has to be above the
-            rounding error (about 1e-15 times the largest eigenvalue), for the law to hold. One that is too large does
-            no harm to the law: the frame is then of a sum of eigenspaces.
+        tolerance: eigenvalues share an eigenspace as long as neighbours differ by at most this, relative to the largest
+            (:mod:`sympe.tolerance`). It has to be above the rounding error (about 1e-15), for the law to hold. One
+            that is too large does no harm to the law: the frame is then of a sum of eigenspaces.
 
     Raises:
         ValueError: if ``max_nodes`` or ``channels`` is below 1, ``normalization`` is unknown, or ``tolerance`` is not a
@@ -90,18 +91,16 @@ class LaplacianEncoding(Encoding):
     """
 
     def __init__(
-        self, max_nodes: int, channels: int, *, normalization: str = "symmetric", tolerance: float = 1e-6
+        self, max_nodes: int, channels: int, *, normalization: str = "symmetric", tolerance: float | Tolerance = 1e-6
     ) -> None:
         super().__init__()
         _check_arguments(max_nodes, channels)
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"normalization: expected one of {', '.join(NORMALIZATIONS)}; got {normalization!r}")
-        if not 0 <= tolerance < float("inf"):
-            raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance}")
         self.max_nodes = max_nodes
         self.channels = channels
         self.normalization = normalization
-        self.tolerance = tolerance
+        self.tolerance = Tolerance.of(tolerance)
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -126,7 +125,9 @@ class LaplacianEncoding(Encoding):
         k = min(self.channels, n)
         place = torch.arange(n, device=A.device)
         real = place < sizes[:, None] - 1  # of the columns, in ascending order
-        space = (values.diff(dim=1, prepend=values[:, :1]) > self.tolerance).cumsum(1)
+        largest = torch.where(real, values.abs(), 0).sort(1).values[:, -1:]  # none of no nodes
+        gap = self.tolerance.gap(largest)
+        space = (values.diff(dim=1, prepend=values[:, :1]) > gap).cumsum(1)
         same = (space[:, :, None] == space[:, None, :k]) & (real[:, :, None] == real[:, None, :k])
         source = A.device if generator is None else generator.device
         Z = torch.randn(batch, n, k, dtype=A.dtype, generator=generator, device=source).to(A.device)
