@@ -22,17 +22,21 @@ from sympe.experiments import runs
 from sympe.experiments.pictures import save
 from sympe.files import Options, load
 from sympe.graphs import SparseGraphs
-from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport, symmetry_report
+from sympe.report import Bad, GraphInput, LatticeInput, Spread, SymmetryReport, symmetry_report
 
 
 def inputs_of(paths: Sequence[Path], options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
     """What the report takes, from files, with a progress bar when it takes long."""
     read = itertools.chain.from_iterable(load(path, options) for path in paths)
-    for name, content, nodes, edges in tqdm(read, unit="input", delay=5):
+    for name, content, nodes, edges, floats in tqdm(read, unit="input", delay=5):
         if isinstance(content, SparseGraphs):
-            yield GraphInput(name, content, nodes, edges)
+            spreads = [
+                Spread.of(channel, values, tolerance=options.tolerance) for channel, values in floats if len(values)
+            ]
+            yield GraphInput(name, content, nodes, edges, tuple(spreads))
         elif isinstance(content, Tensor):
-            yield LatticeInput(name, content, bonds=len(content) == 3, node_targets=nodes)
+            bonds = len(content) == 3 and options.three_channels == "ising"
+            yield LatticeInput(name, content, bonds=bonds, node_targets=nodes)
         else:
             yield Bad(name, content)
 
@@ -91,7 +95,7 @@ class Report:
         if out.is_file():
             raise ValueError(f"out: expected a folder, got the file {out}")
         title = ", ".join(path.name for path in self.data)
-        found = symmetry_report(inputs_of(self.data, self.options))
+        found = symmetry_report(inputs_of(self.data, self.options), tolerance=self.options.tolerance)
         if not found.log_orders:
             raise ValueError(f"data: nothing in {title} could be read\n" + found.markdown())
         runs.write_json(out / "report.json", {"data": [str(path) for path in self.data], **found.summary()})

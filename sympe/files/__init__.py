@@ -1,7 +1,7 @@
 """Graphs and lattices from files, one at a time; a line that cannot be read is named, and reading goes on.
 
 The format is that of the suffix, and each has a file here. Packages that only one format needs are imported when it is
-read.
+read. Text may be packed by gzip.
 """
 
 from __future__ import annotations
@@ -14,15 +14,23 @@ from sympe.files.base import Loaded, Options, Reader
 
 __all__ = ["READERS", "Loaded", "Options", "load"]
 
-READERS: dict[str, Reader] = {
-    ".pt": pyg.read,
+_TEXT: dict[str, Reader] = {
     ".g6": graph6.read,
+    ".d6": graph6.read,
     ".s6": graph6.read,
-    **dict.fromkeys(molecules.SUFFIXES, molecules.read),
+    ".smi": molecules.read,
+    ".csv": molecules.read,
+    ".sdf": molecules.read,
     ".graphml": graphml.read,
     ".edgelist": edge_lists.read,
     ".txt": edge_lists.read,
+}
+
+READERS: dict[str, Reader] = {
+    ".pt": pyg.read,
     ".npz": lattices.read,
+    **_TEXT,
+    **{f"{suffix}.gz": reader for suffix, reader in _TEXT.items()},
 }
 
 

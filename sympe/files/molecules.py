@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sympe.files.base import Loaded, Options, attempt
+from sympe.files.base import Loaded, Options, attempt, unpacked
 from sympe.files.sdf import smiles_of_records
 from sympe.files.smiles import graph_from_smiles, smiles_of_lines
 from sympe.files.tables import rows_of_table
@@ -32,7 +30,7 @@ class Entry(NamedTuple):
     columns: dict[str, str]
 
 
-def entries(name: str, file: io.BufferedReader | io.BytesIO, *, smiles_column: str | None = None) -> Iterator[Entry]:
+def entries(name: str, file: io.BufferedIOBase, *, smiles_column: str | None = None) -> Iterator[Entry]:
     """All molecules of a file, one at a time.
 
     Arguments:
@@ -50,17 +48,12 @@ def entries(name: str, file: io.BufferedReader | io.BytesIO, *, smiles_column: s
     """
     if not name.endswith(SUFFIXES):
         raise ValueError(f"data: expected a file that ends with {', '.join(SUFFIXES)}; got {name}")
-    if name.endswith(".gz"):
-        try:
-            file = io.BytesIO(gzip.decompress(file.read()))
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"data: {name} is damaged, or no gzip file: {error}") from error
-        name = name.removesuffix(".gz")
-    if name.endswith(".csv"):
-        yield from (Entry(*row) for row in rows_of_table(name, file, smiles_column))
-        return
-    read = smiles_of_lines if name.endswith(".smi") else smiles_of_records
-    yield from (Entry(place, smiles, {}) for place, smiles in read(name, file))
+    with unpacked(name, file) as (name, file):
+        if name.endswith(".csv"):
+            yield from (Entry(*row) for row in rows_of_table(name, file, smiles_column))
+            return
+        read = smiles_of_lines if name.endswith(".smi") else smiles_of_records
+        yield from (Entry(place, smiles, {}) for place, smiles in read(name, file))
 
 
 def read(path: Path, options: Options) -> Iterator[Loaded]:
