@@ -95,8 +95,8 @@ def lines(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str, str]]:
     """Place and text of every line that is not blank, without the space around it; closes the file."""
     with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace") as text:  # type: ignore[type-var]
         for number, line in enumerate(text, 1):
-            if line.strip():
-                yield f"{name}:{number}", line.strip()
+            if words := line.strip(" \t\r\n"):
+                yield f"{name}:{number}", words
 
 
 @contextmanager

@@ -16,7 +16,11 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
     """The graphs of the file."""
     try:
         with path.open("rb") as raw, unpacked(path.name, raw) as (name, file):
-            graphs = list(GraphMLReader()(path=file))
+            content = file.read()
+        graphs = list(GraphMLReader()(string=content))
+        if not graphs:  # as networkx does where the namespace is left out
+            content = content.replace(b"<graphml>", b'<graphml xmlns="http://graphml.graphdrawing.org/xmlns">')
+            graphs = list(GraphMLReader()(string=content))
     except Exception as error:  # the parser of XML raises its own kinds
         raise ValueError(f"data: {path} is not GraphML: {error}") from error
     if not graphs:

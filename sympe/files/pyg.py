@@ -72,14 +72,13 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
 
 
 def _opened(path: Path, *, trust: bool) -> Any:
-    from torch_geometric.data import Batch, Data, batch, data, storage
+    from torch_geometric.data import Data, data, storage
 
     torch.serialization.add_safe_globals(
         [
             Data,
-            Batch,
-            batch.DynamicInheritance,
-            batch.DynamicInheritanceGetter,
+            _unbatched,
+            (_Getter, "torch_geometric.data.batch.DynamicInheritanceGetter"),
             data.DataEdgeAttr,
             data.DataTensorAttr,
             storage.BaseStorage,
@@ -105,6 +104,18 @@ def _opened(path: Path, *, trust: bool) -> Any:
         ) from error
     except Exception as error:  # a damaged file can raise anything
         raise ValueError(f"data: {path} cannot be loaded by torch: {_first(error)}") from error
+
+
+def _unbatched(*bases: type) -> Any:
+    """What a batch is without the class that PyG makes for it at run time: it keeps ``ptr`` and ``batch``."""
+    return bases[-1]()
+
+
+class _Getter:
+    """Stands for what PyG's batches are made with, which torch does not call without pickle."""
+
+    def __new__(cls) -> Any:
+        return _unbatched
 
 
 def _first(error: Exception) -> str:
