@@ -14,8 +14,8 @@ that no automorphism exchanges.)
 Targets of whole graphs are invariant and have no such floor.
 
 Every column of classes is a target of its own. The columns of floats are one target, a vector, whose squared error is
-summed over them. An orbit's floats count as equal if they differ by rounding alone, or by a millionth of what their column
-varies.
+summed over them. An orbit's floats count as equal if they differ by rounding alone, or by a millionth of what their
+column varies.
 """
 
 from __future__ import annotations
@@ -277,8 +277,8 @@ class SymmetryReport:
             'x[2]: all values of an input count as equal; they differ by up '
         """
         return [
-            f"{channel}: all values of an input count as equal; they differ by up to {one.spread:.3g}, and the tolerance "
-            f"is {self.tolerance}. If they are in other units, give a smaller one."
+            f"{channel}: all values of an input count as equal; they differ by up to {one.spread:.3g}, and the "
+            f"tolerance is {self.tolerance}. If they are in other units, give a smaller one."
             for channel, one in self.spreads.items()
             if one.clusters == 1 and one.spread > 0
         ]

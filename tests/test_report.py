@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor
 
 from sympe import cli
 from sympe.experiments.autoencoder.data import dataset
-from sympe.experiments.report import draw_report
+from sympe.experiments.report import draw_report, report_of
+from sympe.files import Options
 from sympe.graphs import SparseGraphs
 from sympe.report import Bad, Floor, GraphInput, LatticeInput, SymmetryReport, pair_orbits, symmetry_report
 from tests.files.reading import read, star
@@ -319,3 +321,24 @@ def test_a_picture_without_any_symmetry(tmp_path: Path) -> None:
     report = symmetry_report([GraphInput("a", sparse(nx.empty_graph(1)))])
     draw_report(report, "a", tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_lines_that_are_shared_among_processes_make_the_same_report(tmp_path: Path) -> None:
+    """More chunks than processes; the chunks in order, bad lines where they stand."""
+    graphs = [nx.random_regular_graph(3, 8, seed=seed) for seed in range(50)]
+    text = b"".join(nx.to_graph6_bytes(graph, header=False) for graph in graphs)
+    (tmp_path / "a.g6").write_bytes((text + b"G!\n") * 130)
+    (tmp_path / "b.smi").write_text("CC\nnonsense\n")
+    paths = [tmp_path / "a.g6", tmp_path / "b.smi"]
+    one, two = (report_of(paths, Options(), jobs=jobs) for jobs in (1, 2))
+    assert one.inputs == 50 * 130 + 1
+    assert len(one.bad) == 130 + 1
+    assert json.dumps(one.summary()) == json.dumps(two.summary())
+    alone = symmetry_report(GraphInput(str(row), sparse(graph)) for row, graph in enumerate(graphs))
+    expected = Counter({value: 130 * count for value, count in alone.counts.items()})
+    expected[round(alone_pair().log_orders[0], 9)] += 1
+    assert one.counts == expected
+
+
+def alone_pair() -> SymmetryReport:
+    return symmetry_report([GraphInput("CC", sparse(nx.path_graph(2)))])

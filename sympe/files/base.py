@@ -99,6 +99,16 @@ def lines(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str, str]]:
                 yield f"{name}:{number}", words
 
 
+def suffix_of(path: Path) -> str:
+    """The format: the suffix, without ".gz".
+
+    Example:
+        >>> suffix_of(Path("a.b.smi.gz"))
+        '.smi'
+    """
+    return Path(path.name.removesuffix(".gz")).suffix
+
+
 @contextmanager
 def unpacked(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str, io.BufferedIOBase]]:
     """The name without ".gz", and the bytes as they are read; the file itself if it is not packed.

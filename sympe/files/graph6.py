@@ -1,4 +1,4 @@
-"""Graph6, digraph6 and sparse6 (.g6, .d6, .s6): a graph a line, https://users.cecs.anu.edu.au/~bdm/data/formats.txt ."""
+"""Graph6, digraph6 and sparse6 (.g6, .d6, .s6): a graph a line, as nauty's formats.txt says."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import networkx as nx
 import numpy as np
 import torch
 
-from sympe.files.base import Loaded, Options, attempt, lines, unpacked
+from sympe.files.base import Loaded, Options, attempt, lines, suffix_of, unpacked
 from sympe.files.networks import from_networkx
 from sympe.graphs import SparseGraphs
 
@@ -21,10 +21,14 @@ _LARGEST = 2**24
 
 def read(path: Path, options: Options) -> Iterator[Loaded]:
     """One graph a line."""
+    for place, line in texts(path, options):
+        yield attempt(place, partial(parse, suffix_of(path), line, options))
+
+
+def texts(path: Path, options: Options) -> Iterator[tuple[str, str]]:
+    """Place and text of every graph, not yet parsed."""
     with path.open("rb") as raw, unpacked(path.name, raw) as (name, file):
-        suffix = name[name.rindex(".") :]
-        for place, line in lines(name, file):
-            yield attempt(place, partial(parse, suffix, line, options))
+        yield from lines(name, file)
 
 
 def parse(suffix: str, line: str, options: Options) -> SparseGraphs:

@@ -8,10 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sympe.files.base import Loaded, Options, attempt, unpacked
+from sympe.files.base import Loaded, Options, attempt, suffix_of, unpacked
 from sympe.files.sdf import smiles_of_records
 from sympe.files.smiles import graph_from_smiles, smiles_of_lines
 from sympe.files.tables import rows_of_table
+from sympe.graphs import SparseGraphs
 
 SUFFIXES = (".smi", ".csv", ".sdf", ".smi.gz", ".csv.gz", ".sdf.gz")
 
@@ -58,6 +59,17 @@ def entries(name: str, file: io.BufferedIOBase, *, smiles_column: str | None = N
 
 def read(path: Path, options: Options) -> Iterator[Loaded]:
     """The graphs of the molecules."""
+    for place, smiles in texts(path, options):
+        yield attempt(place, partial(parse, suffix_of(path), smiles, options))
+
+
+def texts(path: Path, options: Options) -> Iterator[tuple[str, str]]:
+    """Place and SMILES of every molecule, not yet parsed."""
     with path.open("rb") as file:
         for place, smiles, _ in entries(path.name, file, smiles_column=options.smiles_column):
-            yield attempt(place, partial(graph_from_smiles, smiles, hydrogens=options.hydrogens))
+            yield place, smiles
+
+
+def parse(suffix: str, smiles: str, options: Options) -> SparseGraphs:
+    """The graph of one molecule."""
+    return graph_from_smiles(smiles, hydrogens=options.hydrogens)

@@ -72,11 +72,12 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
 
 
 def _opened(path: Path, *, trust: bool) -> Any:
-    from torch_geometric.data import Data, data, storage
+    from torch_geometric.data import Batch, Data, data, storage
 
     torch.serialization.add_safe_globals(
         [
             Data,
+            Batch,
             _unbatched,
             (_Getter, "torch_geometric.data.batch.DynamicInheritanceGetter"),
             data.DataEdgeAttr,
@@ -99,8 +100,8 @@ def _opened(path: Path, *, trust: bool) -> Any:
             raise ValueError(f"data: {path} cannot be loaded by torch: {_first(error)}") from error
         word = str(error).partition("GLOBAL ")[2].split()
         raise ValueError(
-            f"data: {path} holds {word[0] if word else 'something'}, which is not of PyTorch Geometric; opening it can run "
-            "any code. If you trust the file, give --trust"
+            f"data: {path} holds {word[0] if word else 'something'}, which is not of PyTorch Geometric; opening it "
+            "can run any code. If you trust the file, give --trust"
         ) from error
     except Exception as error:  # a damaged file can raise anything
         raise ValueError(f"data: {path} cannot be loaded by torch: {_first(error)}") from error

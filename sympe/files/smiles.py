@@ -12,7 +12,6 @@ import torch
 from sympe.files.base import lines
 from sympe.graphs import SparseGraphs
 
-
 _DIRECTED = torch.tensor([16, 17, 18, 19])
 """RDKit's types of bonds that have a direction: DATIVEONE, DATIVE, DATIVEL and DATIVER."""
 

@@ -7,9 +7,7 @@ import io
 from collections.abc import Iterator
 
 
-def rows_of_table(
-    name: str, file: io.BufferedIOBase, column: str | None
-) -> Iterator[tuple[str, str, dict[str, str]]]:
+def rows_of_table(name: str, file: io.BufferedIOBase, column: str | None) -> Iterator[tuple[str, str, dict[str, str]]]:
     r"""Place, SMILES and all columns of every row; closes the file.
 
     Arguments:

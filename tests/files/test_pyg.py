@@ -11,7 +11,6 @@ from torch_geometric.data import Batch, Data, HeteroData, InMemoryDataset
 
 from sympe.integrations.pyg import to_graphs
 from sympe.kernels import GraphKernel
-
 from tests.files.reading import orders, read, star
 
 
@@ -56,8 +55,9 @@ def test_options_that_fit_nothing(tmp_path: Path) -> None:
 
 def test_everything_that_pyg_saves(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
-    first, second = star(x=torch.tensor([[0.0], [1], [1], [2]])), Data(
-        edge_index=torch.tensor([[1, 0], [0, 1]]), x=torch.zeros(3, 1), num_nodes=3
+    first, second = (
+        star(x=torch.tensor([[0.0], [1], [1], [2]])),
+        Data(edge_index=torch.tensor([[1, 0], [0, 1]]), x=torch.zeros(3, 1), num_nodes=3),
     )
     batch = Batch.from_data_list([first, second])
     torch.save(batch, path)
