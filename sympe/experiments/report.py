@@ -74,8 +74,9 @@ def report_of(paths: Sequence[Path], options: Options, *, jobs: int) -> Symmetry
                 continue
             look = partial(_look, suffix_of(path), options)
             waiting: deque[Future[SymmetryReport]] = deque()
-            chunks = iter(lambda texts=texts: list(itertools.islice(texts, _CHUNK)), [])
-            for number, chunk in enumerate(chunks):
+            number = -1
+            while chunk := list(itertools.islice(texts, _CHUNK)):
+                number += 1
                 if jobs == 1 or (pool is None and number == 0 and len(chunk) < _CHUNK):
                     _join(total, look(chunk), bar)
                     continue

@@ -121,6 +121,6 @@ def unpacked(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str, io.Buffe
         return
     try:
         with gzip.GzipFile(fileobj=file) as stream:
-            yield name.removesuffix(".gz"), io.BufferedReader(stream)  # type: ignore[arg-type]
+            yield name.removesuffix(".gz"), io.BufferedReader(stream)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"data: {name} is damaged, or no gzip file: {error}") from error

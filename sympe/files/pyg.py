@@ -74,25 +74,24 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
 def _opened(path: Path, *, trust: bool) -> Any:
     from torch_geometric.data import Batch, Data, data, storage
 
-    torch.serialization.add_safe_globals(
-        [
-            Data,
-            Batch,
-            _unbatched,
-            (_Getter, "torch_geometric.data.batch.DynamicInheritanceGetter"),
-            data.DataEdgeAttr,
-            data.DataTensorAttr,
-            storage.BaseStorage,
-            storage.NodeStorage,
-            storage.EdgeStorage,
-            storage.GlobalStorage,
-            np.ndarray,
-            np.dtype,
-            np.zeros(0).__reduce__()[0],  # NumPy's own way to make an array, whatever module it is in
-            *(type(np.dtype(kind)) for kind in "?bhilqBHILQefd"),
-            codecs.encode,
-        ]
-    )
+    allowed: list[Any] = [
+        Data,
+        Batch,
+        _unbatched,
+        (_Getter, "torch_geometric.data.batch.DynamicInheritanceGetter"),
+        data.DataEdgeAttr,
+        data.DataTensorAttr,
+        storage.BaseStorage,
+        storage.NodeStorage,
+        storage.EdgeStorage,
+        storage.GlobalStorage,
+        np.ndarray,
+        np.dtype,
+        np.zeros(0).__reduce__()[0],  # NumPy's own way to make an array, whatever module it is in
+        *(type(np.dtype(kind)) for kind in "?bhilqBHILQefd"),
+        codecs.encode,
+    ]
+    torch.serialization.add_safe_globals(allowed)
     try:
         return torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
@@ -125,7 +124,8 @@ def _first(error: Exception) -> str:
 
 def _nodes_of_targets(attributes: Mapping[str, Any], options: Options) -> int:
     """How many nodes the features or targets of nodes have, if that is told by them alone."""
-    found = [table(key, attributes[key]) for key in (options.node_features, options.node_targets) if key in attributes]
+    keys = [key for key in (options.node_features, options.node_targets) if key is not None and key in attributes]
+    found = [table(key, attributes[key]) for key in keys]
     return max((len(value) for value in found if value.dim()), default=0)
 
 
@@ -164,7 +164,7 @@ def _parts(attributes: Mapping[str, Any], nodes: int, options: Options) -> list[
 def _loaded(name: str, part: Mapping[str, Any], size: int, options: Options) -> Loaded:
     """One graph with its targets; or, by name, what is wrong."""
     chosen = [None if key == "none" else key for key in (options.node_features, options.edge_features)]
-    names = {"node_attr": chosen[0], "edge_attr": chosen[1], "words": ("node_features", "edge_features")}
+    names: Any = {"node_attr": chosen[0], "edge_attr": chosen[1], "words": ("node_features", "edge_features")}
     try:
         graph = graphs_of(part, size, tolerance=options.tolerance, **names)
         targets = _targets(part, options.node_targets)

@@ -39,7 +39,8 @@ def table(name: str, value: Any) -> Tensor:
         value = value.to_dense()
     if value.is_floating_point() and value.dtype.itemsize < 4:
         value = value.float()
-    return value.as_subclass(Tensor)
+    plain: Tensor = value.as_subclass(Tensor)
+    return plain
 
 
 def edge_list(attributes: Mapping[str, Any]) -> Int64[Tensor, "2 arcs"]:
