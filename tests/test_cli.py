@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -315,6 +316,33 @@ def test_an_experiment_whose_extra_is_missing_names_it(monkeypatch, capsys, word
         run(monkeypatch, *words)
     assert stop.value.code == 2
     assert capsys.readouterr().err == "sympe: chess needs the package pawns: pip install 'sympe[games]'\n"
+
+
+def test_help_has_words_and_lists_what_a_field_can_be(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in cli.commands():
+        with pytest.raises(SystemExit):
+            run(monkeypatch, *command.split(), "--help")
+        text = capsys.readouterr().out
+        assert not re.search(
+            r":(mod|data|class|func|meth):|~sympe|``|_VERSION|(ENCODING|DATASET|TRANSITION|VARIANT|BACKBONE|PART|ORDER)S\b",
+            text,
+        ), command
+        told = {word.strip(".,:;()[]{}") for word in re.sub("[│,{}|]", " ", text).split()}
+        for experiment in EXPERIMENTS:
+            if command == f"train {experiment.name}":
+                module = sys.modules[experiment.config.__module__]
+                for constant in (
+                    "ENCODINGS",
+                    "DATASETS",
+                    "TRANSITIONS",
+                    "VARIANTS",
+                    "BACKBONES",
+                    "PARTS",
+                    "NODE_ORDERS",
+                ):
+                    assert set(vars(module).get(constant, ())) <= told, (command, constant)
 
 
 def test_every_experiment_has_its_commands() -> None:

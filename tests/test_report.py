@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from torch import Tensor
 
 from sympe import cli
 from sympe.experiments.autoencoder.data import dataset
-from sympe.experiments.report import draw_report
+from sympe.experiments.report import draw_report, report_of
+from sympe.files import Options
 from sympe.graphs import SparseGraphs
 from sympe.report import Bad, Floor, GraphInput, LatticeInput, SymmetryReport, pair_orbits, symmetry_report
 from tests.files.reading import read, star
@@ -160,6 +162,109 @@ def test_targets_that_do_not_fit_make_a_bad_input_and_the_rest_counts() -> None:
     assert "4 inputs could not be read" in report.markdown()
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (4, 1, 1)])
+@pytest.mark.parametrize("kind", [torch.int64, torch.uint8, torch.uint16, torch.bool])
+def test_classes_in_a_column_are_those_in_a_vector(shape: tuple[int, ...], kind: torch.dtype) -> None:
+    """A star of which two of three leaves are 1: log-loss 3 H(1/3), one wrong; two nodes of a path differ: log 2."""
+    targets = torch.tensor([0, 0, 1, 1]).to(kind).view(shape)
+    star = symmetry_report([GraphInput("star", sparse(nx.star_graph(3)), targets)])
+    floor = star.summary()["floors"]["nodes"]
+    entropy = math.log(3) - 2 / 3 * math.log(2)
+    assert floor["least_loss"] == pytest.approx(3 * entropy / 4)
+    assert floor["least_error_percent"] == pytest.approx(25)
+    assert star.needs_breaking is True
+    lattice = LatticeInput("a", torch.zeros(1, 2, 2), False, targets.view(*shape[1:], 2, 2))
+    floor = symmetry_report([lattice]).summary()["floors"]["nodes"]
+    assert (floor["least_loss"], floor["least_error_percent"]) == (pytest.approx(math.log(2)), 50)
+    pair = sparse(nx.path_graph(2))
+    two = torch.tensor([0, 1]).to(kind).view(2, *shape[1:])
+    floors = symmetry_report([GraphInput("pair", pair, two, two)]).summary()["floors"]
+    for of in ("nodes", "edges"):
+        assert floors[of]["least_loss"] == pytest.approx(math.log(2))
+        assert floors[of]["least_error_percent"] == 50
+
+
+def test_every_column_of_classes_is_a_target_of_its_own() -> None:
+    x = sparse(nx.star_graph(3))
+    columns = torch.tensor([[5, 0, 0], [1, 2, 1], [1, 2, 0], [1, 2, 1]])  # only the last differs on the leaves
+    report = symmetry_report([GraphInput("a", x, columns), GraphInput("b", x, columns)])
+    floors = report.summary()["floors"]
+    assert [floors[f"nodes[{column}]"]["least_error_percent"] for column in range(3)] == [0, 0, 25]
+    assert [report.floors[f"nodes[{column}]"].needs_breaking for column in range(3)] == [False, False, True]
+    assert report.needs_breaking is True
+    report = symmetry_report([GraphInput("a", x, columns), GraphInput("b", x, columns[:, :2])])
+    assert [bad.reason for bad in report.bad] == ["targets: expected 3 columns like those before, got 2"]
+    assert all(floor.count == 4 for floor in report.floors.values())
+    floats = [GraphInput("a", x, columns.float()), GraphInput("b", x, columns[:, :2].float())]
+    assert symmetry_report(floats).bad == [Bad("b", "targets: expected 3 columns like those before, got 2")]
+
+
+def test_targets_that_are_no_column_are_refused_and_leave_nothing_behind() -> None:
+    x = sparse(nx.path_graph(2))
+    y = torch.tensor([0.0, 1.0])
+    for targets, reason in (
+        (torch.tensor(3), "targets: expected 2, got a scalar"),
+        (torch.tensor(3.0), "targets: expected 2, got a scalar"),
+        (torch.zeros(2, 0), "targets: expected at least one column, got none"),
+        (torch.zeros(2, dtype=torch.complex64), "targets: expected real numbers, got torch.complex64"),
+        (torch.zeros(2, 3, dtype=torch.int64)[:1], "targets: expected 2, got 1"),
+    ):
+        report = symmetry_report([GraphInput("a", x, y, targets), GraphInput("b", x, targets)])
+        assert report.bad == [Bad("a", reason), Bad("b", reason)]
+        assert report.needs_breaking is None  # the good targets of nodes of a bad input do not count
+    report = symmetry_report([GraphInput("a", x, torch.tensor([0, 1])), GraphInput("b", x, torch.zeros(2, 3))])
+    assert report.bad[0].reason.startswith("targets: expected cross-entropy targets like those before")
+
+
+@pytest.mark.parametrize(("unit", "offset"), [(1.0, 0.0), (1e-9, 0.0), (1e9, 0.0), (1e-3, -1e4), (1e-3, 1e6)])
+def test_the_verdict_does_not_depend_on_units(unit: float, offset: float) -> None:
+    x = sparse(nx.star_graph(3))
+    differs, alike = (offset + unit * torch.tensor(y, dtype=torch.float64) for y in ([3, 0, 1, 2.0], [3, 1, 1, 1.0]))
+    far = 1e12 * unit * torch.tensor([1.0, 0, 0, 0], dtype=torch.float64)  # another column, far larger
+    for targets, needs in ((differs, True), (alike, False)):
+        for columns in (targets, torch.stack([far, targets], 1)):
+            report = symmetry_report([GraphInput("a", x, columns)])
+            assert report.needs_breaking is needs
+    rounded = alike.float() * (1 + torch.tensor([0, 1, 0, -1]) * torch.finfo(torch.float32).eps)
+    assert symmetry_report([GraphInput("a", x, rounded)]).needs_breaking is False
+    ring = sparse(nx.cycle_graph(6))
+    assert symmetry_report([GraphInput("a", ring, torch.full((6,), offset + unit * 0.1))]).needs_breaking is False
+
+
+def test_reports_join_to_that_of_all_inputs() -> None:
+    graphs = [nx.random_regular_graph(3, n, seed=n) for n in (8, 10, 12)] + [nx.star_graph(4), nx.path_graph(3)]
+    generator = torch.Generator().manual_seed(0)
+    for draw in (lambda n: torch.randn(n, 2, generator=generator), lambda n: torch.arange(2 * n).view(n, 2) % 3):
+        items = [GraphInput(str(row), sparse(graph), draw(len(graph))) for row, graph in enumerate(graphs)]
+        items = [*items[:2], Bad("none", "bad"), *items[2:]]
+        whole, one, other = (symmetry_report(part) for part in (items, items[:3], items[3:]))
+        one.join(other)
+        assert json.dumps(one.summary()) == json.dumps(whole.summary())
+        assert one.names == whole.names
+        few = symmetry_report(items, each=False)
+        assert (few.names, few.summary()) == ([], whole.summary())
+    with pytest.raises(ValueError, match="targets: expected squared error targets like those before, got cross-ent"):
+        Floor("squared error").join(Floor("cross-entropy"))
+
+
+def test_the_tolerance_is_that_of_lattices_too_and_a_channel_that_it_swallows_is_named() -> None:
+    field = 1e-9 * torch.arange(16.0).view(1, 4, 4)
+    metres = symmetry_report([LatticeInput("a", field, False)])
+    assert metres.summary()["orders"] == {"128": 1}
+    assert metres.warnings == [
+        "fields[0]: all values of an input count as equal; they differ by up to 1.5e-08, and the tolerance is 1e-06. "
+        "If they are in other units, give a smaller one."
+    ]
+    assert "**Warning**: fields[0]: all values" in metres.markdown()
+    nanometres = symmetry_report([LatticeInput("a", field, False)], tolerance=1e-12)
+    assert nanometres.summary()["orders"] == {"1": 1}
+    assert nanometres.warnings == symmetry_report([LatticeInput("a", 0 * field, False)]).warnings == []
+    bonds = torch.cat([field, 0 * field, 1 + 0 * field])
+    assert [warning.split(":")[0] for warning in symmetry_report([LatticeInput("a", bonds, True)]).warnings] == [
+        "fields[bonds]"
+    ]
+
+
 def test_an_empty_floor() -> None:
     assert Floor("squared error").summary() == {"kind": "squared error", "targets": 0, "least_loss": 0.0}
     report = SymmetryReport()
@@ -216,3 +321,24 @@ def test_a_picture_without_any_symmetry(tmp_path: Path) -> None:
     report = symmetry_report([GraphInput("a", sparse(nx.empty_graph(1)))])
     draw_report(report, "a", tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_lines_that_are_shared_among_processes_make_the_same_report(tmp_path: Path) -> None:
+    """More chunks than processes; the chunks in order, bad lines where they stand."""
+    graphs = [nx.random_regular_graph(3, 8, seed=seed) for seed in range(50)]
+    text = b"".join(nx.to_graph6_bytes(graph, header=False) for graph in graphs)
+    (tmp_path / "a.g6").write_bytes((text + b"G!\n") * 130)
+    (tmp_path / "b.smi").write_text("CC\nnonsense\n")
+    paths = [tmp_path / "a.g6", tmp_path / "b.smi"]
+    one, two = (report_of(paths, Options(), jobs=jobs) for jobs in (1, 2))
+    assert one.inputs == 50 * 130 + 1
+    assert len(one.bad) == 130 + 1
+    assert json.dumps(one.summary()) == json.dumps(two.summary())
+    alone = symmetry_report(GraphInput(str(row), sparse(graph)) for row, graph in enumerate(graphs))
+    expected = Counter({value: 130 * count for value, count in alone.counts.items()})
+    expected[round(alone_pair().log_orders[0], 9)] += 1
+    assert one.counts == expected
+
+
+def alone_pair() -> SymmetryReport:
+    return symmetry_report([GraphInput("CC", sparse(nx.path_graph(2)))])

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 
 import torch
 import tyro
-from tqdm import tqdm
 
 from sympe.experiments import runs
 from sympe.experiments.experiment import Experiment
+from sympe.experiments.progress import Bar
 
 Command = Callable[..., Any]
 """Makes, from parsed options, what does the work when it is called."""
@@ -164,7 +164,7 @@ def check_command(experiments: Sequence[Experiment]) -> Command:
                 level=level,
                 tolerance=common.tolerance,
                 generator=torch.Generator().manual_seed(common.seed),
-                progress=partial(tqdm, desc=run.name, delay=5, leave=False),
+                progress=partial(Bar, desc=run.name, delay=5, leave=False),
             )
             print(f"{run.name}: {found.verdict}", flush=True)
             rejected |= found.rejected

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,27 +20,86 @@ mpl.use("Agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 import tyro
 from torch import Tensor
-from tqdm import tqdm
 
 from sympe.experiments import runs
 from sympe.experiments.pictures import save
-from sympe.files import Options, load
+from sympe.experiments.progress import Bar
+from sympe.experiments.workers import follow_the_parent
+from sympe.files import Loaded, Options, load, load_texts, parse_texts
+from sympe.files.base import suffix_of
 from sympe.graphs import SparseGraphs
-from sympe.report import Bad, GraphInput, LatticeInput, SymmetryReport, symmetry_report
+from sympe.report import Bad, GraphInput, LatticeInput, Spread, SymmetryReport, symmetry_report
+
+_CHUNK = 1024
 
 
 def inputs_of(paths: Sequence[Path], options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
-    """What the report takes, from files, with a progress bar when it takes long."""
-    read = itertools.chain.from_iterable(load(path, options) for path in paths)
-    for name, content, nodes, edges in tqdm(read, unit="input", delay=5):
+    """What the report takes, from files."""
+    return _inputs(itertools.chain.from_iterable(load(path, options) for path in paths), options)
+
+
+def _inputs(read: Iterable[Loaded], options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
+    for name, content, nodes, edges, floats in read:
         if isinstance(content, SparseGraphs):
-            yield GraphInput(name, content, nodes, edges)
+            spreads = [
+                Spread.of(channel, values, tolerance=options.tolerance) for channel, values in floats if len(values)
+            ]
+            yield GraphInput(name, content, nodes, edges, tuple(spreads))
         elif isinstance(content, Tensor):
-            yield LatticeInput(name, content, bonds=len(content) == 3, node_targets=nodes)
+            bonds = len(content) == 3 and options.three_channels == "ising"
+            yield LatticeInput(name, content, bonds=bonds, node_targets=nodes)
         else:
             yield Bad(name, content)
+
+
+def report_of(paths: Sequence[Path], options: Options, *, jobs: int) -> SymmetryReport:
+    """The report of all files, in memory that does not grow with the number of lines, and with a progress bar.
+
+    Arguments:
+        paths: the files.
+        options: what to read.
+        jobs: processes among which the lines of molecules and graph6 are shared.
+    """
+    total = SymmetryReport(each=False, tolerance=options.tolerance)
+    with Bar(unit="input") as bar, contextlib.ExitStack() as stack:
+        pool: ProcessPoolExecutor | None = None
+        for path in paths:
+            texts = load_texts(path, options)
+            if texts is None:
+                inputs = _inputs(load(path, options), options)
+                total.join(symmetry_report(inputs, tolerance=options.tolerance, each=False, progress=bar.update))
+                continue
+            look = partial(_look, suffix_of(path), options)
+            waiting: deque[Future[SymmetryReport]] = deque()
+            number = -1
+            while chunk := list(itertools.islice(texts, _CHUNK)):
+                number += 1
+                if jobs == 1 or (pool is None and number == 0 and len(chunk) < _CHUNK):
+                    _join(total, look(chunk), bar)
+                    continue
+                if pool is None:
+                    context = multiprocessing.get_context("spawn")
+                    workers = ProcessPoolExecutor(jobs, mp_context=context, initializer=follow_the_parent)
+                    pool = stack.enter_context(workers)
+                if len(waiting) > 2 * jobs:
+                    _join(total, waiting.popleft().result(), bar)
+                waiting.append(pool.submit(look, chunk))
+            for future in waiting:
+                _join(total, future.result(), bar)
+    return total
+
+
+def _look(suffix: str, options: Options, texts: Sequence[tuple[str, str]]) -> SymmetryReport:
+    torch.set_num_threads(1)
+    return symmetry_report(_inputs(parse_texts(suffix, texts, options), options), each=False)
+
+
+def _join(total: SymmetryReport, part: SymmetryReport, bar: Bar) -> None:
+    total.join(part)
+    bar.update(part.inputs + len(part.bad))
 
 
 def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
@@ -44,11 +109,12 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
         1, 2 if floors else 1, figsize=(9.6 if floors else 6.4, 3.8), squeeze=False, layout="constrained"
     )
     axis = axes[0, 0]
-    values = np.array(report.log_orders)
-    trivial = int((values <= 1e-6).sum())
+    values, counts = np.array(list(report.counts)), np.array(list(report.counts.values()))
+    trivial = int(counts[values <= 1e-6].sum())
     axis.bar([0], [trivial], width=0.08 * max(1.0, values.max()), color="0.6", label="G_x trivial")
-    if trivial < len(values):
-        axis.hist(values[values > 1e-6], bins=40, color="tab:blue", label="G_x not trivial")
+    if trivial < report.inputs:
+        some = values > 1e-6
+        axis.hist(values[some], bins=40, weights=counts[some], color="tab:blue", label="G_x not trivial")
     axis.set_yscale("log")
     axis.set_ylim(bottom=0.5)
     axis.set_xlabel("log |G_x| (nats)")
@@ -72,9 +138,9 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
 class Report:
     """How symmetric is this data, and do its targets need symmetry breaking?
 
-    Reads PyG data (.pt, a pickle: open only what you trust), graph6 and sparse6 (.g6, .s6), molecules (.smi, .csv,
-    .sdf, each also packed by gzip), GraphML (.graphml), edge lists (.edgelist, .txt) and fields on periodic lattices
-    (.npz, array "fields": three channels are the bonds and the field of an Ising Hamiltonian).
+    Reads PyG data (.pt), graph6, digraph6 and sparse6 (.g6, .d6, .s6), molecules (.smi, .csv, .sdf), GraphML
+    (.graphml), edge lists (.edgelist, .txt), all these texts also packed by gzip (.gz), and fields on periodic lattices
+    (.npz, array "fields").
     """
 
     data: tyro.conf.Positional[tuple[Path, ...]]
@@ -82,6 +148,9 @@ class Report:
     options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
     out: Path | None = None
     """Where report.md, report.json and report.png go; runs/report-NAME by default, by the first file."""
+
+    jobs: int | None = None
+    """Processes that share the lines of molecules and graph6; by default as many as there are cores."""
 
     def __call__(self) -> None:
         """Read, report, draw."""
@@ -91,8 +160,10 @@ class Report:
         if out.is_file():
             raise ValueError(f"out: expected a folder, got the file {out}")
         title = ", ".join(path.name for path in self.data)
-        found = symmetry_report(inputs_of(self.data, self.options))
-        if not found.log_orders:
+        if self.jobs is not None and self.jobs < 1:
+            raise ValueError(f"jobs: expected at least 1, got {self.jobs}")
+        found = report_of(self.data, self.options, jobs=self.jobs or os.cpu_count() or 1)
+        if not found.inputs:
             raise ValueError(f"data: nothing in {title} could be read\n" + found.markdown())
         runs.write_json(out / "report.json", {"data": [str(path) for path in self.data], **found.summary()})
         runs.write_text(out / "report.md", f"# Symmetries of {title}\n\n" + found.markdown())

@@ -337,7 +337,7 @@ def fit(
         except MisconfigurationException as error:
             raise ValueError(f"accelerator, devices or options: {error}") from error
         try:
-            trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=False)
+            trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
         except SystemExit as error:
             if isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
@@ -373,7 +373,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: if it is damaged or of older code, naming the file.
     """
     try:
-        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=False)
+        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True)  # no pickle: it can run code
     except (PermissionError, MemoryError, ImportError):
         raise
     except Exception as error:  # a damaged pickle can raise anything

@@ -12,9 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from sympe.experiments import runs
+from sympe.experiments.progress import Bar
 
 
 class RowsFailedError(RuntimeError):
@@ -51,7 +50,7 @@ def run_rows(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     if cluster is None:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context, initializer=_follow_the_parent) as pool:
+        with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context, initializer=follow_the_parent) as pool:
             futures = [pool.submit(train, config, out, threads) for config in configs]
             try:
                 _watch(futures, configs, out, finished)
@@ -74,7 +73,7 @@ def run_rows(
         _watch([executor.submit(train, config, out, threads) for config in configs], configs, out, finished)
 
 
-def _follow_the_parent() -> None:
+def follow_the_parent() -> None:
     """Leave Ctrl-C to the parent, and end when the parent ends, however it does.
 
     Ctrl-C reaches every process of the terminal, and a worker would end its row and begin the next one. A parent that
@@ -97,7 +96,7 @@ def _watch(
     failures: list[str] = []
     pending = dict(zip((config.name for config in configs), futures, strict=True))
     steps = dict.fromkeys(pending, 0)
-    with tqdm(total=sum(config.steps for config in configs), unit="step", smoothing=0.05) as bar:
+    with Bar(delay=0, total=sum(config.steps for config in configs), unit="step", smoothing=0.05) as bar:
         while pending:
             time.sleep(0.5)
             values = {}
@@ -113,9 +112,9 @@ def _watch(
                         future.result()
                     except (Exception, SystemExit) as error:  # the others go on, and all failures are raised below
                         failures.append(f"{name}: {str(error) or type(error).__name__}")
-                        tqdm.write(f"FAILED {failures[-1]}")
+                        Bar.write(f"FAILED {failures[-1]}")
                     else:
-                        tqdm.write(f"finished {name}")
+                        Bar.write(f"finished {name}")
                         if pending:
                             finished()
             bar.n = sum(steps.values())

@@ -33,13 +33,13 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
         if options.node_targets not in arrays:
             raise ValueError(f"node_targets: expected one of {', '.join(arrays)}; got {options.node_targets}")
         targets = torch.from_numpy(arrays[options.node_targets])
-        if len(targets) != len(fields) or targets.shape[-2:] != fields.shape[-2:]:
+        if targets.dim() < 3 or len(targets) != len(fields) or targets.shape[-2:] != fields.shape[-2:]:
             raise ValueError(
                 f"node_targets: expected one target a site of {tuple(fields.shape)}, got {tuple(targets.shape)}"
             )
     for number, x in enumerate(fields):
         name = f"{path.name}[{number}]"
         if not bool(x.isfinite().all()):
-            yield name, "expected finite values, got NaN or infinity", None, None
+            yield Loaded(name, "expected finite values, got NaN or infinity")
         else:
-            yield name, x, None if targets is None else targets[number], None
+            yield Loaded(name, x, None if targets is None else targets[number])

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sympe.files.base import Loaded, Options, attempt
+from sympe.files.base import Loaded, Options, attempt, suffix_of, unpacked
 from sympe.files.sdf import smiles_of_records
 from sympe.files.smiles import graph_from_smiles, smiles_of_lines
 from sympe.files.tables import rows_of_table
+from sympe.graphs import SparseGraphs
 
 SUFFIXES = (".smi", ".csv", ".sdf", ".smi.gz", ".csv.gz", ".sdf.gz")
 
@@ -32,7 +31,7 @@ class Entry(NamedTuple):
     columns: dict[str, str]
 
 
-def entries(name: str, file: io.BufferedReader | io.BytesIO, *, smiles_column: str | None = None) -> Iterator[Entry]:
+def entries(name: str, file: io.BufferedIOBase, *, smiles_column: str | None = None) -> Iterator[Entry]:
     """All molecules of a file, one at a time.
 
     Arguments:
@@ -50,21 +49,27 @@ def entries(name: str, file: io.BufferedReader | io.BytesIO, *, smiles_column: s
     """
     if not name.endswith(SUFFIXES):
         raise ValueError(f"data: expected a file that ends with {', '.join(SUFFIXES)}; got {name}")
-    if name.endswith(".gz"):
-        try:
-            file = io.BytesIO(gzip.decompress(file.read()))
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"data: {name} is damaged, or no gzip file: {error}") from error
-        name = name.removesuffix(".gz")
-    if name.endswith(".csv"):
-        yield from (Entry(*row) for row in rows_of_table(name, file, smiles_column))
-        return
-    read = smiles_of_lines if name.endswith(".smi") else smiles_of_records
-    yield from (Entry(place, smiles, {}) for place, smiles in read(name, file))
+    with unpacked(name, file) as (name, file):
+        if name.endswith(".csv"):
+            yield from (Entry(*row) for row in rows_of_table(name, file, smiles_column))
+            return
+        read = smiles_of_lines if name.endswith(".smi") else smiles_of_records
+        yield from (Entry(place, smiles, {}) for place, smiles in read(name, file))
 
 
 def read(path: Path, options: Options) -> Iterator[Loaded]:
     """The graphs of the molecules."""
+    for place, smiles in texts(path, options):
+        yield attempt(place, partial(parse, suffix_of(path), smiles, options))
+
+
+def texts(path: Path, options: Options) -> Iterator[tuple[str, str]]:
+    """Place and SMILES of every molecule, not yet parsed."""
     with path.open("rb") as file:
         for place, smiles, _ in entries(path.name, file, smiles_column=options.smiles_column):
-            yield attempt(place, partial(graph_from_smiles, smiles, hydrogens=options.hydrogens))
+            yield place, smiles
+
+
+def parse(suffix: str, smiles: str, options: Options) -> SparseGraphs:
+    """The graph of one molecule."""
+    return graph_from_smiles(smiles, hydrogens=options.hydrogens)

@@ -7,40 +7,67 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sympe.files.base import Options
+from sympe.files.base import Channel, Loaded, Options
 from sympe.graphs import SparseGraphs
+from sympe.graphs.coloring import check_features, clusters
+from sympe.tolerance import Tolerance
 
 
-def from_networkx(graph: Any, options: Options) -> SparseGraphs:
-    """A batch of one; attributes named by the options are colours.
+def from_networkx(name: str, graph: Any, options: Options, *, edge_default: str = "edge_attr") -> Loaded:
+    """A batch of one; attributes named by the options are colours, defaults of GraphML among them.
+
+    Arguments:
+        name: what it is called.
+        graph: of networkx, directed or not, with or without multiple edges.
+        options: which attributes are colours.
+        edge_default: the attribute of edges where the options name none.
 
     Raises:
-        ValueError: if nothing has an attribute that was asked for by a name of one's own.
+        ValueError: if nothing has an attribute that was asked for by a name of one's own, or a float is not finite.
     """
+    node_key, edge_key = options.node_features, options.edge_features
+    if edge_key == Options.edge_features:
+        edge_key = edge_default
     number = {node: i for i, node in enumerate(graph)}
     directed = graph.is_directed()
     arcs, kinds = [], []
-    for i, j, kind in graph.edges(data=options.edge_features):
+    for i, j, kind in graph.edges(data=edge_key, default=graph.graph.get("edge_default", {}).get(edge_key)):
         ends = [(number[i], number[j])] if directed or i == j else [(number[i], number[j]), (number[j], number[i])]
         arcs += ends
         kinds += [kind] * len(ends)
-    colors = [graph.nodes[node].get(options.node_features) for node in graph]
-    for argument, name, values in (
-        ("node_features", options.node_features, colors),
-        ("edge_features", options.edge_features, kinds),
-    ):
-        if name not in ("none", getattr(Options, argument)) and values and all(value is None for value in values):
-            raise ValueError(f"{argument}: nothing has an attribute {name!r}")
-    return SparseGraphs.from_features(
+    default = graph.graph.get("node_default", {}).get(node_key)
+    colors = [graph.nodes[node].get(node_key, default) for node in graph]
+    for argument, key, values in (("node_features", node_key, colors), ("edge_features", edge_key, kinds)):
+        own = getattr(options, argument) not in ("none", getattr(Options, argument))
+        if own and values and all(value is None for value in values):
+            raise ValueError(f"{argument}: nothing has an attribute {key!r}")
+    node_colors, node_floats = _labels(node_key, colors, options)
+    edge_colors, edge_floats = _labels(edge_key, kinds, options)
+    content = SparseGraphs.from_features(
         torch.tensor(arcs, dtype=torch.int64).view(-1, 2).T,
         torch.tensor([len(number)]),
-        _labels(colors),
-        _labels(kinds),
+        node_colors,
+        edge_colors,
         directed=directed,
     )
+    return Loaded(name, content, floats=(*node_floats, *edge_floats))
 
 
-def _labels(values: list[Any]) -> Tensor:
-    """Integers for labels of any kind, by their order as text among those of this graph."""
-    words = sorted({repr(value) for value in values})
-    return torch.tensor([words.index(repr(value)) for value in values], dtype=torch.int64)
+def _labels(key: str, values: list[Any], options: Options) -> tuple[Tensor, list[Channel]]:
+    """Integers for labels of any kind: floats by clusters, others by their order as text, in this graph."""
+    if key == "none":
+        return torch.zeros(len(values), dtype=torch.int64), []
+    if any(isinstance(value, float) for value in values):  # 1 and 1.0 are the same number
+        values = [float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values]
+    words = sorted({repr(value) for value in values if not isinstance(value, float)})
+    place = {word: number for number, word in enumerate(words)}
+    found = torch.tensor([place.get(repr(value), 0) for value in values], dtype=torch.int64)
+    chosen = [row for row, value in enumerate(values) if isinstance(value, float)]
+    if not chosen:
+        return found, []
+    floats = torch.tensor([values[row] for row in chosen], dtype=torch.float64)
+    check_features(key, floats, Tolerance.of(options.tolerance))
+    found[chosen] = len(words) + clusters(
+        floats, torch.zeros(len(floats), dtype=torch.int64), Tolerance.of(options.tolerance)
+    )
+    return found, [(key, floats)]

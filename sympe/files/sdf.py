@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sympe.files.smiles import rdkit_chem
 
 
-def smiles_of_records(name: str, file: io.BufferedReader | io.BytesIO) -> Iterator[tuple[str, str]]:
+def smiles_of_records(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str, str]]:
     """Place, by the number of the record, and SMILES; none, "", of a record that RDKit cannot read.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -11,11 +12,15 @@ import torch
 from sympe.files.base import lines
 from sympe.graphs import SparseGraphs
 
+_DIRECTED = torch.tensor([16, 17, 18, 19])
+"""RDKit's types of bonds that have a direction: DATIVEONE, DATIVE, DATIVEL and DATIVER."""
 
-def smiles_of_lines(name: str, file: io.BufferedReader | io.BytesIO) -> Iterator[tuple[str, str]]:
-    """Place and SMILES of every line that is not blank."""
+
+def smiles_of_lines(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str, str]]:
+    """Place and SMILES of every line that is not blank, with its CXSMILES extension (`|^1:0|`) if it has one."""
     for place, line in lines(name, file):
-        yield place, line.split()[0]
+        smiles, *rest = line.split(maxsplit=1)
+        yield place, line[: line.rindex("|") + 1] if rest and rest[0].startswith("|") else smiles
 
 
 def rdkit_chem() -> Any:
@@ -47,7 +52,9 @@ def molecule_from_smiles(text: str, *, hydrogens: bool) -> Any:
 
 
 def graph_from_smiles(text: str, *, hydrogens: bool) -> SparseGraphs:
-    """Atoms by element, charge, isotope, and hydrogens that are not nodes; bonds by order. Chirality is left out.
+    """Atoms by element, charge, isotope, radicals, and hydrogens that are not nodes; bonds by order.
+
+    Dative bonds have a direction. Labels of atoms, as CXSMILES has them, count; chirality is left out.
 
     Example:
         >>> graph_from_smiles("CCO", hydrogens=False).arcs
@@ -57,11 +64,26 @@ def graph_from_smiles(text: str, *, hydrogens: bool) -> SparseGraphs:
     molecule = molecule_from_smiles(text, hydrogens=hydrogens)
     atoms = torch.tensor(
         [
-            [atom.GetAtomicNum(), atom.GetFormalCharge(), atom.GetIsotope(), atom.GetTotalNumHs()]
+            [
+                atom.GetAtomicNum(),
+                atom.GetFormalCharge(),
+                atom.GetIsotope(),
+                atom.GetTotalNumHs(),
+                atom.GetNumRadicalElectrons(),
+                _label(atom),
+            ]
             for atom in molecule.GetAtoms()
         ]
     )
     bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), int(bond.GetBondType())) for bond in molecule.GetBonds()]
     table = torch.tensor(bonds, dtype=torch.int64).view(-1, 3).T
     arcs = torch.cat([table[:2], table[:2].flip(0)], 1)
-    return SparseGraphs.from_features(arcs, torch.tensor([len(atoms)]), atoms, table[2].repeat(2))
+    back = torch.where(torch.isin(table[2], _DIRECTED), -table[2], table[2])
+    order = torch.cat([table[2], back])
+    return SparseGraphs.from_features(arcs, torch.tensor([len(atoms)]), atoms, order, directed=True)
+
+
+def _label(atom: Any) -> int:
+    """A number for the label that CXSMILES gives an atom, 0 for none."""
+    name = atom.GetPropsAsDict().get("atomLabel", "") if atom.HasProp("atomLabel") else ""
+    return int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=7).digest()) if name else 0

@@ -7,9 +7,7 @@ import io
 from collections.abc import Iterator
 
 
-def rows_of_table(
-    name: str, file: io.BufferedReader | io.BytesIO, column: str | None
-) -> Iterator[tuple[str, str, dict[str, str]]]:
+def rows_of_table(name: str, file: io.BufferedIOBase, column: str | None) -> Iterator[tuple[str, str, dict[str, str]]]:
     r"""Place, SMILES and all columns of every row; closes the file.
 
     Arguments:
@@ -24,7 +22,7 @@ def rows_of_table(
         >>> list(rows_of_table("a.csv", io.BytesIO(b"id,SMILES\n7,CCO\n"), None))
         [('a.csv:2', 'CCO', {'id': '7', 'SMILES': 'CCO'})]
     """
-    with io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="") as text:
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="") as text:  # type: ignore[type-var]
         rows = csv.DictReader(text, restval="")
         try:
             names = list(rows.fieldnames or [])

@@ -20,11 +20,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data, HeteroData
 from torch_geometric.transforms import BaseTransform
 
 from sympe.encodings import Encoding
 from sympe.graphs import Graphs, SparseGraphs
+from sympe.graphs.attributes import graphs_of
 from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
 from sympe.kernels import Kernel
@@ -39,7 +40,7 @@ def to_graphs(
     directed: bool = True,
     tolerance: float | Tolerance = 1e-6,
 ) -> SparseGraphs:
-    """The coloured graphs of a ``Data`` or a ``Batch``.
+    """The coloured graphs of a ``Data``, also with a ``batch`` vector, or a ``Batch``.
 
     What is coloured breaks symmetry: nodes with different features are not exchanged. An attribute that is absent
     leaves all nodes, or all edges, equal.
@@ -58,30 +59,16 @@ def to_graphs(
 
     Example:
         >>> data = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
+        >>> from torch_geometric.data import Batch
         >>> to_graphs(Batch.from_data_list([data, data])).sizes
         tensor([3, 3])
     """
+    if isinstance(data, HeteroData):
+        raise TypeError("data: HeteroData has nodes of several types; data.to_homogeneous() makes one of them")
     if not isinstance(data, Data):
         raise TypeError(f"data: expected a torch_geometric Data or Batch, got {type(data).__name__}")
-    if data.edge_index is None:
-        raise ValueError("data: expected an edge_index, got none")
-    if isinstance(data, Batch):
-        sizes = data.ptr.diff()
-    else:
-        sizes = torch.tensor([data.num_nodes], device=data.edge_index.device)
-    for argument, name, default in (("node_attr", node_attr, "x"), ("edge_attr", edge_attr, "edge_attr")):
-        if name not in (None, default) and data.get(name) is None:  # a name of one's own is there on purpose
-            raise ValueError(f"{argument}: expected one of {', '.join(sorted(data.keys()))}; got {name!r}")
-    nodes = None if node_attr is None else data.get(node_attr)
-    features = None if edge_attr is None else data.get(edge_attr)
-    return SparseGraphs.from_features(
-        data.edge_index,
-        sizes,
-        None if nodes is None else nodes.flatten(1) if nodes.dim() > 1 else nodes,
-        None if features is None else features.flatten(1) if features.dim() > 1 else features,
-        directed=directed,
-        tolerance=tolerance,
-    )
+    options: Any = {"node_attr": node_attr, "edge_attr": edge_attr, "directed": directed, "tolerance": tolerance}
+    return graphs_of(data.to_dict(), int(data.num_nodes or 0), **options)
 
 
 class NodeEncoding(nn.Module):
@@ -102,6 +89,7 @@ class NodeEncoding(nn.Module):
         >>> kernel = GraphKernel(max_nodes=8)
         >>> encoding = NodeEncoding(SymPE(kernel, NodeAction(kernel.group, channels=4)))
         >>> data = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
+        >>> from torch_geometric.data import Batch
         >>> encoding(Batch.from_data_list([data, data])).shape
         torch.Size([6, 4])
     """

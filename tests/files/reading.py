@@ -16,7 +16,8 @@ from sympe.report import SymmetryReport, symmetry_report
 
 
 def read(path: Path, **options: Any) -> SymmetryReport:
-    return symmetry_report(inputs_of([path], Options(**options)))
+    asked = Options(**options)
+    return symmetry_report(inputs_of([path], asked), tolerance=asked.tolerance)
 
 
 def orders(report: SymmetryReport) -> list[int]:

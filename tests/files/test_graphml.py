@@ -28,3 +28,47 @@ def test_options_that_fit_nothing(tmp_path: Path) -> None:
     for option in ("node_features", "edge_features"):
         (bad,) = read(tmp_path / "b.graphml", **{option: "typo"}).bad
         assert bad.reason == f"{option}: nothing has an attribute 'typo'"
+
+
+def star(defaults: str, nodes: str = "") -> str:
+    rows = nodes or "".join(f'<node id="n{i}"/>' for i in range(4))
+    edges = "".join(f'<edge source="n0" target="n{i}"/>' for i in (1, 2, 3))
+    return f'<graphml>{defaults}<graph edgedefault="undirected">{rows}{edges}</graph></graphml>'
+
+
+def test_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "a.graphml"
+    key = '<key id="d0" for="node" attr.name="x" attr.type="int"><default>7</default></key>'
+    rows = '<node id="n0"/><node id="n1"/><node id="n2"><data key="d0">7</data></node><node id="n3"/>'
+    path.write_text(star(key, rows))
+    assert orders(read(path)) == [6]
+    path.write_text(star(key, rows.replace(">7<", ">8<")))
+    assert orders(read(path)) == [2]
+    path.write_text(star(key.replace("node", "edge").replace('"x"', '"edge_attr"')))
+    assert orders(read(path)) == [6]
+
+
+def test_several_graphs(tmp_path: Path) -> None:
+    path = tmp_path / "a.graphml"
+    graphs = [star("").removeprefix("<graphml>").removesuffix("</graphml>"), '<graph><node id="a"/></graph>']
+    path.write_text(f"<graphml>{''.join(graphs)}</graphml>")
+    report = read(path)
+    assert (orders(report), report.names) == ([6, 1], ["a.graphml[0]", "a.graphml[1]"])
+    path.write_text("<graphml></graphml>")
+    with pytest.raises(ValueError, match="is not GraphML: it has no graph"):
+        read(path)
+
+
+def test_floats_take_the_tolerance(tmp_path: Path) -> None:
+    path = tmp_path / "a.graphml"
+    graph = nx.star_graph(3)
+    nx.set_node_attributes(graph, {0: 0.0, 1: 1e-9, 2: 2e-9, 3: 3e-9}, "x")
+    nx.write_graphml(graph, path)
+    report = read(path)
+    assert orders(report) == [6]
+    assert report.warnings[0].startswith("x: all values of an input count as equal; they differ by up to 3e-09")
+    fine = read(path, tolerance=1e-12)
+    assert (orders(fine), fine.warnings) == ([1], [])
+    nx.set_node_attributes(graph, {0: float("nan")}, "x")
+    nx.write_graphml(graph, path)
+    assert "expected finite values" in read(path).bad[0].reason

@@ -40,3 +40,23 @@ def test_npz(tmp_path: Path) -> None:
     np.savez(tmp_path / "g.npz", fields=fields, words=fields.astype(str))
     with pytest.raises(ValueError, match="words: expected real numbers, got <U"):
         read(tmp_path / "g.npz", node_targets="words")
+
+
+def test_three_channels_are_scalars_on_request(tmp_path: Path) -> None:
+    """Bonds to the right that differ from those upwards have no rotation by 90 degrees; scalars have."""
+    fields = np.broadcast_to(np.array([1.0, 2.0, 3.0])[:, None, None], (3, 4, 4))
+    np.savez(tmp_path / "a.npz", fields=fields[None])
+    assert orders(read(tmp_path / "a.npz")) == [64]
+    assert orders(read(tmp_path / "a.npz", three_channels="scalars")) == [128]
+
+
+def test_targets_of_any_shape(tmp_path: Path) -> None:
+    fields = np.zeros((4, 1, 4, 4))
+    half = np.broadcast_to(np.arange(4) % 2, (4, 4, 4)).copy()
+    np.savez(tmp_path / "a.npz", fields=fields, flat=half, one=half[:, None], row=half[0], scalar=np.array(3))
+    for name in ("flat", "one"):
+        floor = read(tmp_path / "a.npz", node_targets=name).summary()["floors"]["nodes"]
+        assert (floor["least_loss"], floor["least_error_percent"]) == (pytest.approx(np.log(2)), 50)
+    for name in ("row", "scalar"):
+        with pytest.raises(ValueError, match="node_targets: expected one target a site"):
+            read(tmp_path / "a.npz", node_targets=name)

@@ -15,3 +15,13 @@ def test_smiles(tmp_path: Path) -> None:
     assert [(bad.name, bad.reason) for bad in report.bad] == [("a.smi:3", "not a SMILES string: 'nonsense'")]
     assert report.names == ["a.smi:1", "a.smi:4", "a.smi:5", "a.smi:6", "a.smi:7"]
     assert orders(read(path, hydrogens=True))[2] == 3 * 2 * 2  # CH3 and CH2: S_3 and S_2
+
+
+def test_dative_bonds_have_a_direction_and_extensions_are_part_of_the_molecule(tmp_path: Path) -> None:
+    path = tmp_path / "a.smi"
+    lines = ["[Cu]->[Cu]", "[Cu]-[Cu]", "[Cu]<-[Cu] name", "C[N](C)(C)->[Zn]<-[N](C)(C)C"]
+    lines += ["CC |^1:0|", "CC |^1:0,1| ethane-diyl", "CC ethane", "** |$R1;R2$|", "** |$R1;R1$|", "CC | name"]
+    path.write_text("\n".join(lines))
+    report = read(path)
+    assert orders(report) == [1, 2, 1, 72, 1, 2, 2, 1, 2]
+    assert [bad.name for bad in report.bad] == ["a.smi:10"]

@@ -35,3 +35,9 @@ def test_rows_that_are_too_short_or_too_long(tmp_path: Path) -> None:
     report = read(path)
     assert orders(report) == [2]
     assert [(bad.name, bad.reason) for bad in report.bad] == [("a.csv:2", "not a SMILES string: ''")]
+
+
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("smiles,id\nCC,1\n", encoding="utf-8-sig")
+    assert orders(read(path, smiles_column="smiles")) == [2]

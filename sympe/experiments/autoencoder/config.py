@@ -50,9 +50,10 @@ class AutoencoderConfig:
     """One row of the comparison: everything that decides its numbers.
 
     Arguments:
-        encoding: where the nodes start: one of ENCODINGS.
-        dataset: the graphs, one of DATASETS (:mod:`~sympe.experiments.autoencoder.data`).
-        backbone: one of BACKBONES.
+        encoding: where the nodes start: none, noise, haar, laplacian, random_walk, sympe, sympe-refinement,
+            sympe-scores, sympe-order-refined, sympe-order-degree, sympe-order-breadth-first or sympe-order-bliss.
+        dataset: the graphs: er, community or community-released.
+        backbone: egnn or gnn.
         seed: of the initial weights, the batches and the draws of the encoding; not of the data.
         steps: optimiser steps, the same for every row.
         batch: graphs a step, over all devices; all of one size.
@@ -64,7 +65,7 @@ class AutoencoderConfig:
         decoder_rate: the learning rate of w and b over that of the network.
         gradient_clip: largest norm of the gradient of all parameters together.
         shrink: share of the coordinates that every layer of the EGNN takes away.
-        code_version: see :data:`CODE_VERSION`.
+        code_version: of what a config trains; rows of another version are trained again.
 
     Raises:
         ValueError: if a name is unknown or a number is out of range.

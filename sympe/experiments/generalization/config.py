@@ -30,14 +30,14 @@ class GeneralizationConfig:
     """One row.
 
     Arguments:
-        part: one of PARTS.
-        encoding: one of ENCODINGS.
+        part: exact, linear or network.
+        encoding: none, sympe, half-turn, rotations, haar, noise, noise-8, noise-redrawn or unconstrained.
         seed: of samples, initial weights and batches; not of the task.
         repeats: training sets that are drawn, for the part ``linear``.
         steps: optimiser steps for each number of samples, for the part ``network``.
         width: of its hidden layers.
         learning_rate: of Adam, falling to 0 by a cosine.
-        code_version: see :data:`CODE_VERSION`.
+        code_version: of what a config trains; rows of another version are trained again.
 
     Raises:
         ValueError: if a name is unknown or a number is out of range.

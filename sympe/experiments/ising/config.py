@@ -25,8 +25,8 @@ class IsingConfig:
     """One row of the comparison: everything that decides its numbers.
 
     Arguments:
-        encoding: what breaks the symmetry, one of ENCODINGS.
-        variant: the distribution of Hamiltonians, one of VARIANTS (:mod:`~sympe.experiments.ising.data`).
+        encoding: what breaks the symmetry: none, noise, haar, relaxed, sympe or sympe-learned.
+        variant: the distribution of Hamiltonians: paper, wide, supercell or glass.
         size: L, the side of the lattice.
         seed: of the initial weights, the training Hamiltonians and the draws of the encoding.
         steps: optimiser steps, the same for every row.
@@ -42,7 +42,7 @@ class IsingConfig:
         gradient_clip: largest norm of the gradient of all parameters together.
         temperature: T of the training loss at the start, over the critical one; 0 trains on the energy alone.
         cooling: share of the steps in which T falls to 0, linearly.
-        code_version: see :data:`CODE_VERSION`.
+        code_version: of what a config trains; rows of another version are trained again.
 
     Raises:
         ValueError: if a name is unknown or a number is out of range.

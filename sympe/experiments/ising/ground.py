@@ -33,9 +33,9 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import dijkstra
 from torch import Tensor
-from tqdm import tqdm
 
 from sympe.experiments.ising.hamiltonian import check_fields, closed_form, energy_per_spin, phase_patterns
+from sympe.experiments.progress import Bar
 
 LARGEST_SIZE = 32
 _LARGEST_TRANSFER = 10  # above, cutting planes are faster: 20 times at L = 12
@@ -127,7 +127,7 @@ def ground_states(
         spins[closed] = phase_patterns(size).double()[phase]
         spins[closed] *= torch.where((phase == 0) & (h < 0), -1.0, 1.0)[:, None, None]
     rest = closed.logical_not().nonzero()[:, 0].tolist()
-    for i in tqdm(rest, desc="ground states", unit="Hamiltonian", delay=5, disable=not progress):
+    for i in Bar(rest, desc="ground states", unit="Hamiltonian", delay=5, disable=not progress):
         spins[i] = torch.from_numpy(_optimum(exact[i].numpy(), cache))
     return spins.to(fields.device)
 

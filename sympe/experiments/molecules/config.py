@@ -33,10 +33,10 @@ class MoleculesConfig:
     """One row of the comparison: everything that decides its numbers.
 
     Arguments:
-        encoding: what the network is told beside the types, one of ENCODINGS
-            (:mod:`~sympe.experiments.molecules.model`).
-        dataset: the molecules, one of DATASETS.
-        transition: towards what the noise goes, one of TRANSITIONS.
+        encoding: what the network is told beside the types: none, cycles, stock, noise, haar, laplacian, sympe-nodes,
+            sympe-nodes-edges or sympe-scores.
+        dataset: the molecules: qm9, qm9-h (with hydrogens) or moses.
+        transition: towards what the noise goes: marginal, uniform or absorbing.
         coupled: whether g is drawn once for all times, from x_T and in training also from x_0, and not anew from each
             noisy graph; for sympe-nodes and sympe-nodes-edges.
         seed: of the initial weights, the batches, the noise and the draws of the encoding; not of the data.
@@ -54,7 +54,7 @@ class MoleculesConfig:
         encoding_channels: features of a node that the encoding gives.
         pair_channels: features of a pair that it gives.
         encoding_scale: standard deviation of v at the start, and of the noise.
-        order: which canonical form SymPE's kernel has, one of :data:`~sympe.kernels.graphs.orders.NODE_ORDERS`.
+        order: which canonical form SymPE's kernel has: refined, degree, breadth-first, fiedler or bliss.
         learning_rate: of AdamW, after the warm-up; it falls to 0 by a cosine.
         warmup: share of the steps in which the learning rate rises.
         gradient_clip: largest norm of the gradient of all parameters together.
@@ -62,7 +62,7 @@ class MoleculesConfig:
         tested: test molecules that the bound is taken over, the first ones; all if there are fewer.
         sampled: molecules that are drawn from the trained model.
         precision: of Lightning: "32-true", or "bf16-mixed" on a GPU.
-        code_version: see :data:`CODE_VERSION`.
+        code_version: of what a config trains; rows of another version are trained again.
 
     Raises:
         ValueError: if a name is unknown or a number is out of range.

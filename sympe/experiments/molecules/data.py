@@ -26,10 +26,10 @@ import numpy as np
 import torch
 from jaxtyping import Int8, Int64
 from torch import Tensor
-from tqdm import tqdm
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
+from sympe.experiments.progress import Bar
 from sympe.files.molecules import entries
 from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
@@ -226,7 +226,7 @@ def _in_parallel(work: Callable[[Any], list[Any]], chunks: Sequence[Any], total:
         if len(chunks) > 2:
             workers = ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,))
             results = stack.enter_context(workers).map(work, chunks)
-        bar = stack.enter_context(tqdm(total=total, unit="molecule", desc=what, delay=5))
+        bar = stack.enter_context(Bar(total=total, unit="molecule", desc=what, delay=5))
         for result in results:
             done += result
             bar.update(len(result))

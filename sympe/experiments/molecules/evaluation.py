@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from sympe.diffusion import Denoiser, Features, GraphNoise, nll, nll_digress, sample_graphs
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, stability
@@ -24,6 +23,7 @@ from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import Molecules, canonical_smiles
 from sympe.experiments.molecules.features import same_piece
 from sympe.experiments.molecules.model import MoleculeModel
+from sympe.experiments.progress import Bar
 from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
@@ -261,7 +261,7 @@ def entropies(
 
 def bar(description: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """A progress bar for what takes more than five seconds."""
-    return lambda parts: tqdm(parts, desc=description, delay=5, leave=False)
+    return lambda parts: Bar(parts, desc=description, delay=5, leave=False)
 
 
 def judged(config: MoleculesConfig, test: Molecules) -> Molecules:

@@ -105,7 +105,7 @@ def test_the_best_checkpoint_is_kept_when_the_loss_rises_again(tmp_path, monkeyp
     task = train(config, run, accelerator="cpu")
     curve = runs.read_curve(run, name="validation")
     assert min(curve, key=lambda point: point[1])[0] == BLOCK
-    last = torch.load(run / "last.ckpt", weights_only=False)["state_dict"]
+    last = torch.load(run / "last.ckpt", weights_only=True)["state_dict"]
     assert any(not torch.equal(value, last[name]) for name, value in task.state_dict().items())
 
 

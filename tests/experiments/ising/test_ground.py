@@ -352,14 +352,14 @@ def test_a_cache_that_is_a_file_is_named(tmp_path: Path) -> None:
 def test_progress_is_shown_on_request_and_not_for_short_work(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bar = ground.tqdm
+    bar = ground.Bar
     seen = []
 
     def watched(items: Any, **options: Any) -> Any:
         seen.append((options["disable"], options["delay"]))
         return bar(items, **options)
 
-    monkeypatch.setattr(ground, "tqdm", watched)
+    monkeypatch.setattr(ground, "Bar", watched)
     for progress in (False, True):
         ground_energies(hamiltonians("glass", 2, 3), progress=progress)
     assert seen == [(True, 5), (False, 5)]

@@ -141,7 +141,7 @@ def test_a_damaged_checkpoint_is_named_before_the_training(uninterrupted, tmp_pa
     (run / "last.ckpt").write_bytes(whole[: len(whole) // 2] if content is None else content)
     with pytest.raises(ValueError, match=r"run: .*last\.ckpt is damaged: "):
         train(TINY, run, accelerator="cpu")
-    checkpoint = torch.load(uninterrupted[0] / "last.ckpt", weights_only=False)
+    checkpoint = torch.load(uninterrupted[0] / "last.ckpt", weights_only=True)
     torch.save({key: value for key, value in checkpoint.items() if key != "config"}, run / "last.ckpt")
     with pytest.raises(ValueError, match=r"last\.ckpt does not say what it was made for"):
         train(TINY, run, accelerator="cpu")

@@ -90,7 +90,7 @@ def test_training_learns_and_averages(whole) -> None:
     assert last < first
     assert runs.read_curve(run, name="validation")[-1][0] == SHORT.steps
     assert 0 < task.encoding_seconds < task.train_seconds
-    checkpoint = torch.load(run / "last.ckpt", weights_only=False)
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
     average, current = checkpoint["state_dict"], checkpoint["current_model_state"]
     name = "model.encoding.on_both.v"
     assert torch.equal(average[name], task.state_dict()[name]), "the average is what is evaluated"
