@@ -101,3 +101,16 @@ def test_errors() -> None:
     nodes = NodeAction(Permutations(3))
     empty = DenseGraphs.from_features(torch.zeros(0, 3, 3, dtype=torch.int64))
     assert orbit(empty, torch.zeros(0, 3, 1), GraphKernel(3), nodes) == []
+
+
+def test_answers_to_a_large_uniform_field_are_found_a_few_at_a_time() -> None:
+    """All 32,768 images of 4,096 sites at once would be 10^8 numbers."""
+    action = GridAction(P4M(64))
+    kernel, x = OrbitKernel(action), torch.zeros(1, 1, 64, 64)
+    y = torch.zeros_like(x)
+    y[0, 0, 3, 5] = 1.0
+    (found,) = orbit(x, y, kernel, action)
+    assert torch.equal(found.values[0], y[0])
+    assert torch.equal(found.values.flatten(1).sum(0), torch.ones(64 * 64))
+    with pytest.raises(ValueError, match=r"most: input 0 has more than 100 answers; got \d+ so far"):
+        orbit(x, y, kernel, action, most=100)
