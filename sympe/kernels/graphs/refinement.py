@@ -139,7 +139,7 @@ def decompose(graphs: SparseGraphs) -> Decomposition:
     free[arcs.flatten()] = False
     rest = (~free).nonzero().squeeze(1)
     number = (~free).cumsum(0) - 1
-    label = _connected(number[arcs], len(rest))
+    label = connected(number[arcs], len(rest))
     order = label.argsort(stable=True)
     _, sizes = label[order].unique_consecutive(return_counts=True)
     place = torch.empty_like(order)
@@ -196,7 +196,7 @@ def _heard(values: Tensor, ends: Tensor) -> Tensor:
     return total.diff(prepend=total.new_zeros(1))
 
 
-def _connected(edges: Tensor, nodes: int) -> Tensor:
+def connected(edges: Tensor, nodes: int) -> Tensor:
     """The least node of the connected component of each node."""
     label = torch.arange(nodes, device=edges.device)
     while True:
