@@ -28,6 +28,9 @@ from sympe.graphs import SparseGraphs
 from sympe.graphs.coloring import mix
 from sympe.kernels.graphs.hashes import both_ways, color
 
+ROUNDS = 64
+"""Rounds in which all nodes are looked at; after that those that hear something new. The colours depend on it."""
+
 
 @dataclass(frozen=True)
 class Decomposition:
@@ -102,22 +105,114 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
         loops = torch.zeros_like(graphs.colors)
         loops[i[i == j]] = graphs.arc_colors[i == j]
         colors = color(mix(graphs.colors) + loops)
-    weights = mix(graphs.arc_colors)
-    back = (j * len(graph) + i).argsort()  # the arcs by their second node
-    symmetric = torch.equal(i[back], j) and torch.equal(j[back], i) and torch.equal(weights[back], weights)
-    ends = [torch.bincount(end, minlength=len(graph)).cumsum(0) for end in ((i,) if symmetric else (i, j))]
-    cells = _count_cells(colors, graph, len(graphs))
-    while bool((cells < graphs.sizes).any()):
-        heard = _heard(weights * mix(colors)[j], ends[0])
-        heard = both_ways(heard, heard if symmetric else _heard((weights * mix(colors)[i])[back], ends[1]))
-        finer = color(mix(colors) + heard)
+    arcs = _Arcs(graphs)
+    before, cells = colors, _count_cells(colors, graph, len(graphs))
+    left = cells < graphs.sizes
+    for _ in range(ROUNDS):
+        if not bool(left.any()):
+            return colors
+        finer = color(mix(colors) + arcs.heard(colors))
         now = _count_cells(finer, graph, len(graphs))
-        moved = now > cells
-        if not bool(moved.any()):
-            break
-        colors = torch.where(moved[graph], finer, colors)
-        cells = torch.where(moved, now, cells)
+        left &= now > cells
+        before = torch.where(left[graph], colors, before)
+        colors = torch.where(left[graph], finer, colors)
+        cells = torch.where(left, now, cells)
+        left &= cells < graphs.sizes
+    return _refine_where_changed(graphs, arcs, before, colors, left) if bool(left.any()) else colors
+
+
+class _Arcs:
+    """The arcs of a batch by their first and by their second node, with hashes of their colours."""
+
+    def __init__(self, graphs: SparseGraphs) -> None:
+        (i, j), nodes = graphs.arcs, len(graphs.colors)
+        weights = mix(graphs.arc_colors)
+        back = (j * nodes + i).argsort()
+        self.symmetric = torch.equal(i[back], j) and torch.equal(j[back], i) and torch.equal(weights[back], weights)
+        ways = [(i, j, weights)] if self.symmetric else [(i, j, weights), (j[back], i[back], weights[back])]
+        self.ways = [(far, w, torch.bincount(near, minlength=nodes).cumsum(0)) for near, far, w in ways]
+        self.counts = [ends.diff(prepend=ends.new_zeros(1)) for _, _, ends in self.ways]
+
+    def heard(self, colors: Tensor) -> Int64[Tensor, " nodes"]:
+        """What every node hears from all others."""
+        heard = [_heard(w * mix(colors)[far], ends) for far, w, ends in self.ways]
+        return both_ways(heard[0], heard[-1])
+
+    def heard_from(
+        self, changed: Tensor, colors: Tensor
+    ) -> tuple[Int64[Tensor, " reached"], Int64[Tensor, " reached"]]:
+        """The nodes that hear from some, ascending, and what."""
+        nodes, values = [], []
+        for way, (far, w, ends) in enumerate(self.ways):  # the arcs of a changed node, read from its own end
+            count = self.counts[way][changed]
+            start = ends[changed] - count
+            arc = torch.repeat_interleave(start - (count.cumsum(0) - count), count)
+            arc = arc + torch.arange(len(arc), device=arc.device)
+            said = w[arc] * torch.repeat_interleave(mix(colors[changed]), count)
+            nodes.append(far[arc])
+            there, back = (said, said) if self.symmetric else (said * way, said * (1 - way))
+            values.append(both_ways(there, back))
+        reached, of = torch.cat(nodes).unique(return_inverse=True)
+        return reached, torch.zeros_like(reached).index_add_(0, of, torch.cat(values))
+
+
+def _refine_where_changed(
+    graphs: SparseGraphs, arcs: _Arcs, before: Tensor, colors: Tensor, left: Tensor
+) -> Int64[Tensor, " nodes"]:
+    """Go on with refinement, round by round, but look only at nodes that hear from one whose cell is new.
+
+    One part of each cell that falls apart keeps its colour: what the others say tells what it would say, for the nodes
+    of one cell have heard the same from all parts together.
+
+    Arguments:
+        graphs: the graphs.
+        arcs: their arcs.
+        before: the colours of the round before.
+        colors: the colours after it.
+        left: the graphs that are not done.
+    """
+    old, _ = dense_rank(graphs.graph, before)
+    cell, size = dense_rank(graphs.graph, colors)
+    first = torch.full_like(size, len(cell)).scatter_reduce(
+        0, cell, torch.arange(len(cell), device=cell.device), "amin"
+    )
+    quiet = _largest(old[first], size, colors[first])
+    changed = (left[graphs.graph] & ~quiet[cell]).nonzero().squeeze(1)
+    colors, size = colors.clone(), torch.cat([size, torch.zeros_like(cell)])
+    cells = int(cell.max()) + 1
+    while len(changed):
+        node, heard = arcs.heard_from(changed, colors)
+        tied = size[cell[node]] > 1
+        node, heard = node[tied], heard[tied]
+        order = lexsort(cell[node], heard)
+        node, heard = node[order], heard[order]
+        of = cell[node]
+        new = torch.ones_like(node, dtype=torch.bool)
+        new[1:] = (of.diff() != 0) | (heard.diff() != 0)
+        part = new.cumsum(0) - 1
+        count = torch.bincount(part)
+        of, heard = of[new], heard[new]  # of the parts
+        kinds, kind = of.unique_consecutive(return_inverse=True)
+        total = torch.zeros_like(kinds).index_add_(0, kind, count)
+        # the nodes of a cell that hear nothing stay; if all hear something, the largest part
+        splits = ~(_largest(of, count, heard) & (total == size[kinds])[kind])
+        number = cells + splits.cumsum(0) - 1
+        cells += int(splits.sum())
+        size[number[splits]] = count[splits]
+        size.index_add_(0, of[splits], -count[splits])
+        moves = splits[part]
+        changed, part = node[moves], part[moves]
+        cell[changed] = number[part]
+        colors[changed] = color(mix(colors[changed]) + heard[part])
     return colors
+
+
+def _largest(group: Tensor, count: Tensor, key: Tensor) -> Bool[Tensor, " parts"]:
+    """Which part of each group is its largest; of several the one of least key."""
+    order = lexsort(group, -count, key)
+    out = torch.zeros_like(group, dtype=torch.bool)
+    out[order] = _is_new(order, group)
+    return out
 
 
 def decompose(graphs: SparseGraphs) -> Decomposition:
