@@ -18,6 +18,7 @@ Colours are 64-bit hashes (:mod:`sympe.kernels.graphs.hashes`).
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -26,10 +27,13 @@ from torch import Tensor
 
 from sympe.graphs import SparseGraphs
 from sympe.graphs.coloring import mix
-from sympe.kernels.graphs.hashes import both_ways, color
+from sympe.kernels.graphs.hashes import both_ways, color, color_one, mix_one
 
 ROUNDS = 64
 """Rounds in which all nodes are looked at; after that those that hear something new. The colours depend on it."""
+
+_FEW = 100
+"""Arcs that are followed without tensors."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,13 @@ class _Arcs:
         self.ways = [(far, w, torch.bincount(near, minlength=nodes).cumsum(0)) for near, far, w in ways]
         self.counts = [ends.diff(prepend=ends.new_zeros(1)) for _, _, ends in self.ways]
 
+    def on_cpu(self) -> _Arcs:
+        """The same in the memory of the CPU."""
+        arcs = copy(self)
+        arcs.ways = [(far.cpu(), w.cpu(), ends.cpu()) for far, w, ends in self.ways]
+        arcs.counts = [count.cpu() for count in self.counts]
+        return arcs
+
     def heard(self, colors: Tensor) -> Int64[Tensor, " nodes"]:
         """What every node hears from all others."""
         heard = [_heard(w * mix(colors)[far], ends) for far, w, ends in self.ways]
@@ -178,15 +189,41 @@ def _refine_where_changed(
     )
     quiet = _largest(old[first], size, colors[first])
     changed = (left[graphs.graph] & ~quiet[cell]).nonzero().squeeze(1)
-    colors, size = colors.clone(), torch.cat([size, torch.zeros_like(cell)])
-    cells = int(cell.max()) + 1
+    device = colors.device
+    cells = _Cells(arcs.on_cpu(), colors.cpu().clone(), cell.cpu(), size.cpu())
+    changed = changed.cpu()
     while len(changed):
-        node, heard = arcs.heard_from(changed, colors)
-        tied = size[cell[node]] > 1
+        few = len(changed) <= _FEW and sum(int(count[changed].sum()) for count in cells.arcs.counts) <= _FEW
+        changed = cells.split_by_few(changed.tolist()) if few else cells.split(changed)
+    return cells.colors.to(device)
+
+
+class _Cells:
+    """A partition of the nodes that is refined in place, on the CPU.
+
+    Arguments:
+        arcs: the arcs.
+        colors: of each node.
+        cell: the number of the cell of each node.
+        size: of each cell.
+    """
+
+    def __init__(self, arcs: _Arcs, colors: Tensor, cell: Tensor, size: Tensor) -> None:
+        self.arcs, self.colors, self.cell = arcs, colors, cell
+        self.size = torch.cat([size, torch.zeros(len(cell) - len(size), dtype=torch.int64)])
+        self.count = len(size)
+        # the same memory, read one number at a time
+        self._colors, self._cell, self._size = (memoryview(t.numpy()) for t in (colors, cell, self.size))
+        self._ways = [tuple(memoryview(t.numpy()) for t in way) for way in arcs.ways]
+
+    def split(self, changed: Tensor) -> Int64[Tensor, " moved"]:
+        """Split cells by what is heard from nodes; gives those that are in a new cell now."""
+        node, heard = self.arcs.heard_from(changed, self.colors)
+        tied = self.size[self.cell[node]] > 1
         node, heard = node[tied], heard[tied]
-        order = lexsort(cell[node], heard)
+        order = lexsort(self.cell[node], heard)
         node, heard = node[order], heard[order]
-        of = cell[node]
+        of = self.cell[node]
         new = torch.ones_like(node, dtype=torch.bool)
         new[1:] = (of.diff() != 0) | (heard.diff() != 0)
         part = new.cumsum(0) - 1
@@ -195,16 +232,47 @@ def _refine_where_changed(
         kinds, kind = of.unique_consecutive(return_inverse=True)
         total = torch.zeros_like(kinds).index_add_(0, kind, count)
         # the nodes of a cell that hear nothing stay; if all hear something, the largest part
-        splits = ~(_largest(of, count, heard) & (total == size[kinds])[kind])
-        number = cells + splits.cumsum(0) - 1
-        cells += int(splits.sum())
-        size[number[splits]] = count[splits]
-        size.index_add_(0, of[splits], -count[splits])
+        splits = ~(_largest(of, count, heard) & (total == self.size[kinds])[kind])
+        number = self.count + splits.cumsum(0) - 1
+        self.count += int(splits.sum())
+        self.size[number[splits]] = count[splits]
+        self.size.index_add_(0, of[splits], -count[splits])
         moves = splits[part]
-        changed, part = node[moves], part[moves]
-        cell[changed] = number[part]
-        colors[changed] = color(mix(colors[changed]) + heard[part])
-    return colors
+        moved, part = node[moves], part[moves]
+        self.cell[moved] = number[part]
+        self.colors[moved] = color(mix(self.colors[moved]) + heard[part])
+        return moved
+
+    def split_by_few(self, changed: list[int]) -> Int64[Tensor, " moved"]:
+        """The same without tensors, whose overhead is that of a hundred nodes."""
+        heard: dict[int, int] = {}
+        for node in changed:
+            said = mix_one(self._colors[node])
+            for way, (far, weights, ends) in enumerate(self._ways):
+                for arc in range(ends[node - 1] if node else 0, ends[node]):
+                    other = far[arc]
+                    if self._size[self._cell[other]] > 1:
+                        value = weights[arc] * said
+                        there = value if self.arcs.symmetric or way else 0
+                        back = value if self.arcs.symmetric or not way else 0
+                        heard[other] = heard.get(other, 0) + both_ways(there, back)
+        parts: dict[int, dict[int, list[int]]] = {}
+        for node, value in heard.items():
+            value = (value + 2**63) % 2**64 - 2**63
+            parts.setdefault(self._cell[node], {}).setdefault(value, []).append(node)
+        moved = []
+        for cell, of in parts.items():
+            if sum(map(len, of.values())) == self._size[cell]:
+                del of[min(of, key=lambda value: (-len(of[value]), value))]
+            for value, nodes in of.items():
+                self._size[cell] -= len(nodes)
+                self._size[self.count] = len(nodes)
+                for node in nodes:
+                    self._cell[node] = self.count
+                    self._colors[node] = color_one(mix_one(self._colors[node]) + value)
+                self.count += 1
+                moved += nodes
+        return torch.tensor(moved, dtype=torch.int64)
 
 
 def _largest(group: Tensor, count: Tensor, key: Tensor) -> Bool[Tensor, " parts"]:
