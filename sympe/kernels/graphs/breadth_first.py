@@ -2,8 +2,8 @@ r"""Breadth-first orders of large batches of sparse graphs, in time that follows
 
 Each connected component starts at an end of a longest shortest path. To find one takes all distances. Components of up
 to 2,048 nodes are treated exactly: a set of nodes is a row of bits, and all nodes spread theirs to their neighbours at
-the same time. Of larger ones a few searches give bounds of all eccentricities, with the best start found so far; that is
-nearly always an end of a longest shortest path, and always the same one for the same canonical form.
+the same time. Of larger ones a few searches give bounds of all eccentricities, with the best start found so far; that
+is nearly always an end of a longest shortest path, and always the same one for the same canonical form.
 
 References:
     Takes & Kosters, "Determining the diameter of small world networks", CIKM 2011 (bounds of eccentricities).
@@ -83,7 +83,7 @@ def search(neighbours: Neighbours, starts: np.ndarray) -> tuple[np.ndarray, np.n
     seen = bytearray(len(neighbours))
     mark = np.frombuffer(seen, dtype=np.uint8)
     first = np.zeros(len(neighbours), dtype=np.int64)
-    ends, nodes = memoryview(neighbours.ends), memoryview(neighbours.nodes)
+    ends, nodes = neighbours.ends.data, neighbours.nodes.data
     mark[starts] = 1
     level: np.ndarray | list[int] = starts
     parts: list[np.ndarray] = []

@@ -45,8 +45,8 @@ def breadth_first_order(form: Graphs, degree: int) -> Int64[Tensor, "batch degre
     """The reverse Cuthill-McKee order: breadth first from an end of a longest shortest path, then turned round.
 
     Neighbours of one node come by ascending degree. Adjacent nodes get places that are close: the order keeps the
-    bandwidth of the adjacency matrix small. On the CPU, in time that follows the number of edges; of a component of more
-    than 2,048 nodes the end may be that of a shortest path that is only nearly longest
+    bandwidth of the adjacency matrix small. On the CPU, in time that follows the number of edges; of a component of
+    more than 2,048 nodes the end may be that of a shortest path that is only nearly longest
     (:mod:`sympe.kernels.graphs.breadth_first`).
 
     References:
@@ -54,7 +54,7 @@ def breadth_first_order(form: Graphs, degree: int) -> Int64[Tensor, "batch degre
     """
     sparse = form.sparse()
     arcs, graph = sparse.arcs.cpu(), sparse.graph.cpu()
-    neighbours = Neighbours.of(*arcs.numpy(), len(graph))
+    neighbours = Neighbours.of(arcs[0].numpy(), arcs[1].numpy(), len(graph))
     component = connected(arcs, len(graph)).unique(return_inverse=True)[1]
     order = torch.from_numpy(cuthill_mckee(neighbours, graph.numpy(), component.numpy())).to(form.device)
     place = torch.arange(degree, device=form.device)

@@ -213,8 +213,8 @@ class _Cells:
         self.size = torch.cat([size, torch.zeros(len(cell) - len(size), dtype=torch.int64)])
         self.count = len(size)
         # the same memory, read one number at a time
-        self._colors, self._cell, self._size = (memoryview(t.numpy()) for t in (colors, cell, self.size))
-        self._ways = [tuple(memoryview(t.numpy()) for t in way) for way in arcs.ways]
+        self._colors, self._cell, self._size = (t.numpy().data for t in (colors, cell, self.size))
+        self._ways = [tuple(t.numpy().data for t in way) for way in arcs.ways]
 
     def split(self, changed: Tensor) -> Int64[Tensor, " moved"]:
         """Split cells by what is heard from nodes; gives those that are in a new cell now."""

@@ -123,7 +123,11 @@ def reverse_cuthill_mckee(graph: nx.Graph) -> list[int]:
 def shuffled(graph: nx.Graph, chance: random.Random) -> nx.Graph:
     nodes = list(range(len(graph)))
     chance.shuffle(nodes)
-    return nx.relabel_nodes(nx.convert_node_labels_to_integers(graph), dict(enumerate(nodes)))
+    moved = nx.relabel_nodes(nx.convert_node_labels_to_integers(graph), dict(enumerate(nodes)))
+    out = type(moved)()
+    out.add_nodes_from(range(len(moved)))  # the order in which forms() reads them
+    out.add_edges_from(moved.edges)
+    return out
 
 
 def sparse_form(graph: nx.Graph) -> SparseGraphs:
