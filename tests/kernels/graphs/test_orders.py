@@ -164,7 +164,7 @@ def test_breadth_first_is_the_order_of_its_definition(
         expected = reverse_cuthill_mckee(graph)
         assert breadth_first_order(sparse_form(graph), len(graph))[0].tolist() == expected
     undirected = [graph for graph in graphs if not graph.is_directed()]
-    together = breadth_first_order(forms(*undirected), 130)
+    together = breadth_first_order(forms(*undirected), 180)
     for graph, order in zip(undirected, together, strict=True):
         assert order[: len(graph)].tolist() == reverse_cuthill_mckee(graph)
 
