@@ -24,6 +24,9 @@ from sympe.graphs.coloring import clusters
 from sympe.kernels import GraphKernel, OrbitKernel
 from sympe.tolerance import Tolerance
 
+_ENTRIES = 2**23
+"""Entries of answers that are moved at once."""
+
 
 class Answers(NamedTuple):
     """The answers to one input.
@@ -86,10 +89,11 @@ def orbit(
     for row, (symmetries, drawn) in enumerate(zip(_symmetries(x, kernel), y, strict=True)):
         values = drawn[None]
         while True:  # until they lead to no new ones; a list of all of G_x does at once what generators do in steps
-            moved = action(symmetries.to(y.device).unsqueeze(1), values).flatten(0, 1)
-            more = _different(torch.cat([values, moved]), gap)
-            if len(more) > most:
-                raise ValueError(f"most: input {row} has more than {most} answers; got {len(more)} so far")
+            more = values
+            for some in symmetries.to(y.device).split(max(1, _ENTRIES // max(1, values.numel()))):
+                more = _different(torch.cat([more, action(some.unsqueeze(1), values).flatten(0, 1)]), gap)
+                if len(more) > most:
+                    raise ValueError(f"most: input {row} has more than {most} answers; got {len(more)} so far")
             done = isinstance(kernel, OrbitKernel) or len(more) == len(values)
             values = more
             if done:

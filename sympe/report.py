@@ -31,6 +31,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.actions import BondAction, DirectSum, GridAction
+from sympe.actions.base import EntryAction
 from sympe.graphs import SparseGraphs
 from sympe.graphs.coloring import clusters
 from sympe.groups import P4M
@@ -40,6 +41,9 @@ from sympe.tolerance import Tolerance
 
 CHUNK = 1024
 """Inputs that are looked at together."""
+
+_ENTRIES = 2**20
+"""Entries of lattices that are looked at together, and images of sites."""
 
 
 @dataclass(frozen=True)
@@ -435,7 +439,7 @@ def symmetry_report(
         elif isinstance(item, LatticeInput):
             same = lattices.setdefault((tuple(item.field.shape), item.bonds), [])
             same.append(item)
-            if len(same) >= CHUNK:
+            if len(same) >= CHUNK or len(same) * item.field.numel() >= _ENTRIES:
                 look(_add_lattices, lattices.pop((tuple(item.field.shape), item.bonds)))
         else:
             chunk.append(item)
@@ -460,6 +464,33 @@ def pair_orbits(generators: Int64[Tensor, "count n"]) -> Int64[Tensor, "n n"]:
     n = generators.shape[1]
     pairs = (generators[:, :, None] * n + generators[:, None]).flatten(1)
     return least_of_orbits(pairs).view(n, n)
+
+
+def entry_orbits(action: EntryAction, elements: Int64[Tensor, " count"]) -> Int64[Tensor, " entries"]:
+    """The orbits of the entries of an action under a subgroup: the least entry of each.
+
+    As many entries at once as memory allows are moved by all elements, and their orbits are done with. Where an entry
+    has few symmetries of its own this takes time in proportion to the entries, not to entries times elements.
+
+    Arguments:
+        action: moves entries.
+        elements: all elements of the subgroup, in any order.
+
+    Example:
+        >>> group = P4M(3)
+        >>> shifts = group.elements()[:9]
+        >>> entry_orbits(GridAction(group), shifts)
+        tensor([0, 0, 0, 0, 0, 0, 0, 0, 0])
+    """
+    orbit = torch.full((action.size,), -1, dtype=torch.int64)
+    at_once = max(1, _ENTRIES // len(elements))
+    left = torch.arange(action.size)
+    while len(left):
+        images = action.source(elements[:, None], left[:at_once])
+        orbit[images] = images.amin(0).expand_as(images)
+        left = left[at_once:]
+        left = left[orbit[left] < 0]
+    return orbit
 
 
 def _add_graphs(report: SymmetryReport, items: list[GraphInput]) -> None:
@@ -495,16 +526,15 @@ def _add_lattices(report: SymmetryReport, items: list[LatticeInput]) -> None:
         kernel = OrbitKernel(DirectSum(BondAction(group), grid), tolerance=report.tolerance)
     else:
         kernel = OrbitKernel(GridAction(group, channels), tolerance=report.tolerance)
-    log_orders = kernel.entropy(fields).tolist()
-    sites = torch.arange(size * size).view(1, size, size)
-    for item, x, log_order in zip(items, fields, log_orders, strict=True):
-        elements = kernel.stabilizer(x[None])[0].nonzero().squeeze(1)
-        orbits = grid(elements, sites.expand(len(elements), 1, size, size)).amin(0).flatten()
+    rows, g = kernel.support(fields)
+    for item, coset in zip(items, g.split(rows.bincount(minlength=len(items)).tolist()), strict=True):
+        elements = group.compose(coset, group.inverse(coset[:1]))
+        orbits = entry_orbits(grid, elements)
         targets = item.node_targets
         floors = {}
         if targets is not None:
             floors["nodes"] = (orbits, targets.flatten(-2).movedim(-1, 0))
-        _add(report, item.name, log_order, orbits, _spreads(item, report.tolerance), floors)
+        _add(report, item.name, math.log(len(elements)), orbits, _spreads(item, report.tolerance), floors)
 
 
 def _spreads(item: LatticeInput, tolerance: float | Tolerance) -> list[Spread]:

@@ -101,3 +101,19 @@ def test_errors() -> None:
     nodes = NodeAction(Permutations(3))
     empty = DenseGraphs.from_features(torch.zeros(0, 3, 3, dtype=torch.int64))
     assert orbit(empty, torch.zeros(0, 3, 1), GraphKernel(3), nodes) == []
+
+
+def test_answers_are_the_same_however_many_are_moved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    action = GridAction(P4M(16))
+    kernel, x = OrbitKernel(action), torch.zeros(1, 1, 16, 16)
+    y = torch.zeros_like(x)
+    y[0, 0, 3, 5] = 1.0
+    (whole,) = orbit(x, y, kernel, action)
+    monkeypatch.setattr("sympe.answers._ENTRIES", 2**17)
+    (found,) = orbit(x, y, kernel, action)
+    assert torch.equal(found.values[0], y[0])
+    assert torch.equal(found.values.flatten(1).sum(0), torch.ones(256))
+    assert len(found.values) == len(whole.values) == 256
+    # too many are refused after the first 512 of 2,048
+    with pytest.raises(ValueError, match="most: input 0 has more than 100 answers; got 256 so far"):
+        orbit(x, y, kernel, action, most=100)

@@ -18,11 +18,23 @@ from rdkit import Chem
 from torch import Tensor
 
 from sympe import cli
+from sympe.actions import GridAction
 from sympe.experiments.autoencoder.data import dataset
 from sympe.experiments.report import draw_report, report_of
 from sympe.files import Options
 from sympe.graphs import SparseGraphs
-from sympe.report import Bad, Floor, GraphInput, LatticeInput, SymmetryReport, pair_orbits, symmetry_report
+from sympe.groups import P4M
+from sympe.kernels import OrbitKernel
+from sympe.report import (
+    Bad,
+    Floor,
+    GraphInput,
+    LatticeInput,
+    SymmetryReport,
+    entry_orbits,
+    pair_orbits,
+    symmetry_report,
+)
 from tests.files.reading import read, star
 
 SAMPLE = Path(__file__).parent / "data" / "qm9-sample.smi"
@@ -141,6 +153,35 @@ def test_lattices() -> None:
     assert report.floors["nodes"].loss == pytest.approx(variance)
     assert report.moved == 3 * 16
     assert report.orbits == 1 + 2 + 16 + 1
+
+
+@pytest.mark.parametrize("at_once", [1, 40, 10**6])
+def test_orbits_of_sites_are_those_of_all_images(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sympe.report._ENTRIES", at_once)
+    action = GridAction(P4M(4))
+    generator = torch.Generator().manual_seed(0)
+    kinds = set()
+    for _ in range(40):
+        cell = torch.randint(0, 2, (1, 2, 2), generator=generator)
+        field = cell.tile(1, 2, 2)
+        field[0, 3, 3] += torch.randint(0, 2, (), generator=generator)
+        elements = OrbitKernel(action).stabilizer(field[None])[0].nonzero().squeeze(1)
+        sites = torch.arange(16).view(1, 4, 4)
+        images = torch.stack([action(g, sites).flatten() for g in elements])
+        assert torch.equal(entry_orbits(action, elements), images.amin(0))
+        kinds.add(len(elements))
+    assert len(kinds) > 4
+    assert not torch.equal(entry_orbits(action, elements[:1]), entry_orbits(action, torch.arange(128)))  # the twin
+
+
+@pytest.mark.parametrize("bonds", [False, True])
+def test_large_uniform_lattices_take_time_in_proportion_to_their_sites(bonds: bool) -> None:
+    """All images of all sites of this one would be 2 * 10^9 numbers."""
+    field = torch.ones(3 if bonds else 1, 128, 128)
+    report = symmetry_report([LatticeInput("uniform", field, bonds, torch.eye(128))])
+    assert math.exp(report.log_orders[0]) == pytest.approx(8 * 128**2)
+    assert (report.orbits, report.moved) == (1, 128**2)
+    assert report.floors["nodes"].loss == pytest.approx(128 * (127 / 128) ** 2 + 128 * 127 / 128**2)
 
 
 def test_targets_that_do_not_fit_make_a_bad_input_and_the_rest_counts() -> None:

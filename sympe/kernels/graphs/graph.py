@@ -17,7 +17,7 @@ from sympe.kernels.base import InversionKernel, Kernel, check_count, uniform
 from sympe.kernels.graphs.bliss import Draw
 from sympe.kernels.graphs.cosets import Decomposed, choose, first_choice, list_cosets
 from sympe.kernels.graphs.individualization import Leaves
-from sympe.kernels.graphs.orders import NODE_ORDERS
+from sympe.kernels.graphs.orders import DENSE_ORDERS, NODE_ORDERS
 
 _ORDERED = 2048
 """Largest graphs for orders that work on dense matrices."""
@@ -40,11 +40,11 @@ class GraphKernel(InversionKernel):
             with the same entropy; they differ in what place r of the canonical form tells about a node, and so in how
             well a network learns from it. "breadth-first" and "fiedler", where neighbours have places that are close,
             made a half or less of the errors of the others in graph autoencoding, "breadth-first" the fewest
-            (``results/autoencoder``). "refined" is the cheapest, and the only one for large graphs.
+            (``results/autoencoder``). "refined" is the cheapest.
 
     Raises:
         ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
-            or more than 2,048 and ``order`` is not "refined".
+            or more than 2,048 and ``order`` is "degree" or "fiedler".
         ImportError: on use, if a graph needs BLISS and igraph is missing.
 
     References:
@@ -225,12 +225,12 @@ class GraphKernel(InversionKernel):
     def _inner(self, x: Graphs, g: Tensor) -> Tensor:
         """The order of the nodes of the canonical form that g leads to."""
         n = int(x.sizes.max()) if len(x) else 0
-        if n > _ORDERED:
+        if n > _ORDERED and self.order in DENSE_ORDERS:
             raise ValueError(
                 f"x: the order {self.order!r} is for graphs of at most {_ORDERED} nodes, got one of {n}; "
-                "GraphKernel(..., order='refined') takes any"
+                "the others take any"
             )
-        return NODE_ORDERS[self.order](x.relabel(self.group.inverse(g)).dense(), self.group.degree)
+        return NODE_ORDERS[self.order](x.relabel(self.group.inverse(g)), self.group.degree)
 
     def _start(self, x: Graphs) -> tuple[Tensor, Leaves, Tensor]:
         """Identities, the cosets that can be listed, and the numbers of the other graphs."""

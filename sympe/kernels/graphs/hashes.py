@@ -8,6 +8,7 @@ value here, and so does what a trained v means.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from jaxtyping import Int64
@@ -15,8 +16,12 @@ from torch import Tensor
 
 from sympe.graphs.coloring import mix
 
+_Hash = TypeVar("_Hash", Tensor, int)
+
 PADDING = 2**62
 """Colours of padding start here; those of nodes stay below."""
+
+_BITS = 2**64 - 1
 
 _REVERSED, _CHOSEN = 0x5851F42D4C957F2D, 0x14057B7EF767814F
 
@@ -26,8 +31,32 @@ def color(hashes: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
     return mix(hashes) >> 2
 
 
-def both_ways(there: Int64[Tensor, "..."], back: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
-    """One hash of what is heard along arcs and against them."""
+def color_one(value: int) -> int:
+    """:func:`color` of one number, without the overhead of tensors; any number stands for its lowest 64 bits.
+
+    Example:
+        >>> color_one(-5 + 2**64) == int(color(torch.tensor(-5)))
+        True
+    """
+    value = mix_one(value)
+    return (value - (value >> 63 << 64)) >> 2
+
+
+def mix_one(value: int) -> int:
+    """:func:`~sympe.graphs.coloring.mix` of one number, as a number of 64 bits without a sign.
+
+    Example:
+        >>> mix_one(7) == int(mix(torch.tensor(7))) % 2**64
+        True
+    """
+    value = (value + 0x9E3779B97F4A7C15) & _BITS
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _BITS
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _BITS
+    return value ^ (value >> 31)
+
+
+def both_ways(there: _Hash, back: _Hash) -> _Hash:
+    """One hash of what is heard along arcs and against them; of integers too, as :func:`color_one` takes them."""
     return there + _REVERSED * back
 
 

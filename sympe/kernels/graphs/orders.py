@@ -6,7 +6,8 @@ order here is exact, whatever it does with ties: they are settled on :math:`\gam
 relabelled copies of x.
 
 Each function maps canonical forms and a degree to permutations ``(batch, degree)`` that send a new place to its node;
-the padding stays where it is. They work on dense graphs and take time or memory of order :math:`n^2` or :math:`n^3`.
+the padding stays where it is. Some work on dense graphs and take memory of order :math:`n^2` and time of order
+:math:`n^3`: those of :data:`DENSE_ORDERS`. The others follow the number of edges.
 """
 
 from __future__ import annotations
@@ -18,69 +19,61 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from sympe.graphs import DenseGraphs
+from sympe.graphs import DenseGraphs, Graphs
 from sympe.graphs.coloring import clusters
 from sympe.kernels.graphs.bliss import BlissGraph
+from sympe.kernels.graphs.breadth_first import Neighbours, cuthill_mckee
+from sympe.kernels.graphs.refinement import connected
 from sympe.tolerance import Tolerance
 
-NodeOrder: TypeAlias = Callable[[DenseGraphs, int], Tensor]
+NodeOrder: TypeAlias = Callable[[Graphs, int], Tensor]
 
 
-def refined_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch degree"]:
+def refined_order(form: Graphs, degree: int) -> Int64[Tensor, "batch degree"]:
     """The canonical form's own: by hashes of the refined colours, which tell little by themselves."""
     return torch.arange(degree, device=form.device).repeat(len(form), 1)
 
 
-def degree_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch degree"]:
+def degree_order(form: Graphs, degree: int) -> Int64[Tensor, "batch degree"]:
     """Most neighbours first."""
-    return _padded((-_adjacency(form).sum(2)).masked_fill(~form.mask, 1).argsort(dim=1, stable=True), degree)
+    form = form.dense()
+    order = (-_adjacency(form).sum(2)).masked_fill(~form.mask, 1).argsort(dim=1, stable=True)
+    rest = torch.arange(order.shape[1], degree, device=form.device).expand(len(form), -1)
+    return torch.cat([order, rest], 1)
 
 
-def breadth_first_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch degree"]:
+def breadth_first_order(form: Graphs, degree: int) -> Int64[Tensor, "batch degree"]:
     """The reverse Cuthill-McKee order: breadth first from an end of a longest shortest path, then turned round.
 
     Neighbours of one node come by ascending degree. Adjacent nodes get places that are close: the order keeps the
-    bandwidth of the adjacency matrix small.
+    bandwidth of the adjacency matrix small. On the CPU, in time that follows the number of edges; of a component of
+    more than 2,048 nodes the end may be that of a shortest path that is only nearly longest
+    (:mod:`sympe.kernels.graphs.breadth_first`).
 
     References:
         George & Liu, "Computer Solution of Large Sparse Positive Definite Systems", 1981, chapter 4.
     """
-    adjacent = _adjacency(form)
-    batch, n = form.mask.shape
-    reach = adjacent | torch.eye(n, dtype=torch.bool, device=form.device)
-    within = reach.clone()  # pairs of nodes at most t steps apart
-    eccentricity = torch.zeros(batch, n, dtype=torch.int64, device=form.device)
-    for step in range(1, n):
-        wider = (within.float() @ reach.float()) > 0
-        eccentricity = torch.where((wider & ~within).any(2), step + 1, torch.clamp(eccentricity, min=1))
-        if torch.equal(wider, within):
-            break
-        within = wider
-    neighbours = adjacent.sum(2)
-    place = torch.arange(n, device=form.device).expand(batch, n)
-    start = ((n - eccentricity) * (n + 1) + neighbours) * (n + 1) + place  # where no visited node is adjacent
-    key = start + n * (n + 1) ** 3  # after all that are adjacent to a visited one
-    key = key.masked_fill(~form.mask, torch.iinfo(torch.int64).max - 1)
-    rows = torch.arange(batch, device=form.device)
-    order = torch.empty(batch, n, dtype=torch.int64, device=form.device)
-    by_degree = neighbours * (n + 1) + place
-    for step in range(n):
-        node = key.argmin(1)
-        order[:, step] = node
-        heard = adjacent[rows, node] & form.mask & (key < torch.iinfo(torch.int64).max - 1)
-        key = torch.where(heard, torch.minimum(key, step * (n + 1) ** 2 + by_degree), key)
-        key[rows, node] = torch.iinfo(torch.int64).max
-    sizes = form.sizes[:, None]
-    turned = torch.where(place < sizes, sizes - 1 - place, place)
-    return _padded(order.gather(1, turned), degree)
+    sparse = form.sparse()
+    arcs, graph = sparse.arcs.cpu(), sparse.graph.cpu()
+    neighbours = Neighbours.of(arcs[0].numpy(), arcs[1].numpy(), len(graph))
+    component = connected(arcs, len(graph)).unique(return_inverse=True)[1]
+    order = torch.from_numpy(cuthill_mckee(neighbours, graph.numpy(), component.numpy())).to(form.device)
+    place = torch.arange(degree, device=form.device)
+    out = place.repeat(len(form), 1)
+    sizes, starts = sparse.sizes[:, None], sparse.starts[:, None]
+    real = place < sizes
+    turned = (starts + sizes - 1 - place)[real]
+    out[real] = order[turned] - starts.expand_as(real)[real]
+    return out
 
 
-def fiedler_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch degree"]:
+def fiedler_order(form: Graphs, degree: int) -> Int64[Tensor, "batch degree"]:
     """Component by component, by the Fiedler vector: of the least positive eigenvalue of the Laplacian.
 
     Where that eigenvalue is repeated, the vector is the projection of a fixed one on its eigenspace: it does not depend
     on the basis that the solver returns. Entries closer than 1e-6 count as tied.
     """
+    form = form.dense()
     batch, n = form.mask.shape
     width = (degree + 7) // 8 * 8  # whatever the batch, the solver sees the same numbers at the same alignment
     adjacency = torch.zeros(batch, width, width, dtype=torch.float64)
@@ -104,7 +97,7 @@ def fiedler_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch degree
     return key[:, :degree].argsort(dim=1, stable=True).to(form.device)
 
 
-def bliss_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch degree"]:
+def bliss_order(form: Graphs, degree: int) -> Int64[Tensor, "batch degree"]:
     """The order of BLISS' own canonical labelling; one graph at a time."""
     out = torch.arange(degree, device=form.device).repeat(len(form), 1)
     for row, size in enumerate(form.sizes.tolist()):
@@ -121,13 +114,11 @@ NODE_ORDERS: dict[str, NodeOrder] = {
     "bliss": bliss_order,
 }
 
+DENSE_ORDERS = ("degree", "fiedler")
+"""Orders that work on dense matrices, of large graphs not at all."""
+
 
 def _adjacency(form: DenseGraphs) -> Tensor:
     """Which nodes are joined, in either direction."""
     joined = (form.pairs != 0) | (form.pairs != 0).transpose(1, 2)
     return joined & ~torch.eye(form.mask.shape[1], dtype=torch.bool, device=form.device)
-
-
-def _padded(order: Tensor, degree: int) -> Tensor:
-    rest = torch.arange(order.shape[1], degree, device=order.device).expand(len(order), -1)
-    return torch.cat([order, rest], 1)

@@ -18,6 +18,7 @@ Colours are 64-bit hashes (:mod:`sympe.kernels.graphs.hashes`).
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,13 @@ from torch import Tensor
 
 from sympe.graphs import SparseGraphs
 from sympe.graphs.coloring import mix
-from sympe.kernels.graphs.hashes import both_ways, color
+from sympe.kernels.graphs.hashes import both_ways, color, color_one, mix_one
+
+ROUNDS = 64
+"""Rounds in which all nodes are looked at; after that those that hear something new. The colours depend on it."""
+
+_FEW = 100
+"""Arcs that are followed without tensors."""
 
 
 @dataclass(frozen=True)
@@ -102,22 +109,178 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
         loops = torch.zeros_like(graphs.colors)
         loops[i[i == j]] = graphs.arc_colors[i == j]
         colors = color(mix(graphs.colors) + loops)
-    weights = mix(graphs.arc_colors)
-    back = (j * len(graph) + i).argsort()  # the arcs by their second node
-    symmetric = torch.equal(i[back], j) and torch.equal(j[back], i) and torch.equal(weights[back], weights)
-    ends = [torch.bincount(end, minlength=len(graph)).cumsum(0) for end in ((i,) if symmetric else (i, j))]
-    cells = _count_cells(colors, graph, len(graphs))
-    while bool((cells < graphs.sizes).any()):
-        heard = _heard(weights * mix(colors)[j], ends[0])
-        heard = both_ways(heard, heard if symmetric else _heard((weights * mix(colors)[i])[back], ends[1]))
-        finer = color(mix(colors) + heard)
+    arcs = _Arcs(graphs)
+    before, cells = colors, _count_cells(colors, graph, len(graphs))
+    left = cells < graphs.sizes
+    for _ in range(ROUNDS):
+        if not bool(left.any()):
+            return colors
+        finer = color(mix(colors) + arcs.heard(colors))
         now = _count_cells(finer, graph, len(graphs))
-        moved = now > cells
-        if not bool(moved.any()):
-            break
-        colors = torch.where(moved[graph], finer, colors)
-        cells = torch.where(moved, now, cells)
-    return colors
+        left &= now > cells
+        before = torch.where(left[graph], colors, before)
+        colors = torch.where(left[graph], finer, colors)
+        cells = torch.where(left, now, cells)
+        left &= cells < graphs.sizes
+    return _refine_where_changed(graphs, arcs, before, colors, left) if bool(left.any()) else colors
+
+
+class _Arcs:
+    """The arcs of a batch by their first and by their second node, with hashes of their colours."""
+
+    def __init__(self, graphs: SparseGraphs) -> None:
+        (i, j), nodes = graphs.arcs, len(graphs.colors)
+        weights = mix(graphs.arc_colors)
+        back = (j * nodes + i).argsort()
+        self.symmetric = torch.equal(i[back], j) and torch.equal(j[back], i) and torch.equal(weights[back], weights)
+        ways = [(i, j, weights)] if self.symmetric else [(i, j, weights), (j[back], i[back], weights[back])]
+        self.ways = [(far, w, torch.bincount(near, minlength=nodes).cumsum(0)) for near, far, w in ways]
+        self.counts = [ends.diff(prepend=ends.new_zeros(1)) for _, _, ends in self.ways]
+
+    def on_cpu(self) -> _Arcs:
+        """The same in the memory of the CPU."""
+        arcs = copy(self)
+        arcs.ways = [(far.cpu(), w.cpu(), ends.cpu()) for far, w, ends in self.ways]
+        arcs.counts = [count.cpu() for count in self.counts]
+        return arcs
+
+    def heard(self, colors: Tensor) -> Int64[Tensor, " nodes"]:
+        """What every node hears from all others."""
+        heard = [_heard(w * mix(colors)[far], ends) for far, w, ends in self.ways]
+        return both_ways(heard[0], heard[-1])
+
+    def heard_from(
+        self, changed: Tensor, colors: Tensor
+    ) -> tuple[Int64[Tensor, " reached"], Int64[Tensor, " reached"]]:
+        """The nodes that hear from some, ascending, and what."""
+        nodes, values = [], []
+        for way, (far, w, ends) in enumerate(self.ways):  # the arcs of a changed node, read from its own end
+            count = self.counts[way][changed]
+            start = ends[changed] - count
+            arc = torch.repeat_interleave(start - (count.cumsum(0) - count), count)
+            arc = arc + torch.arange(len(arc), device=arc.device)
+            said = w[arc] * torch.repeat_interleave(mix(colors[changed]), count)
+            nodes.append(far[arc])
+            there, back = (said, said) if self.symmetric else (said * way, said * (1 - way))
+            values.append(both_ways(there, back))
+        reached, of = torch.cat(nodes).unique(return_inverse=True)
+        return reached, torch.zeros_like(reached).index_add_(0, of, torch.cat(values))
+
+
+def _refine_where_changed(
+    graphs: SparseGraphs, arcs: _Arcs, before: Tensor, colors: Tensor, left: Tensor
+) -> Int64[Tensor, " nodes"]:
+    """Go on with refinement, round by round, but look only at nodes that hear from one whose cell is new.
+
+    One part of each cell that falls apart keeps its colour: what the others say tells what it would say, for the nodes
+    of one cell have heard the same from all parts together.
+
+    Arguments:
+        graphs: the graphs.
+        arcs: their arcs.
+        before: the colours of the round before.
+        colors: the colours after it.
+        left: the graphs that are not done.
+    """
+    old, _ = dense_rank(graphs.graph, before)
+    cell, size = dense_rank(graphs.graph, colors)
+    first = torch.full_like(size, len(cell)).scatter_reduce(
+        0, cell, torch.arange(len(cell), device=cell.device), "amin"
+    )
+    quiet = _largest(old[first], size, colors[first])
+    changed = (left[graphs.graph] & ~quiet[cell]).nonzero().squeeze(1)
+    device = colors.device
+    cells = _Cells(arcs.on_cpu(), colors.cpu().clone(), cell.cpu(), size.cpu())
+    changed = changed.cpu()
+    while len(changed):
+        few = len(changed) <= _FEW and sum(int(count[changed].sum()) for count in cells.arcs.counts) <= _FEW
+        changed = cells.split_by_few(changed.tolist()) if few else cells.split(changed)
+    return cells.colors.to(device)
+
+
+class _Cells:
+    """A partition of the nodes that is refined in place, on the CPU.
+
+    Arguments:
+        arcs: the arcs.
+        colors: of each node.
+        cell: the number of the cell of each node.
+        size: of each cell.
+    """
+
+    def __init__(self, arcs: _Arcs, colors: Tensor, cell: Tensor, size: Tensor) -> None:
+        self.arcs, self.colors, self.cell = arcs, colors, cell
+        self.size = torch.cat([size, torch.zeros(len(cell) - len(size), dtype=torch.int64)])
+        self.count = len(size)
+        # the same memory, read one number at a time
+        self._colors, self._cell, self._size = (t.numpy().data for t in (colors, cell, self.size))
+        self._ways = [tuple(t.numpy().data for t in way) for way in arcs.ways]
+
+    def split(self, changed: Tensor) -> Int64[Tensor, " moved"]:
+        """Split cells by what is heard from nodes; gives those that are in a new cell now."""
+        node, heard = self.arcs.heard_from(changed, self.colors)
+        tied = self.size[self.cell[node]] > 1
+        node, heard = node[tied], heard[tied]
+        order = lexsort(self.cell[node], heard)
+        node, heard = node[order], heard[order]
+        of = self.cell[node]
+        new = torch.ones_like(node, dtype=torch.bool)
+        new[1:] = (of.diff() != 0) | (heard.diff() != 0)
+        part = new.cumsum(0) - 1
+        count = torch.bincount(part)
+        of, heard = of[new], heard[new]  # of the parts
+        kinds, kind = of.unique_consecutive(return_inverse=True)
+        total = torch.zeros_like(kinds).index_add_(0, kind, count)
+        # the nodes of a cell that hear nothing stay; if all hear something, the largest part
+        splits = ~(_largest(of, count, heard) & (total == self.size[kinds])[kind])
+        number = self.count + splits.cumsum(0) - 1
+        self.count += int(splits.sum())
+        self.size[number[splits]] = count[splits]
+        self.size.index_add_(0, of[splits], -count[splits])
+        moves = splits[part]
+        moved, part = node[moves], part[moves]
+        self.cell[moved] = number[part]
+        self.colors[moved] = color(mix(self.colors[moved]) + heard[part])
+        return moved
+
+    def split_by_few(self, changed: list[int]) -> Int64[Tensor, " moved"]:
+        """The same without tensors, whose overhead is that of a hundred nodes."""
+        heard: dict[int, int] = {}
+        for node in changed:
+            said = mix_one(self._colors[node])
+            for way, (far, weights, ends) in enumerate(self._ways):
+                for arc in range(ends[node - 1] if node else 0, ends[node]):
+                    other = far[arc]
+                    if self._size[self._cell[other]] > 1:
+                        value = weights[arc] * said
+                        there = value if self.arcs.symmetric or way else 0
+                        back = value if self.arcs.symmetric or not way else 0
+                        heard[other] = heard.get(other, 0) + both_ways(there, back)
+        parts: dict[int, dict[int, list[int]]] = {}
+        for node, value in heard.items():
+            value = (value + 2**63) % 2**64 - 2**63
+            parts.setdefault(self._cell[node], {}).setdefault(value, []).append(node)
+        moved = []
+        for cell, of in parts.items():
+            if sum(map(len, of.values())) == self._size[cell]:
+                del of[min(of, key=lambda value: (-len(of[value]), value))]
+            for value, nodes in of.items():
+                self._size[cell] -= len(nodes)
+                self._size[self.count] = len(nodes)
+                for node in nodes:
+                    self._cell[node] = self.count
+                    self._colors[node] = color_one(mix_one(self._colors[node]) + value)
+                self.count += 1
+                moved += nodes
+        return torch.tensor(moved, dtype=torch.int64)
+
+
+def _largest(group: Tensor, count: Tensor, key: Tensor) -> Bool[Tensor, " parts"]:
+    """Which part of each group is its largest; of several the one of least key."""
+    order = lexsort(group, -count, key)
+    out = torch.zeros_like(group, dtype=torch.bool)
+    out[order] = _is_new(order, group)
+    return out
 
 
 def decompose(graphs: SparseGraphs) -> Decomposition:
@@ -139,7 +302,7 @@ def decompose(graphs: SparseGraphs) -> Decomposition:
     free[arcs.flatten()] = False
     rest = (~free).nonzero().squeeze(1)
     number = (~free).cumsum(0) - 1
-    label = _connected(number[arcs], len(rest))
+    label = connected(number[arcs], len(rest))
     order = label.argsort(stable=True)
     _, sizes = label[order].unique_consecutive(return_counts=True)
     place = torch.empty_like(order)
@@ -196,7 +359,7 @@ def _heard(values: Tensor, ends: Tensor) -> Tensor:
     return total.diff(prepend=total.new_zeros(1))
 
 
-def _connected(edges: Tensor, nodes: int) -> Tensor:
+def connected(edges: Tensor, nodes: int) -> Tensor:
     """The least node of the connected component of each node."""
     label = torch.arange(nodes, device=edges.device)
     while True:

@@ -501,8 +501,8 @@ def test_errors(unchecked: None) -> None:
         with pytest.raises(TypeError, match="x: expected DenseGraphs or SparseGraphs, got int"):
             kernel.entropy(3)
     large = SparseGraphs.from_features(torch.zeros(2, 0, dtype=torch.int64), torch.tensor([2049]))
-    with pytest.raises(ValueError, match="x: the order 'degree' is for graphs of at most 2048 nodes, got one of 2049"):
-        GraphKernel(2049, order="degree").sample(large)
+    with pytest.raises(ValueError, match="x: the order 'fiedler' is for graphs of at most 2048 nodes, got one of 2049"):
+        GraphKernel(2049, order="fiedler").sample(large)
     with pytest.raises(ValueError, match=r"g: expected permutations of range\(4\)"):
         GraphKernel(4).log_prob(torch.zeros(1, 4, dtype=torch.int64), x)
 

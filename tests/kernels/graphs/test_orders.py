@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import networkx as nx
 import pytest
 import torch
 from torch import Tensor
 
-from sympe.graphs import DenseGraphs
+from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.kernels import GraphKernel
+from sympe.kernels.graphs import breadth_first
 from sympe.kernels.graphs.orders import NODE_ORDERS, breadth_first_order, degree_order, fiedler_order
 
 
@@ -98,3 +100,79 @@ def test_graphs_of_one_class_get_one_form_from_every_order() -> None:
     for name in NODE_ORDERS:
         g = GraphKernel(12, order=name).sample(moved, generator=torch.Generator().manual_seed(0))
         assert len(moved.relabel(g.argsort(1)).pairs.flatten(1).unique(dim=0)) == 1
+
+
+def reverse_cuthill_mckee(graph: nx.Graph) -> list[int]:
+    """By its definition, node by node; the far ends by networkx."""
+    undirected = nx.Graph(graph.to_undirected())
+    undirected.remove_edges_from(list(nx.selfloop_edges(undirected)))
+    degree = dict(undirected.degree)
+    starts = []
+    for nodes in nx.connected_components(undirected):
+        eccentricity = nx.eccentricity(undirected.subgraph(nodes))
+        starts.append(min((-max(1, eccentricity[v]), degree[v], v) for v in nodes))
+    order: list[int] = []
+    for *_, start in sorted(starts):
+        queue = [start]
+        for v in queue:
+            queue += sorted(set(undirected[v]) - set(queue), key=lambda w: (degree[w], w))
+        order += queue
+    return order[::-1]
+
+
+def shuffled(graph: nx.Graph, chance: random.Random) -> nx.Graph:
+    nodes = list(range(len(graph)))
+    chance.shuffle(nodes)
+    moved = nx.relabel_nodes(nx.convert_node_labels_to_integers(graph), dict(enumerate(nodes)))
+    out = type(moved)()
+    out.add_nodes_from(range(len(moved)))  # the order in which forms() reads them
+    out.add_edges_from(moved.edges)
+    return out
+
+
+def sparse_form(graph: nx.Graph) -> SparseGraphs:
+    arcs = torch.tensor(list(nx.DiGraph(graph).edges), dtype=torch.int64).view(-1, 2).T
+    return SparseGraphs.from_features(arcs, torch.tensor([len(graph)]), directed=True)
+
+
+@pytest.mark.parametrize("wide", [1, 4, 256])
+@pytest.mark.parametrize("searches", [1, 8])
+def test_breadth_first_is_the_order_of_its_definition(
+    searches: int, wide: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breadth_first, "_SEARCHES", searches)
+    monkeypatch.setattr(breadth_first, "_WIDE", wide)
+    chance = random.Random(0)
+    loops = nx.gnp_random_graph(30, 0.1, seed=0)
+    loops.add_edges_from((i, i) for i in range(0, 30, 3))
+    graphs = [
+        nx.random_regular_graph(3, 20, seed=1),
+        nx.random_regular_graph(3, 120, seed=2),
+        nx.random_regular_graph(4, 90, seed=3),
+        nx.gnp_random_graph(100, 0.03, seed=4),
+        nx.gnp_random_graph(80, 0.4, seed=5),
+        nx.gnp_random_graph(70, 0.03, seed=6, directed=True),
+        nx.random_labeled_tree(100, seed=7),
+        nx.disjoint_union_all([nx.cycle_graph(9)] * 4 + [nx.path_graph(70), nx.empty_graph(3), nx.cycle_graph(71)]),
+        nx.grid_2d_graph(12, 6, periodic=True),
+        nx.lollipop_graph(30, 50),
+        loops,
+        nx.empty_graph(5),
+    ]
+    graphs = [shuffled(graph, chance) for graph in graphs]
+    for graph in graphs:
+        expected = reverse_cuthill_mckee(graph)
+        assert breadth_first_order(sparse_form(graph), len(graph))[0].tolist() == expected
+    undirected = [graph for graph in graphs if not graph.is_directed()]
+    together = breadth_first_order(forms(*undirected), 180)
+    for graph, order in zip(undirected, together, strict=True):
+        assert order[: len(graph)].tolist() == reverse_cuthill_mckee(graph)
+
+
+@pytest.mark.slow
+def test_breadth_first_orders_a_graph_of_a_million_nodes() -> None:
+    n = 10**6
+    i = torch.randperm(n, generator=torch.Generator().manual_seed(0))
+    arcs = torch.stack([torch.cat([i[1:], i[:-1]]), torch.cat([i[:-1], i[1:]])])
+    order = breadth_first_order(SparseGraphs.from_features(arcs, torch.tensor([n])), n)[0]
+    assert torch.equal(order, i) or torch.equal(order, i.flip(0))
