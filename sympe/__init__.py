@@ -20,6 +20,7 @@ from sympe.encodings import (
     SymPE,
 )
 from sympe.kernels import GraphKernel, HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
+from sympe.randomness import seeded
 
 __version__ = version("sympe")
 
@@ -39,4 +40,5 @@ __all__ = [
     "RandomWalkEncoding",
     "ScoreKernel",
     "SymPE",
+    "seeded",
 ]
