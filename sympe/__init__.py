@@ -21,6 +21,7 @@ from sympe.encodings import (
 )
 from sympe.kernels import GraphKernel, HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
 from sympe.randomness import seeded
+from sympe.tolerance import Tolerance
 
 __version__ = version("sympe")
 
@@ -40,5 +41,6 @@ __all__ = [
     "RandomWalkEncoding",
     "ScoreKernel",
     "SymPE",
+    "Tolerance",
     "seeded",
 ]

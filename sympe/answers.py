@@ -22,6 +22,7 @@ from sympe.actions import Action
 from sympe.graphs import Graphs
 from sympe.graphs.coloring import clusters
 from sympe.kernels import GraphKernel, OrbitKernel
+from sympe.tolerance import Tolerance
 
 
 class Answers(NamedTuple):
@@ -42,7 +43,7 @@ def orbit(
     kernel: OrbitKernel | GraphKernel,
     action: Action,
     *,
-    tolerance: float = 1e-6,
+    tolerance: float | Tolerance = 1e-6,
     most: int = 10_000,
 ) -> list[Answers]:
     """The answers that each y stands for.
@@ -52,9 +53,9 @@ def orbit(
         y: an answer to each of them.
         kernel: knows the symmetries of x.
         action: how they move an answer.
-        tolerance: in the units of y, or relative to its largest entry if that is above 1: the sorted entries of all
-            answers to one x are clustered where the gaps are no larger, and answers with the same clusters are one.
-            Integers are compared as they are.
+        tolerance: entry by entry the sorted numbers of all answers to one x are clustered where the gaps are no
+            larger, relative to the largest (:mod:`sympe.tolerance`); answers with the same clusters are one. Integers
+            are compared as they are.
         most: refuse inputs with more answers.
 
     Raises:
@@ -80,12 +81,13 @@ def orbit(
         raise ValueError(f"y: expected one answer for each of {len(x)} inputs, got {len(y)}")
     if y.is_floating_point() and not bool(y.isfinite().all()):
         raise ValueError("y: expected finite answers, got NaN or infinity")
+    gap = Tolerance.of(tolerance)
     found = []
     for row, (symmetries, drawn) in enumerate(zip(_symmetries(x, kernel), y, strict=True)):
         values = drawn[None]
         while True:  # until they lead to no new ones; a list of all of G_x does at once what generators do in steps
             moved = action(symmetries.to(y.device).unsqueeze(1), values).flatten(0, 1)
-            more = _different(torch.cat([values, moved]), tolerance)
+            more = _different(torch.cat([values, moved]), gap)
             if len(more) > most:
                 raise ValueError(f"most: input {row} has more than {most} answers; got {len(more)} so far")
             done = isinstance(kernel, OrbitKernel) or len(more) == len(values)
@@ -110,13 +112,12 @@ def _symmetries(x: Tensor | Graphs, kernel: OrbitKernel | GraphKernel) -> list[T
     return [mask.nonzero().squeeze(1) for mask in kernel.stabilizer(x)]
 
 
-def _different(values: Tensor, tolerance: float) -> Tensor:
+def _different(values: Tensor, tolerance: Tolerance) -> Tensor:
     """Each answer once, in the order in which they come first."""
     flat = values.flatten(1)
     if flat.is_floating_point():
-        together = torch.zeros(flat.numel(), dtype=torch.int64, device=flat.device)
-        largest = float(flat.abs().max()) if flat.numel() else 1.0
-        flat = clusters(flat.flatten(), together, tolerance * max(1.0, largest)).view_as(flat)
+        entry = torch.arange(flat.shape[1], device=flat.device).expand_as(flat)
+        flat = clusters(flat.flatten(), entry.flatten(), tolerance, "y").view_as(flat)
     kinds, kind = torch.unique(flat, dim=0, return_inverse=True)
     first = torch.full((len(kinds),), len(flat), dtype=torch.int64, device=flat.device)
     first = first.scatter_reduce(0, kind, torch.arange(len(flat), device=flat.device), "amin")

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sympe.actions.base import FiniteAction
 from sympe.groups import FiniteGroup
+from sympe.tolerance import Tolerance
 
 
 class MatrixAction(FiniteAction):
@@ -16,7 +17,7 @@ class MatrixAction(FiniteAction):
     Arguments:
         group: the group.
         matrices: ``(order, dim, dim)``, ``M_g`` in row g.
-        tolerance: largest entry-wise error of the homomorphism.
+        tolerance: largest entry-wise error of the homomorphism, relative to the largest entry (:mod:`sympe.tolerance`).
 
     Raises:
         ValueError: if the matrices are not a homomorphism up to ``tolerance``, M_gh = M_g M_h.
@@ -31,7 +32,7 @@ class MatrixAction(FiniteAction):
     """
 
     def __init__(
-        self, group: FiniteGroup, matrices: Float[Tensor, "order dim dim"], *, tolerance: float = 1e-5
+        self, group: FiniteGroup, matrices: Float[Tensor, "order dim dim"], *, tolerance: float | Tolerance = 1e-5
     ) -> None:
         if (
             matrices.ndim != 3
@@ -45,12 +46,15 @@ class MatrixAction(FiniteAction):
             )
         g = group.elements()
         eye = torch.eye(matrices.shape[1], dtype=matrices.dtype)
-        if not torch.allclose(matrices[0], eye, rtol=0, atol=tolerance):
+        if not bool(matrices.isfinite().all()):
+            raise ValueError("matrices: expected finite entries, got NaN or infinity")
+        gap = float(Tolerance.of(tolerance).gap(matrices.abs().amax())) if matrices.numel() else 0.0
+        if not torch.allclose(matrices[0], eye, rtol=0, atol=gap):
             raise ValueError("matrices: expected the identity matrix for the identity element 0")
         for s in group.generators:
             product = matrices @ matrices[s]
             image = matrices[group.compose(g, torch.tensor(s))]
-            if not torch.allclose(image, product, rtol=0, atol=tolerance):
+            if not torch.allclose(image, product, rtol=0, atol=gap):
                 raise ValueError(f"matrices: not a homomorphism, M_(g {s}) differs from M_g M_{s} for some g")
         self._group = group
         self._matrices = matrices.clone()

@@ -33,6 +33,7 @@ from sympe.encodings.base import UnlearnedEncoding
 from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes
 from sympe.randomness import draw_numbers
+from sympe.tolerance import Tolerance
 
 NORMALIZATIONS = ("symmetric", "none")
 """The Laplacians: with :math:`S = D^{1/2}`, whose spectrum is in [0, 2], and with S = I."""
@@ -62,9 +63,9 @@ class LaplacianEncoding(UnlearnedEncoding):
         max_nodes: number of nodes that graphs are padded to.
         channels: number of eigenvectors.
         normalization: ``"symmetric"`` for :math:`S = D^{1/2}`, ``"none"`` for S = I.
-        tolerance: eigenvalues share an eigenspace as long as neighbours differ by at most this. It has to be above the
-            rounding error (about 1e-15 times the largest eigenvalue), for the law to hold. One that is too large does
-            no harm to the law: the frame is then of a sum of eigenspaces.
+        tolerance: eigenvalues share an eigenspace as long as neighbours differ by at most this, relative to the largest
+            (:mod:`sympe.tolerance`). It has to be above the rounding error (about 1e-15), for the law to hold. One
+            that is too large does no harm to the law: the frame is then of a sum of eigenspaces.
 
     Raises:
         ValueError: if ``max_nodes`` or ``channels`` is below 1, ``normalization`` is unknown, or ``tolerance`` is not a
@@ -91,18 +92,16 @@ class LaplacianEncoding(UnlearnedEncoding):
     """
 
     def __init__(
-        self, max_nodes: int, channels: int, *, normalization: str = "symmetric", tolerance: float = 1e-6
+        self, max_nodes: int, channels: int, *, normalization: str = "symmetric", tolerance: float | Tolerance = 1e-6
     ) -> None:
         super().__init__()
         _check_arguments(max_nodes, channels)
         if normalization not in NORMALIZATIONS:
             raise ValueError(f"normalization: expected one of {', '.join(NORMALIZATIONS)}; got {normalization!r}")
-        if not 0 <= tolerance < float("inf"):
-            raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance}")
         self.max_nodes = max_nodes
         self.channels = channels
         self.normalization = normalization
-        self.tolerance = tolerance
+        self.tolerance = Tolerance.of(tolerance)
 
     def extra_repr(self) -> str:
         """The arguments."""
@@ -127,7 +126,9 @@ class LaplacianEncoding(UnlearnedEncoding):
         k = min(self.channels, n)
         place = torch.arange(n, device=A.device)
         real = place < sizes[:, None] - 1  # of the columns, in ascending order
-        space = (values.diff(dim=1, prepend=values[:, :1]) > self.tolerance).cumsum(1)
+        largest = torch.where(real, values.abs(), 0).sort(1).values[:, -1:]  # none of no nodes
+        gap = self.tolerance.gap(largest)
+        space = (values.diff(dim=1, prepend=values[:, :1]) > gap).cumsum(1)
         same = (space[:, :, None] == space[:, None, :k]) & (real[:, :, None] == real[:, None, :k])
         Z = draw_numbers(torch.randn, batch, n, k, generator=generator, device=A.device, dtype=A.dtype)
         f = sizes.double().sqrt()[:, None, None] * (U @ _frames(Z * same))

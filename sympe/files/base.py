@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import networkx as nx
 from torch import Tensor
 
 from sympe.graphs import SparseGraphs
+from sympe.tolerance import Tolerance
 
 Loaded = tuple[str, "SparseGraphs | Tensor | str", Tensor | None, Tensor | None]
 """A name; a graph, a field on a lattice, or what is wrong; targets of nodes or sites; targets of edges."""
@@ -29,7 +29,7 @@ class Options:
         edge_targets: attribute of PyG data with targets of edges.
         smiles_column: column of a CSV file; None for the first whose name contains "smiles".
         hydrogens: whether hydrogens of molecules are nodes; else they are part of their atom's colour.
-        tolerance: largest gap between float features that count as equal.
+        tolerance: largest gap between floats that count as equal, relative to the largest of their channel.
 
     Raises:
         ValueError: if ``tolerance`` is negative or not finite.
@@ -41,11 +41,10 @@ class Options:
     edge_targets: str | None = None
     smiles_column: str | None = None
     hydrogens: bool = False
-    tolerance: float = 1e-6
+    tolerance: float | Tolerance = 1e-6
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tolerance < math.inf:
-            raise ValueError(f"tolerance: expected a finite number of at least 0, got {self.tolerance}")
+        Tolerance.of(self.tolerance)
 
 
 Reader = Callable[[Path, Options], Iterator[Loaded]]

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor, nn
 
 from sympe.graphs.coloring import check_features, clusters, hashed, mix
+from sympe.tolerance import Tolerance
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class DenseGraphs:
         mask: Tensor | None = None,
         *,
         directed: bool = False,
-        tolerance: float | None = None,
+        tolerance: float | Tolerance | None = None,
     ) -> DenseGraphs:
         """Colours from node and edge features.
 
@@ -66,7 +67,8 @@ class DenseGraphs:
             nodes: ``(batch, nodes)`` or ``(batch, nodes, channels)``; None for equal nodes.
             mask: ``(batch, nodes)``, True for the real nodes, which come first; None if all are.
             directed: whether ``edges`` may be asymmetric.
-            tolerance: largest gap between floats that count as equal, in their units; needed for floats only.
+            tolerance: largest gap between floats that count as equal, relative to the largest of their channel in
+                their graph (:mod:`sympe.tolerance`); needed for floats only.
 
         Raises:
             TypeError: if the mask is not boolean, or a feature is complex.
@@ -207,7 +209,7 @@ class SparseGraphs:
         features: Tensor | None = None,
         *,
         directed: bool = False,
-        tolerance: float | None = None,
+        tolerance: float | Tolerance | None = None,
     ) -> SparseGraphs:
         """Colours from node and arc features.
 
@@ -221,7 +223,8 @@ class SparseGraphs:
             nodes: ``(nodes,)`` or ``(nodes, channels)``; None for equal nodes.
             features: ``(arcs,)`` or ``(arcs, channels)``; None for equal arcs.
             directed: whether arcs may lack their reverse.
-            tolerance: largest gap between floats that count as equal, in their units; needed for floats only.
+            tolerance: largest gap between floats that count as equal, relative to the largest of their channel in
+                their graph (:mod:`sympe.tolerance`); needed for floats only.
 
         Raises:
             TypeError: if arcs or sizes are not integers, or a feature is complex.
@@ -367,41 +370,43 @@ def _short(x: Tensor) -> str:
     return f"{x.tolist()}" if x.numel() <= 8 else f"shape {tuple(x.shape)} with minimum {x.min().item()}"
 
 
-def _list_colors(name: str, features: Tensor, graph: Tensor, tolerance: float | None) -> Tensor:
+def _list_colors(name: str, features: Tensor, graph: Tensor, tolerance: float | Tolerance | None) -> Tensor:
     """One colour for each row."""
     if features.dim() not in (1, 2) or len(features) != len(graph):
         raise ValueError(
             f"{name}: expected shape ({len(graph)},) or ({len(graph)}, channels), got {tuple(features.shape)}"
         )
-    check_features(name, features, tolerance)
+    gap = None if tolerance is None else Tolerance.of(tolerance)
+    check_features(name, features, gap)
     if features.dim() == 1:
         features = features[:, None]
-    if tolerance is not None and features.is_floating_point():
-        channels = [clusters(values, graph, tolerance) for values in features.unbind(1)]
+    if gap is not None and features.is_floating_point():
+        channels = [clusters(values, graph, gap, name) for values in features.unbind(1)]
         features = torch.stack(channels, 1) if channels else features.new_zeros(features.shape, dtype=torch.int64)
     features = features.long()
     return features[:, 0] if features.shape[1] == 1 else hashed(features)
 
 
-def _dense_colors(name: str, features: Tensor, real: Tensor, tolerance: float | None) -> Tensor:
+def _dense_colors(name: str, features: Tensor, real: Tensor, tolerance: float | Tolerance | None) -> Tensor:
     """Colours of the shape of ``real``, 0 outside of it and where all features are 0."""
+    gap = None if tolerance is None else Tolerance.of(tolerance)
     if features.dim() == real.dim():
         features = features[..., None]
     if not features.is_floating_point():
-        check_features(name, features, tolerance)
+        check_features(name, features, gap)
         features = features.long()
         if features.shape[-1] == 1:
             return torch.where(real, features[..., 0], 0)
         return torch.where(real & (features != 0).any(-1), hashed(features.flatten(0, -2)).view(real.shape), 0)
     features = features[real]
-    check_features(name, features, tolerance)
-    assert tolerance is not None
+    check_features(name, features, gap)
+    assert gap is not None
     batch = len(real)
     index = torch.arange(batch, device=real.device)
     graph = index.view(-1, *[1] * (real.dim() - 1)).expand(real.shape)[real]
     ranks = torch.zeros(features.shape, dtype=torch.int64, device=real.device)
     for channel, values in enumerate(features.unbind(-1)):  # with a 0 in each graph, whose rank is that of 0
-        rank = clusters(torch.cat([values, values.new_zeros(batch)]), torch.cat([graph, index]), tolerance)
+        rank = clusters(torch.cat([values, values.new_zeros(batch)]), torch.cat([graph, index]), gap, name)
         ranks[:, channel] = rank[: len(values)] - rank[len(values) :][graph]
     colors = torch.zeros(real.shape, dtype=torch.int64, device=real.device)
     colors[real] = torch.where((ranks != 0).any(-1), hashed(ranks), 0)

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
+from sympe.tolerance import Tolerance, largest_of_groups
+
 _SPLITMIX = tuple(c - 2**64 for c in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))  # as signed numbers
 
 
@@ -41,22 +43,26 @@ def hashed(channels: Int64[Tensor, "count channels"]) -> Int64[Tensor, " count"]
     return _shift(color, 2) | 1
 
 
-def clusters(values: Shaped[Tensor, " count"], group: Int64[Tensor, " count"], tolerance: float) -> Tensor:
+def clusters(
+    values: Shaped[Tensor, " count"], group: Int64[Tensor, " count"], tolerance: Tolerance, name: str | None = None
+) -> Int64[Tensor, " count"]:
     """The rank of each value among the clusters of its group, from 0.
 
-    Sorted values belong to one cluster as long as neighbours differ by at most the tolerance. So values that are equal
-    up to the tolerance always share a rank, in whatever order they come.
+    Sorted values belong to one cluster as long as neighbours differ by at most the tolerance, on the scale of the
+    largest of their group. So values that are equal up to the tolerance always share a rank, in whatever order they
+    come, and whatever the other groups hold.
 
     Arguments:
         values: finite numbers.
         group: which values are ranked together.
-        tolerance: the largest gap inside a cluster, in the units of the values.
+        tolerance: the largest gap inside a cluster.
+        name: of what a user gave, for a warning about its units.
 
     Returns:
         Integers of shape ``(count,)``.
 
     Example:
-        >>> clusters(torch.tensor([0.3, 0.1, 0.3001, 0.5]), torch.tensor([0, 0, 0, 1]), 1e-3)
+        >>> clusters(torch.tensor([0.3, 0.1, 0.3001, 0.5]), torch.tensor([0, 0, 0, 1]), Tolerance(0.0, 1e-3))
         tensor([1, 0, 1, 0])
     """
     if len(values) == 0:
@@ -67,7 +73,10 @@ def clusters(values: Shaped[Tensor, " count"], group: Int64[Tensor, " count"], t
     first = torch.ones_like(of, dtype=torch.bool)
     first[1:] = of[1:] != of[:-1]
     gap = torch.zeros_like(first)
-    gap[1:] = value.diff() > tolerance
+    largest = largest_of_groups(values, group, int(group.max()) + 1)
+    if name is not None:
+        tolerance.check_units(name, largest)
+    gap[1:] = value.diff() > tolerance.gap(largest)[of[1:]]
     ranks = (gap & ~first).cumsum(0)
     start = torch.where(first, ranks, 0).cummax(0).values
     out = torch.empty_like(ranks)
@@ -75,12 +84,12 @@ def clusters(values: Shaped[Tensor, " count"], group: Int64[Tensor, " count"], t
     return out
 
 
-def check_features(name: str, features: Tensor, tolerance: float | None) -> None:
+def check_features(name: str, features: Tensor, tolerance: Tolerance | None) -> None:
     """Raise unless colours can be made of ``features``.
 
     Raises:
         TypeError: if the numbers are complex.
-        ValueError: if floats come without a tolerance, the tolerance is negative, or a value is not finite.
+        ValueError: if floats come without a tolerance, or a value is not finite.
     """
     if features.is_complex():
         raise TypeError(f"{name}: expected real numbers, got {features.dtype}")
@@ -89,7 +98,5 @@ def check_features(name: str, features: Tensor, tolerance: float | None) -> None
             raise ValueError(
                 f"{name}: floats need a tolerance (0 tells all different values apart); got {features.dtype}"
             )
-        if not 0 <= tolerance < float("inf"):
-            raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance}")
         if not bool(features.isfinite().all()):
             raise ValueError(f"{name}: expected finite values, got NaN or infinity")

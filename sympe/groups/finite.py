@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sympe.groups.base import Group
 from sympe.randomness import draw_numbers
+from sympe.tolerance import Tolerance
 
 MAX_TABLE_ORDER = 20_000
 
@@ -98,18 +99,19 @@ class FiniteGroup(Group):
         return TableGroup(_close(points, lambda a, b: a.gather(-1, b.expand_as(a)), 0.0)[1])
 
     @staticmethod
-    def from_matrices(generators: Sequence[Tensor], *, tolerance: float = 1e-6) -> FiniteGroup:
+    def from_matrices(generators: Sequence[Tensor], *, tolerance: float | Tolerance = 1e-6) -> FiniteGroup:
         """The finite group that square matrices generate.
 
         Arguments:
             generators: ``(dim, dim)`` matrices. Elements are ordered as :func:`generate_matrices` lists them.
-            tolerance: largest entry-wise distance at which two products are the same element.
+            tolerance: largest entry-wise distance at which two products are the same element, relative to the largest
+                entry of the generators.
 
         Raises:
             ValueError: if a matrix is not square or finite, or the group has more than 20,000 elements.
         """
         matrices = _matrix_tensor(generators)
-        return TableGroup(_close(matrices, torch.matmul, tolerance)[1])
+        return TableGroup(_close(matrices, torch.matmul, _matrix_gap(matrices, tolerance))[1])
 
 
 class TableGroup(FiniteGroup):
@@ -196,7 +198,9 @@ def generate_permutations(generators: Sequence[Sequence[int]]) -> Int64[Tensor, 
     return _close(_permutation_tensor(generators), lambda a, b: a.gather(-1, b.expand_as(a)), 0.0)[0]
 
 
-def generate_matrices(generators: Sequence[Tensor], *, tolerance: float = 1e-6) -> Float[Tensor, "order dim dim"]:
+def generate_matrices(
+    generators: Sequence[Tensor], *, tolerance: float | Tolerance = 1e-6
+) -> Float[Tensor, "order dim dim"]:
     """All matrices that ``generators`` generate, identity first, breadth first.
 
     Raises:
@@ -207,7 +211,8 @@ def generate_matrices(generators: Sequence[Tensor], *, tolerance: float = 1e-6) 
         >>> generate_matrices([torch.tensor([[0.0, -1.0], [1.0, 0.0]])]).shape
         torch.Size([4, 2, 2])
     """
-    return _close(_matrix_tensor(generators), torch.matmul, tolerance)[0]
+    matrices = _matrix_tensor(generators)
+    return _close(matrices, torch.matmul, _matrix_gap(matrices, tolerance))[0]
 
 
 def generated_subgroup(group: FiniteGroup, generators: Sequence[int]) -> Int64[Tensor, " count"]:
@@ -261,7 +266,11 @@ def _matrix_tensor(generators: Sequence[Tensor]) -> Tensor:
     return matrices
 
 
-def _close(generators: Tensor, multiply: Callable[[Tensor, Tensor], Tensor], tolerance: float) -> tuple[Tensor, Tensor]:
+def _matrix_gap(matrices: Tensor, tolerance: float | Tolerance) -> float:
+    return float(Tolerance.of(tolerance).gap(matrices.abs().amax()))
+
+
+def _close(generators: Tensor, multiply: Callable[[Tensor, Tensor], Tensor], gap: float) -> tuple[Tensor, Tensor]:
     """Close ``generators`` under ``multiply``: the elements, breadth first, and their Cayley table."""
     if generators.is_floating_point():
         identity = torch.eye(generators.shape[-1], dtype=generators.dtype)
@@ -278,7 +287,7 @@ def _close(generators: Tensor, multiply: Callable[[Tensor, Tensor], Tensor], tol
                 raise ValueError("generators: their products diverge, so they generate no finite group")
             distance = (elements - product).abs().flatten(1).amax(1)
             known = int(distance.argmin())
-            if distance[known] > tolerance:
+            if distance[known] > gap:
                 known = len(elements)
                 elements = torch.cat([elements, product.unsqueeze(0)])
                 parent.append((g, s))

@@ -28,6 +28,7 @@ from sympe.graphs import Graphs, SparseGraphs
 from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
 from sympe.kernels import Kernel
+from sympe.tolerance import Tolerance
 
 
 def to_graphs(
@@ -36,7 +37,7 @@ def to_graphs(
     node_attr: str | None = "x",
     edge_attr: str | None = "edge_attr",
     directed: bool = True,
-    tolerance: float = 1e-6,
+    tolerance: float | Tolerance = 1e-6,
 ) -> SparseGraphs:
     """The coloured graphs of a ``Data`` or a ``Batch``.
 
@@ -48,7 +49,8 @@ def to_graphs(
         node_attr: the attribute with the node features, ``(nodes,)`` or ``(nodes, channels)``; None ignores features.
         edge_attr: the attribute with the edge features.
         directed: whether arcs may lack their reverse; False raises if one does.
-        tolerance: largest gap between floats that count as equal, in the units of the feature.
+        tolerance: largest gap between floats that count as equal, relative to the largest of their channel in their
+            graph (:mod:`sympe.tolerance`).
 
     Raises:
         TypeError: if ``data`` is no ``Data``.

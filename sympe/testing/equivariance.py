@@ -40,9 +40,13 @@ from torch import Tensor
 
 from sympe.groups import FiniteGroup, Group
 from sympe.randomness import draw_numbers
+from sympe.tolerance import Tolerance
 
 _WIDTHS = (1.0, 0.2)
 """Of the Gaussians, in median distances."""
+
+_MOVES = 4
+"""So often all outcomes of a comparison are moved by random elements, to learn the scale of each entry."""
 
 _SLACK = 1e-5
 """Standardised statistics that differ by less are tied: rounding must not rank them. Ties count against rejection."""
@@ -72,12 +76,15 @@ class EquivarianceTest:
         elements: the elements that were tried.
         samples: outcomes on each side of a comparison.
         level: the probability of rejecting an equivariant model, at most.
+        gaps: outcomes that differ by no more in every entry were taken for the same; the least and the largest of these
+            over the entries, 0 for integers.
     """
 
     p_values: Float[Tensor, "inputs tried"]
     elements: Int64[Tensor, "tried ..."]
     samples: int
     level: float
+    gaps: tuple[float, float]
 
     @property
     def p_value(self) -> float:
@@ -92,7 +99,10 @@ class EquivarianceTest:
     @property
     def verdict(self) -> str:
         """In plain words."""
-        count = f"{len(self.p_values)} inputs and {len(self.elements)} elements, {self.samples} samples on each side"
+        count = (
+            f"{len(self.p_values)} inputs and {len(self.elements)} elements, {self.samples} samples on each side, "
+            f"whose entries are the same up to {' to '.join(f'{gap:.2g}' for gap in sorted(set(self.gaps)))}"
+        )
         if not self.rejected:
             return (
                 f"Not rejected: over {count}, no difference between g^-1 Y(gx) and Y(x) was seen "
@@ -119,7 +129,7 @@ def equivariance_test(
     samples: int = 100,
     permutations: int = 1999,
     level: float = 1e-3,
-    tolerance: float = 1e-4,
+    tolerance: float | Tolerance = 1e-4,
     generator: torch.Generator | None = None,
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> EquivarianceTest:
@@ -138,8 +148,9 @@ def equivariance_test(
         permutations: of the labels; the least p-value is 1 / (permutations + 1).
         level: the probability of rejecting an equivariant model, at most.
         tolerance: outcomes that differ by no more in any entry are the same, for moving x first and last rounds
-            differently: absolutely, or relative to the largest entry of a comparison if that is above 1. If all your
-            outcomes are that small, scale them. Integers are compared exactly.
+            differently: relative to the largest outcome that random elements bring to that entry, so channels that the
+            group does not mix are compared each on its own scale (:mod:`sympe.tolerance`). Integers are compared
+            exactly.
         generator: draws everything, and is handed to the model; seed it for a test that passes or fails for good.
         progress: wraps the numbers of the inputs, such as tqdm.
 
@@ -164,21 +175,32 @@ def equivariance_test(
         >>> equivariance_test(first, group, *moves, x, generator=generator).rejected
         True
     """
-    _check(x, max_elements, samples, permutations, level, tolerance)
+    _check(x, max_elements, samples, permutations, level)
+    tolerance = Tolerance.of(tolerance)
     g = _elements(group, max_elements, generator).to(x.device)
     signs = _signs(samples, permutations, generator)
-    columns = []
+    columns, gaps = [], []
     for row in progress(range(len(x))):
         rows = torch.full((samples,), row, device=x.device)
         copies = x[rows] if isinstance(x, Tensor) else x.select(rows)
         for element in g:
             there = element.expand(samples, *group.element_shape)
             back = group.inverse(element).expand_as(there)
-            left = _outcomes(model(copies, generator=generator), samples)
-            moved = move_output(back, model(move_input(there, copies), generator=generator))
-            columns.append(_statistic(torch.cat([left, _outcomes(moved, samples)]), signs, tolerance))
+            left = model(copies, generator=generator)
+            first, whole = _outcomes(left, samples)
+            right = move_output(back, model(move_input(there, copies), generator=generator))
+            y = torch.cat([first, _outcomes(right, samples)[0]])
+            largest = y.abs().amax(0).double()
+            for outcomes in (left, right) * (0 if bool(whole.all()) else _MOVES):
+                h = group.sample((samples,), generator=generator).to(x.device)
+                largest = torch.maximum(largest, _outcomes(move_output(h, outcomes), samples)[0].abs().amax(0))
+            gap = torch.where(whole, 0, tolerance.gap(largest))
+            tolerance.check_units("model", torch.where(whole, 0, largest))
+            gaps.append(gap)
+            columns.append(_statistic(y, largest, gap, signs))
     p = step_down(torch.stack(columns, 1))
-    return EquivarianceTest(p.view(len(x), len(g)), g, samples, level)
+    every = torch.stack(gaps) if gaps[0].numel() else torch.zeros(1)
+    return EquivarianceTest(p.view(len(x), len(g)), g, samples, level, (float(every.min()), float(every.max())))
 
 
 def step_down(statistics: Float[Tensor, "permutations tests"]) -> Float[Tensor, " tests"]:
@@ -198,21 +220,25 @@ def step_down(statistics: Float[Tensor, "permutations tests"]) -> Float[Tensor, 
 
 def _statistic(
     y: Float[Tensor, "both size"] | Int64[Tensor, "both size"],
+    largest: Float[Tensor, " size"],
+    gap: Float[Tensor, " size"],
     signs: Int8[Tensor, "permutations both"],
-    tolerance: float,
 ) -> Float[Tensor, " permutations"]:
-    """The largest standardised T over the kernels, for each row of signs; 0 for kernels that tell nothing apart."""
+    """The largest standardised T over the kernels, for each row of signs; 0 for kernels that tell nothing apart.
+
+    Outcomes are the same where no entry differs by more than its ``gap``; distances are on the scale of ``largest``.
+    """
+    exact = gap == 0
+    same = (y[:, None, exact] == y[:, exact]).all(2)
+    kernels = [same]
     if y.is_floating_point():
-        scale = max(float(y.abs().max()), torch.finfo(y.dtype).tiny) if y.numel() else 1.0
-        y = y / scale  # squares of the distances are in range then
-        apart = torch.cdist(y, y, p=torch.inf)
-        kernels = [same := apart <= tolerance * max(1.0, 1 / scale)]
+        near = y[:, ~exact] / gap[~exact]
+        same &= torch.cdist(near, near, p=torch.inf) <= 1
+        y = y / largest.clamp(min=torch.finfo(y.dtype).tiny)  # squares of the distances are in range then
         distance = torch.cdist(y, y, compute_mode="donot_use_mm_for_euclid_dist").masked_fill(same, 0)
         if bool((~same).any()):
             median = distance[~same].median()
             kernels += [(-0.5 * (distance / (width * median)).square()).exp() for width in _WIDTHS]
-    else:
-        kernels = [(y[:, None] == y).all(2)]
     s, found = signs.double(), []
     for kernel in kernels:
         T = ((s @ kernel.double()) * s).sum(1)
@@ -247,25 +273,24 @@ def _elements(group: Group, count: int, generator: torch.Generator | None) -> In
     return g[first[:count]]
 
 
-def _outcomes(y: Any, samples: int) -> Tensor:
-    """One row an outcome, on the CPU: integers as they are, everything else in double precision."""
+def _outcomes(y: Any, samples: int) -> tuple[Tensor, Tensor]:
+    """One row an outcome, on the CPU, and which entries are integers; all others are in double precision."""
     parts: Sequence[Tensor] = (y,) if isinstance(y, Tensor) else tuple(y)
     for part in parts:
         if len(part) != samples:
             raise ValueError(f"model: expected one outcome for each of {samples} inputs, got shape {tuple(part.shape)}")
     real = [torch.view_as_real(part) if part.is_complex() else part for part in parts]
     flat = [part.detach().reshape(samples, -1).cpu() for part in real]
-    if any(part.is_floating_point() for part in flat):
+    whole = torch.cat([torch.full(part.shape[1:], not part.is_floating_point()) for part in flat])
+    if not bool(whole.all()):
         flat = [part.double() for part in flat]
     joined = torch.cat(flat, 1)
     if joined.is_floating_point() and not bool(joined.isfinite().all()):
         raise ValueError("model: expected finite outcomes, got NaN or infinity")
-    return joined if joined.is_floating_point() else joined.long()
+    return (joined if joined.is_floating_point() else joined.long()), whole
 
 
-def _check(
-    x: Tensor | Selectable, max_elements: int, samples: int, permutations: int, level: float, tolerance: float
-) -> None:
+def _check(x: Tensor | Selectable, max_elements: int, samples: int, permutations: int, level: float) -> None:
     if len(x) == 0:
         raise ValueError("x: expected at least one input, got an empty batch")
     for name, value, least in (
@@ -282,5 +307,3 @@ def _check(
         raise ValueError(f"permutations: expected at least {least} for the level {level}, got {permutations}")
     if 2 / math.comb(2 * samples, samples) > level:
         raise ValueError(f"samples: expected more for the level {level}, which no labelling reaches; got {samples}")
-    if not 0 <= tolerance < float("inf"):
-        raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance}")

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from sympe.actions import Action, FiniteAction
 from sympe.groups import FiniteGroup, Group, generated_subgroup
+from sympe.tolerance import Tolerance
 
 
 @runtime_checkable
@@ -86,8 +87,12 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
     _require_fit(counts, torch.full((group.order,), 1 / group.order), false_alarm, "sample() is not uniform")
 
 
-def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0, tolerance: float = 1e-4) -> None:
+def assert_action_laws(
+    action: Action, *, max_elements: int = 200, seed: int = 0, tolerance: float | Tolerance = 1e-4
+) -> None:
     """Check that ``action`` is a linear left action, differentiable in x, and that ``source``, if any, tells the same.
+
+    Entries are compared up to ``tolerance`` of the largest that any g brings to their place.
 
     Raises:
         AssertionError: at the first law that fails.
@@ -103,14 +108,15 @@ def assert_action_laws(action: Action, *, max_elements: int = 200, seed: int = 0
     x, y = torch.randn(2, *action.shape, generator=generator)
     gx = action(g, x)
     _require(gx.shape == (len(g), *action.shape), f"g x has shape {tuple(gx.shape)}")
-    _require(_close(action(group.identity(), x), x, tolerance), "the identity moves x")
+    close = _Scale(gx, tolerance)
+    _require(close(action(group.identity(), x), x), "the identity moves x")
     for h in g[:: max(1, len(g) // 50)]:
         one, two = action(g, action(h, x)), action(group.compose(g, h), x)
-        _require(_close(one, two, tolerance), f"g ({h.tolist()} x) differs from (g {h.tolist()}) x for some g")
-    _require(_close(action(g, 2 * x - 3 * y), 2 * gx - 3 * action(g, y), 10 * tolerance), "not linear in x")
+        _require(close(one, two), f"g ({h.tolist()} x) differs from (g {h.tolist()}) x for some g")
+    _require(close(action(g, 2 * x - 3 * y), 2 * gx - 3 * action(g, y), 10.0), "not linear in x")
     batch = torch.randn(len(g), *action.shape, generator=generator)
     one_by_one = torch.stack([action(a, b) for a, b in zip(g, batch, strict=True)])
-    _require(_close(action(g, batch), one_by_one, tolerance), "a batch is not moved element by element")
+    _require(close(action(g, batch), one_by_one), "a batch is not moved element by element")
     leaf = x.clone().requires_grad_()
     weight = torch.randn(action.shape, generator=generator)
     moved = action(g[-1], leaf)
@@ -133,14 +139,16 @@ def assert_equivariant(
     *,
     max_elements: int = 200,
     seed: int = 0,
-    tolerance: float = 1e-4,
+    tolerance: float | Tolerance = 1e-4,
 ) -> None:
     r"""Check that :math:`f(gx) = g f(x)` for every g (or ``max_elements`` random ones) and every x of the batch.
 
-    ``function`` must be deterministic. Its outputs are compared entry by entry, absolutely, up to ``tolerance``.
+    ``function`` must be deterministic. Its outputs are compared entry by entry, up to ``tolerance`` of the largest
+    output that any x and g bring to the place (:mod:`sympe.tolerance`): so channels that the group does not mix are
+    compared each on its own scale, and a function is as equivariant as the same function times 1e5.
 
     Raises:
-        AssertionError: names the element and the size of the violation.
+        AssertionError: names the element, the size of the violation and the scale.
         ValueError: if the batch is empty.
 
     Example:
@@ -154,9 +162,26 @@ def assert_equivariant(
     _require(action_in.group == action_out.group, f"actions of {action_in.group!r} and of {action_out.group!r}")
     with torch.no_grad():
         y = function(x)
-        for g in _some_elements(action_in.group, max_elements, seed):
-            error = float((function(action_in(g, x)) - action_out(g, y)).abs().max())
-            _require(error <= tolerance, f"f(g x) differs from g f(x) by {error:.3g} for g = {g.tolist()}")
+        elements = _some_elements(action_in.group, max_elements, seed)
+        largest, worst = torch.zeros(2, *y.shape[1:], dtype=y.dtype, device=y.device)
+        where = torch.zeros(y.shape[1:], dtype=torch.int64, device=y.device)
+        for number, g in enumerate(elements):
+            there, moved = function(action_in(g, x)), action_out(g, y)
+            error = (there - moved).abs().amax(0)
+            _require(bool(error.isfinite().all()), f"f(g x) or g f(x) is not finite for g = {g.tolist()}")
+            where = torch.where(error > worst, number, where)
+            worst = torch.maximum(worst, error)
+            largest = torch.maximum(largest, torch.maximum(there.abs(), moved.abs()).amax(0))
+        gap = Tolerance.of(tolerance)
+        gap.check_units("function", largest)
+        wrong = worst > gap.gap(largest)
+        if bool(wrong.any()):
+            entry = int((worst / largest).masked_fill(~wrong, -1).argmax())
+            g = elements[int(where.flatten()[entry])]
+            raise AssertionError(
+                f"f(g x) differs from g f(x) by {float(worst.flatten()[entry]):.3g} for g = {g.tolist()}, in an entry "
+                f"of which the largest is {float(largest.flatten()[entry]):.3g}"
+            )
 
 
 def assert_equivariant_in_distribution(
@@ -167,13 +192,14 @@ def assert_equivariant_in_distribution(
     max_elements: int = 200,
     draws: int = 2000,
     seed: int = 0,
-    tolerance: float = 1e-5,
+    tolerance: float | Tolerance = 1e-5,
     false_alarm: float = 1e-6,
 ) -> None:
     r"""Check that a kernel is equivariant in distribution, normalised, and samples what its ``log_prob`` says.
 
     Exactly, by enumeration of every g, for each x and every h (or ``max_elements`` random ones):
-    :math:`\kappa(hg \mid hx) = \kappa(g \mid x)`, :math:`\sum_g \kappa(g \mid x) = 1`, and the entropy. Then ``draws``
+    :math:`\kappa(hg \mid hx) = \kappa(g \mid x)` up to ``tolerance`` of the largest probability of x,
+    :math:`\sum_g \kappa(g \mid x) = 1`, and the entropy. Then ``draws``
     samples (at least ten for each element of the support) of each x are held against the probabilities by a
     chi-square test; one that the kernel says is impossible fails at once.
 
@@ -194,18 +220,23 @@ def assert_equivariant_in_distribution(
     _require(group == action.group, f"the kernel is on {group!r}, the action is of {action.group!r}")
     every = group.elements()
     generator = torch.Generator().manual_seed(seed)
+    gap = Tolerance.of(tolerance)
     with torch.no_grad():
         p = _probabilities(kernel, x)
         for row, total in enumerate(p.sum(1).tolist()):
-            _require(abs(total - 1) <= tolerance, f"x[{row}]: the probabilities sum to {total:.6g}")
+            _require(
+                abs(total - 1) <= max(gap.relative, gap.absolute), f"x[{row}]: the probabilities sum to {total:.6g}"
+            )
         entropy = torch.special.entr(p).sum(1)
         error = (kernel.entropy(x).to(entropy) - entropy).abs()
-        _require(bool((error <= 10 * tolerance).all()), f"entropy() is off by {error.tolist()} nats")
+        _require(
+            bool((error <= 10 * gap.gap(entropy.clamp(min=1))).all()), f"entropy() is off by {error.tolist()} nats"
+        )
         for h in _some_elements(group, max_elements, seed):
             moved = _probabilities(kernel, action(h, x))[:, _index(group, group.compose(h, every))]
             row, g = divmod(int((moved - p).abs().argmax()), group.order)
             _require(
-                abs(float(moved[row, g] - p[row, g])) <= tolerance,
+                abs(float(moved[row, g] - p[row, g])) <= float(gap.gap(p[row].amax())),
                 f"x[{row}]: P(hg | hx) = {float(moved[row, g]):.6g} but P(g | x) = {float(p[row, g]):.6g} "
                 f"for h = {h.tolist()}, g = {every[g].tolist()}",
             )
@@ -253,8 +284,15 @@ def _check_not_empty(x: Tensor) -> None:
         raise ValueError("x: expected at least one input, got an empty batch")
 
 
-def _close(a: Tensor, b: Tensor, tolerance: float) -> bool:
-    return bool(torch.allclose(a, b, rtol=0, atol=tolerance))
+class _Scale:
+    """Compares what an action gives, entry by entry, with the largest entries that g x has over all g."""
+
+    def __init__(self, gx: Tensor, tolerance: float | Tolerance) -> None:
+        largest = gx.abs().amax(0)
+        self._gap = Tolerance.of(tolerance).gap(largest.clamp(min=1))  # x is a standard Gaussian
+
+    def __call__(self, a: Tensor, b: Tensor, times: float = 1.0) -> bool:
+        return bool(((a - b).abs() <= times * self._gap).all())
 
 
 def _require(holds: bool, message: str) -> None:

@@ -25,5 +25,5 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
 
 
 def test_a_tolerance_that_is_none() -> None:
-    with pytest.raises(ValueError, match="tolerance: expected a finite number of at least 0, got -1"):
+    with pytest.raises(ValueError, match="tolerance: expected a finite number >= 0, got -1"):
         Options(tolerance=-1.0)

@@ -11,6 +11,7 @@ from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.graphs.checks import equal_graphs
 from sympe.graphs.coloring import clusters, hashed, mix
 from sympe.groups import Permutations
+from sympe.tolerance import Tolerance
 
 
 def ragged(directed: bool = False) -> DenseGraphs:
@@ -151,10 +152,11 @@ def test_float_edges_near_zero_are_no_edges() -> None:
 def test_clusters_are_chains_of_small_gaps() -> None:
     values = torch.tensor([0.0, 0.9, 1.8, 3.0])
     group = torch.zeros(4, dtype=torch.int64)
-    assert clusters(values, group, 1.0).tolist() == [0, 0, 0, 1]
-    assert clusters(values.flip(0), group, 1.0).tolist() == [1, 0, 0, 0]
-    assert clusters(values[:0], group[:0], 1.0).tolist() == []
-    assert clusters(values, torch.tensor([1, 0, 1, 0]), 1.0).tolist() == [0, 0, 1, 1]
+    joined = Tolerance(absolute=1.0)
+    assert clusters(values, group, joined).tolist() == [0, 0, 0, 1]
+    assert clusters(values.flip(0), group, joined).tolist() == [1, 0, 0, 0]
+    assert clusters(values[:0], group[:0], joined).tolist() == []
+    assert clusters(values, torch.tensor([1, 0, 1, 0]), joined).tolist() == [0, 0, 1, 1]
 
 
 def test_hashes_tell_rows_apart() -> None:
@@ -203,7 +205,7 @@ DENSE_ERRORS = [
     (
         {"nodes": torch.zeros(2, 3), "tolerance": -1.0},
         ValueError,
-        r"tolerance: expected a number of at least 0, got -1\.0",
+        r"tolerance: expected a finite number >= 0, got -1\.0",
     ),
     ({"nodes": torch.zeros(2, 3, dtype=torch.complex64)}, TypeError, "nodes: expected real numbers"),
     ({"edges": torch.tensor([[[0, 1, 0]] * 3] * 2)}, ValueError, r"graph 0 is not \(directed=True\?\)"),

@@ -25,6 +25,7 @@ from sympe.kernels import Kernel
 from sympe.nn import P4MNet
 from sympe.testing import EquivarianceTest, equivariance_test
 from sympe.testing.equivariance import _elements, _statistic, step_down
+from sympe.tolerance import Tolerance
 from tests.catalogue import public_leaves
 
 # ----- the level, by enumeration -----------------------------------------------------------------------------------
@@ -38,6 +39,13 @@ def every_labelling(samples: int) -> Tensor:
         row[list(left)] = 1
         rows.append(row)
     return torch.stack(rows)
+
+
+def statistic_of(y: Tensor, signs: Tensor, tolerance: float) -> Tensor:
+    """Without moves: each entry on the scale of the outcomes."""
+    largest = y.abs().amax(0).double()
+    gap = Tolerance.of(tolerance).gap(largest) if y.is_floating_point() else torch.zeros(len(largest)).double()
+    return _statistic(y, largest, gap, signs)
 
 
 def pooled(number: int) -> list[Tensor]:
@@ -60,7 +68,7 @@ def p_values(number: int, statistic: Callable[..., Tensor]) -> Tensor:
 
 @pytest.mark.parametrize("number", range(6))
 def test_over_all_labellings_the_least_p_value_is_exactly_as_rare_as_it_says(number: int) -> None:
-    least = p_values(number, _statistic).amin(1)
+    least = p_values(number, statistic_of).amin(1)
     for level in least.unique().tolist():
         assert float((least <= level + 1e-9).double().mean()) <= level + 1e-9
     assert float(least.min()) < 0.2  # and it can be small
@@ -76,7 +84,7 @@ def test_without_the_maximum_over_the_pairs_small_p_values_are_too_frequent() ->
     least = []
     for row in range(len(signs)):
         seen = torch.cat([signs[row : row + 1], signs[:row], signs[row + 1 :]])
-        least.append(alone(torch.stack([_statistic(y, seen, 1e-4) for y in pooled(0)], 1)).min())
+        least.append(alone(torch.stack([statistic_of(y, seen, 1e-4) for y in pooled(0)], 1)).min())
     p = torch.stack(least)
     assert any(float((p <= level).double().mean()) > level + 1e-9 for level in p.unique().tolist())
 
@@ -99,16 +107,16 @@ def test_the_statistic_is_the_mean_discrepancy_of_the_two_lots() -> None:
     left, right = ((y.flatten().expand(len(signs), -1) + 1) * (signs == side) for side in (1, -1))
     counts = [torch.stack([(part == kind).sum(1) for kind in (1, 2, 3)], 1).double() for part in (left, right)]
     T = (counts[0] - counts[1]).square().sum(1)
-    torch.testing.assert_close(_statistic(y, signs, 0.0), (T - T.mean()) / T.std())
+    torch.testing.assert_close(statistic_of(y, signs, 0.0), (T - T.mean()) / T.std())
 
 
 def test_outcomes_that_are_all_equally_far_apart_tell_nothing_and_rounding_does_not_rank_them() -> None:
     """Without care the unpermuted labels would win: the sums are the same, but their rounding is not."""
     signs = torch.cat([every_labelling(4)[:1], every_labelling(4)]).repeat_interleave(10, 1)
     for scale in (1.0, 1e200, 1e-200):
-        assert float(_statistic(scale * torch.eye(80).double(), signs, 0.0).abs().max()) == 0
+        assert float(statistic_of(scale * torch.eye(80).double(), signs, 0.0).abs().max()) == 0
     noise = torch.randn(80, 2, generator=torch.Generator().manual_seed(0)).double()
-    assert bool(_statistic(1e200 * noise, signs, 1e-4).isfinite().all())
+    assert bool(statistic_of(1e200 * noise, signs, 1e-4).isfinite().all())
 
 
 def test_pairs_that_are_equivariant_are_safe_beside_others_that_are_not() -> None:
@@ -120,7 +128,7 @@ def test_pairs_that_are_equivariant_are_safe_beside_others_that_are_not() -> Non
         signs = torch.cat([signs, signs[0][order]])
         y = torch.randn(6, 30, 1, generator=generator).double()
         y[3:, 15:] += 2.0
-        p = step_down(torch.stack([_statistic(one, signs, 0.0) for one in y], 1))
+        p = step_down(torch.stack([statistic_of(one, signs, 0.0) for one in y], 1))
         assert bool((p[3:] <= level).any())
         false += bool((p[:3] <= level).any())
     assert false <= int(binom.ppf(1 - 1e-4, repeats, level))

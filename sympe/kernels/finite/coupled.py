@@ -10,6 +10,7 @@ from sympe.actions import DirectSum, FiniteAction
 from sympe.groups import FiniteGroup
 from sympe.kernels.coupled import CoupledKernel
 from sympe.kernels.finite.orbit import OrbitKernel
+from sympe.tolerance import Tolerance
 
 
 class CoupledOrbitKernel(CoupledKernel):
@@ -35,7 +36,9 @@ class CoupledOrbitKernel(CoupledKernel):
         (tensor([72.]), tensor([8.]))
     """
 
-    def __init__(self, action: FiniteAction, target_action: FiniteAction, *, tolerance: float = 1e-6) -> None:
+    def __init__(
+        self, action: FiniteAction, target_action: FiniteAction, *, tolerance: float | Tolerance = 1e-6
+    ) -> None:
         self._kernel = OrbitKernel(action, tolerance=tolerance)
         self._joint = OrbitKernel(DirectSum(action, target_action), tolerance=tolerance)
 

@@ -9,7 +9,15 @@ from torch import Tensor
 from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
 from sympe.kernels.base import InversionKernel, check_count, uniform
-from sympe.kernels.finite.search import Plan, Support, rank_entries, search_enumerating, search_permuting
+from sympe.kernels.finite.search import (
+    Plan,
+    Support,
+    mixed_entries,
+    rank_entries,
+    search_enumerating,
+    search_permuting,
+)
+from sympe.tolerance import Tolerance
 
 
 class OrbitKernel(InversionKernel):
@@ -29,10 +37,11 @@ class OrbitKernel(InversionKernel):
 
     Arguments:
         action: the action on x.
-        tolerance: largest difference, in the units of x, of neighbours that count as equal; 0 for exact comparison.
+        tolerance: largest gap between neighbours that count as equal, relative to the largest of the entries that the
+            group can exchange (:mod:`sympe.tolerance`); 0 for exact comparison.
 
     Raises:
-        TypeError: if ``action`` is no action of a finite group.
+        TypeError: if ``action`` is no action of a finite group, or ``tolerance`` no number.
         ValueError: if ``tolerance`` is negative or not finite.
 
     References:
@@ -49,14 +58,13 @@ class OrbitKernel(InversionKernel):
         tensor([128.,   8.])
     """
 
-    def __init__(self, action: FiniteAction, *, tolerance: float = 1e-6) -> None:
+    def __init__(self, action: FiniteAction, *, tolerance: float | Tolerance = 1e-6) -> None:
         if not isinstance(action, FiniteAction):
             raise TypeError(f"action: expected a FiniteAction, got {type(action).__name__}")
-        if not 0 <= tolerance < float("inf"):
-            raise ValueError(f"tolerance: expected a finite number >= 0, got {tolerance}")
         self.action = action
-        self.tolerance = tolerance
+        self.tolerance = Tolerance.of(tolerance)
         self._plan = Plan.of(action) if action.permutes_entries else None
+        self._component = mixed_entries(action) if self._plan is None else self._plan.component
 
     def __repr__(self) -> str:
         return f"OrbitKernel({type(self.action).__name__}, {self.group!r}, tolerance={self.tolerance})"
@@ -82,7 +90,7 @@ class OrbitKernel(InversionKernel):
             return empty, empty
         x = x.detach().to(torch.uint8) if x.dtype == torch.bool else x.detach()
         if self._plan is None:
-            return search_enumerating(self.action, x, self.tolerance)
+            return search_enumerating(self.action, self._component.to(x.device), x, self.tolerance)
         plan = self._plan.to(x.device)
         return search_permuting(self.action, plan, rank_entries(x.reshape(len(x), -1), plan.component, self.tolerance))
 

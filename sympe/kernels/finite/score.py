@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sympe.groups import FiniteGroup
 from sympe.kernels.base import RelaxedKernel, uniform
+from sympe.tolerance import Tolerance
 
 
 class ScoreKernel(nn.Module, RelaxedKernel):
@@ -21,7 +22,8 @@ class ScoreKernel(nn.Module, RelaxedKernel):
         network: maps (batch, ...) to scores of shape ``(batch, *group.layout)``.
         group: the group.
         temperature: :math:`\tau`, at least 0.
-        tolerance: at temperature 0, scores tie where sorted neighbours, from the largest on, differ by at most this.
+        tolerance: at temperature 0, scores tie where sorted neighbours, from the largest on, differ by at most this,
+            relative to the largest score of x by size (:mod:`sympe.tolerance`).
 
     Raises:
         ValueError: if ``temperature`` or ``tolerance`` is negative or not finite.
@@ -42,16 +44,15 @@ class ScoreKernel(nn.Module, RelaxedKernel):
     """
 
     def __init__(
-        self, network: nn.Module, group: FiniteGroup, *, temperature: float = 1.0, tolerance: float = 1e-5
+        self, network: nn.Module, group: FiniteGroup, *, temperature: float = 1.0, tolerance: float | Tolerance = 1e-5
     ) -> None:
         super().__init__()
-        for name, value in (("temperature", temperature), ("tolerance", tolerance)):
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name}: expected a finite number >= 0, got {value}")
+        if not 0 <= temperature < float("inf"):
+            raise ValueError(f"temperature: expected a finite number >= 0, got {temperature}")
         self.network = network
         self._group = group
         self.temperature = temperature
-        self.tolerance = tolerance
+        self.tolerance = Tolerance.of(tolerance)
 
     @property
     def group(self) -> FiniteGroup:
@@ -107,7 +108,8 @@ class ScoreKernel(nn.Module, RelaxedKernel):
             return ((scores - scores.amax(1, keepdim=True)) / self.temperature).log_softmax(1)
         ordered = scores.sort(1, descending=True).values
         tied = torch.ones_like(ordered, dtype=torch.bool)
-        tied[:, 1:] = (-ordered.diff(dim=1) <= self.tolerance).cumprod(1).bool()
+        gap = self.tolerance.gap(scores.abs().amax(1, keepdim=True))
+        tied[:, 1:] = (-ordered.diff(dim=1) <= gap).cumprod(1).bool()
         least = ordered.masked_fill(~tied, torch.inf).amin(1, keepdim=True)
         ties = scores >= least
         return torch.where(ties, -ties.sum(1, keepdim=True).to(scores.dtype).log(), -torch.inf)

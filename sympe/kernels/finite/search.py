@@ -29,6 +29,7 @@ from torch import Tensor
 
 from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
+from sympe.tolerance import Tolerance
 
 CHUNK = 2**21
 Support = tuple[Int64[Tensor, " count"], Int64[Tensor, " count"]]
@@ -36,21 +37,59 @@ Support = tuple[Int64[Tensor, " count"], Int64[Tensor, " count"]]
 
 
 def rank_entries(
-    x: Shaped[Tensor, "batch entries"], component: Int64[Tensor, " entries"], tolerance: float
+    x: Shaped[Tensor, "batch entries"], component: Int64[Tensor, " entries"], tolerance: Tolerance
 ) -> Int64[Tensor, "batch entries"]:
     """Replace numbers by integer ranks, apart for every component, a new rank where sorted neighbours differ by more.
 
     Ranks depend on the sorted values only, so they move with the entries: the clusters of gx are those of x, moved.
+    Floats differ where the gap exceeds the tolerance, on the scale of their row and component; integers where they do.
     """
     order = x.argsort(1)
     if component.amax() > 0:
         order = order.gather(1, component[order].argsort(dim=1, stable=True))
     sorted_x, sorted_component = x.gather(1, order), component[order]
-    gaps = sorted_x.diff(dim=1)  # in ascending order, so that a negative one is an integer that overflowed
-    new = (gaps > tolerance) | (gaps < 0) | (sorted_component.diff(dim=1) != 0)
+    if x.is_floating_point():
+        gap = tolerance.gap(largest_entries(x, component))
+        new = sorted_x.diff(dim=1) > gap.gather(1, sorted_component)[:, 1:]
+    else:
+        new = sorted_x[:, 1:] != sorted_x[:, :-1]
+    new |= sorted_component.diff(dim=1) != 0
     ranks = torch.zeros_like(order)
     ranks[:, 1:] = new.cumsum(1)
     return torch.empty_like(order).scatter_(1, order, ranks)
+
+
+def largest_entries(x: Tensor, component: Tensor) -> Tensor:
+    """The largest entry by size of each row (row) and component (column)."""
+    count = int(component.amax()) + 1
+    if count == 1:
+        return x.abs().amax(1, keepdim=True)
+    return x.new_zeros(len(x), count).scatter_reduce(1, component.expand_as(x), x.abs(), "amax")
+
+
+def mixed_entries(action: FiniteAction) -> Int64[Tensor, " entries"]:
+    """A number for each entry of x, the same for entries that the group mixes: they are compared on one scale.
+
+    Example:
+        >>> from sympe.actions import DirectSum, MatrixAction
+        >>> from sympe.groups import Cyclic
+        >>> swap, sign = torch.tensor([[0.0, 1.0], [1.0, 0.0]]), -torch.ones(1, 1)
+        >>> parts = [MatrixAction(Cyclic(2), torch.stack([torch.eye(len(m)), m])) for m in (swap, sign)]
+        >>> mixed_entries(DirectSum(*parts))
+        tensor([0, 0, 1])
+    """
+    eye = torch.eye(action.size, dtype=torch.float64).view(action.size, *action.shape)
+    mixed = torch.eye(action.size, dtype=torch.bool)
+    for s in action.group.generators:  # what is no more than rounding makes components finer, which does no harm
+        image = action(torch.tensor(s), eye).flatten(1).abs() > 1e-9 + 10 * action.precision
+        mixed |= image | image.T
+    label = torch.arange(action.size)
+    while True:
+        least = torch.where(mixed, label, action.size).amin(1)
+        if torch.equal(least, label):
+            component: Tensor = label.unique(return_inverse=True)[1]
+            return component
+        label = least
 
 
 @dataclass(frozen=True)
@@ -180,8 +219,16 @@ def _dense_rank(keys: Tensor, bound: int) -> tuple[Tensor, int]:
     return ranks, int(ranks.amax()) + 1
 
 
-def search_enumerating(action: FiniteAction, x: Shaped[Tensor, "batch ..."], tolerance: float) -> Support:
+def search_enumerating(
+    action: FiniteAction, component: Int64[Tensor, " entries"], x: Shaped[Tensor, "batch ..."], tolerance: Tolerance
+) -> Support:
     """The coset C(x) of every row by writing down its orbit, in double precision, for an action that mixes entries.
+
+    Arguments:
+        action: the action.
+        component: as :func:`mixed_entries` says.
+        x: the inputs.
+        tolerance: of the numbers of an orbit, those of one component on the scale of the largest.
 
     Raises:
         ValueError: if the action rounds more coarsely than ``tolerance`` at the size of x.
@@ -190,18 +237,19 @@ def search_enumerating(action: FiniteAction, x: Shaped[Tensor, "batch ..."], tol
     group = action.group
     inverses = group.inverse(group.elements(device=x.device))
     x = x.double()
-    rounding = action.precision * float(x.abs().amax())
-    if rounding > tolerance:
+    largest = largest_entries(x.flatten(1), component)
+    coarse = action.precision * largest > tolerance.gap(largest)
+    if bool(coarse.any()):
         raise ValueError(
-            f"tolerance: expected at least the rounding error of the action on x, {rounding:.3g}, got {tolerance}; "
+            "tolerance: expected at least the rounding error of the action on x, "
+            f"{action.precision * float(largest[coarse].amax()):.3g}, got {tolerance}; "
             "give the matrices in double precision or choose a larger tolerance"
         )
     per_chunk = max(1, CHUNK // (group.order * max(action.size, group.order)))
     rows_parts, g_parts = [], []
     for start in range(0, len(x), per_chunk):
         orbit = action(inverses, x[start : start + per_chunk].unsqueeze(1)).flatten(2)
-        component = torch.zeros(orbit[0].numel(), dtype=torch.int64, device=x.device)
-        ranks = rank_entries(orbit.flatten(1), component, tolerance).view(orbit.shape)
+        ranks = rank_entries(orbit.flatten(1), component.repeat(group.order), tolerance).view(orbit.shape)
         alive = torch.ones(orbit.shape[:2], dtype=torch.bool, device=x.device)
         for column in ranks.unbind(2):
             least = column.masked_fill(~alive, group.order * action.size).amin(1, keepdim=True)

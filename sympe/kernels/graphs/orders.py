@@ -21,6 +21,7 @@ from torch import Tensor
 from sympe.graphs import DenseGraphs
 from sympe.graphs.coloring import clusters
 from sympe.kernels.graphs.bliss import BlissGraph
+from sympe.tolerance import Tolerance
 
 NodeOrder: TypeAlias = Callable[[DenseGraphs, int], Tensor]
 
@@ -96,8 +97,9 @@ def fiedler_order(form: DenseGraphs, degree: int) -> Int64[Tensor, "batch degree
         (eigenvectors @ (amount * chosen)[:, :, None]).squeeze(2)
         for chosen in (null, (eigenvalues - least).abs() < 1e-6)
     ]
+    gap = Tolerance(0.0, 1e-6)  # of unit vectors
     graph = torch.arange(batch)[:, None].expand(batch, width).flatten()
-    component, rank = (clusters(vector.flatten(), graph, 1e-6).view(batch, width) for vector in vectors)
+    component, rank = (clusters(vector.flatten(), graph, gap).view(batch, width) for vector in vectors)
     key = (component * (width + 1) + rank).masked_fill(padding, (width + 1) ** 2)
     return key[:, :degree].argsort(dim=1, stable=True).to(form.device)
 

@@ -9,6 +9,7 @@ from sympe.actions import Action, GridAction, RegularAction, TrivialAction
 from sympe.groups import P4M, Cyclic
 from sympe.kernels.finite import search
 from sympe.kernels.finite.search import Plan, rank_entries, search_permuting
+from sympe.tolerance import Tolerance
 from tests.catalogue import GROUPS, PERMUTING, ising, symmetric_inputs
 
 CASES: dict[str, Action] = {name: action for name, (action, _) in PERMUTING.items()} | {
@@ -18,7 +19,7 @@ CASES: dict[str, Action] = {name: action for name, (action, _) in PERMUTING.item
 
 
 def ranks(action: Action, plan: Plan, x: torch.Tensor) -> torch.Tensor:
-    return rank_entries(x.flatten(1), plan.component, 1e-6)
+    return rank_entries(x.flatten(1), plan.component, Tolerance())
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -93,13 +94,13 @@ def test_ranks_cluster_sorted_values_apart_for_every_component() -> None:
     x = torch.tensor([[3.0, 1.0, 1.05, 3.0, 1.0, 1.11]])
     component = torch.tensor([0, 0, 0, 1, 1, 1])
     # component 0: 1 and 1.05 tie, 3 is next; component 1: 1, 1.11, 3 are apart and count on
-    assert rank_entries(x, component, 0.1).tolist() == [[1, 0, 0, 4, 2, 3]]
+    assert rank_entries(x, component, Tolerance(0.0, 0.1)).tolist() == [[1, 0, 0, 4, 2, 3]]
     # in one component the chain 1, 1, 1.05, 1.11 ties
-    assert rank_entries(x, torch.zeros(6, dtype=torch.int64), 0.1).tolist() == [[1, 0, 0, 1, 0, 0]]
+    assert rank_entries(x, torch.zeros(6, dtype=torch.int64), Tolerance(0.0, 0.1)).tolist() == [[1, 0, 0, 1, 0, 0]]
 
 
 def test_equal_values_of_different_components_do_not_share_a_rank() -> None:
-    assert rank_entries(torch.ones(1, 4), torch.tensor([0, 1, 0, 1]), 1e-6).tolist() == [[0, 1, 0, 1]]
+    assert rank_entries(torch.ones(1, 4), torch.tensor([0, 1, 0, 1]), Tolerance()).tolist() == [[0, 1, 0, 1]]
 
 
 def test_ranks_move_with_the_entries() -> None:
@@ -107,14 +108,14 @@ def test_ranks_move_with_the_entries() -> None:
     x = torch.rand(50, 20, generator=generator)
     component = torch.zeros(20, dtype=torch.int64)
     p = torch.randperm(20, generator=generator)
-    for tolerance in (0.0, 1e-3, 0.05, 1.0):
+    for tolerance in map(Tolerance.of, (0.0, 1e-3, 0.05, 1.0)):
         assert torch.equal(rank_entries(x[:, p], component, tolerance), rank_entries(x, component, tolerance)[:, p])
 
 
 def test_ranks_keep_the_order_of_integers_that_overflow() -> None:
     low, high = torch.iinfo(torch.int64).min, torch.iinfo(torch.int64).max
     x = torch.tensor([[high, low, 0, high]])
-    assert rank_entries(x, torch.zeros(4, dtype=torch.int64), 1e-6).tolist() == [[2, 0, 1, 2]]
+    assert rank_entries(x, torch.zeros(4, dtype=torch.int64), Tolerance()).tolist() == [[2, 0, 1, 2]]
 
 
 @pytest.mark.parametrize("bound", [5, 10**9])
@@ -140,7 +141,7 @@ def test_the_law_is_exact_on_larger_lattices(size: int) -> None:
     plan = Plan.of(action)
     a, b = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
     fields = torch.stack([0 * a, a % 2, (a + b) % 2, 2 * (a % 2) + (b % 2), ((a == 3) & (b == 5)).long()])
-    rows, g = search_permuting(action, plan, rank_entries(fields.flatten(1), plan.component, 1e-6))
+    rows, g = search_permuting(action, plan, rank_entries(fields.flatten(1), plan.component, Tolerance()))
     # of all 8 L^2: stripes keep half the translations and lose the quarter turns; the checkerboard keeps half the
     # translations; the cell (four values) keeps a quarter and point elements that do not swap rows and columns
     order = 8 * size**2
