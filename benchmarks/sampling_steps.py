@@ -36,6 +36,7 @@ from sympe.experiments.molecules.files import load_model
 from sympe.experiments.molecules.model import MoleculeModel
 from sympe.experiments.molecules.sampling import Activations, chemnet_activations, distance_of_activations
 from sympe.experiments.pictures import save
+from sympe.randomness import seeded
 
 STEPS = (5, 10, 20, 50, 100, 200, 500)
 SHARES = ("validity", "connected", "uniqueness", "novelty")
@@ -68,7 +69,7 @@ class Sets:
 def measure(model: MoleculeModel, steps: int, count: int, seed: int, sets: Sets, fcd: bool) -> Row:
     """One number of steps."""
     atoms = SOURCES[model.config.dataset].atoms
-    generator = runs.seeded("sampling steps", steps, seed)
+    generator = seeded("sampling steps", steps, seed)
     start = time.process_time()
     graphs = sample(model, count, steps=steps, generator=generator, progress=bar(f"{steps} steps"))
     seconds = time.process_time() - start

@@ -20,6 +20,7 @@ from sympe.encodings import (
     SymPE,
 )
 from sympe.kernels import GraphKernel, HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
+from sympe.randomness import seeded
 from sympe.tolerance import Tolerance
 
 __version__ = version("sympe")
@@ -41,4 +42,5 @@ __all__ = [
     "ScoreKernel",
     "SymPE",
     "Tolerance",
+    "seeded",
 ]

@@ -13,12 +13,12 @@ import pytest
 import sympe
 
 ROOT = Path(sympe.__file__).parent
-CHAIN = ("tolerance", "groups", "actions", "graphs", "kernels", "encodings")
+CHAIN = ("randomness", "tolerance", "groups", "actions", "graphs", "kernels", "encodings")
 BRACES = ("answers", "diffusion", "files", "integrations", "report", "theory")  # see the chain, not each other
 BACKBONES = ("nn", "testing")  # see groups and actions only
 SEES: dict[str, set[str]] = {
     **{room: set(CHAIN[:i]) for i, room in enumerate(CHAIN)},
-    **{room: {"tolerance", "groups", "actions"} for room in BACKBONES},
+    **{room: {"randomness", "tolerance", "groups", "actions"} for room in BACKBONES},
     **{room: {*CHAIN, *BACKBONES} for room in BRACES},
     "experiments": {*CHAIN, *BACKBONES, *BRACES},
     "cli": {*CHAIN, *BACKBONES, *BRACES, "experiments"},

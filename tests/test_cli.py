@@ -123,7 +123,7 @@ def test_rows_that_failed_end_with_their_names_and_status_1(monkeypatch, tmp_pat
 
 
 def test_check_ends_with_status_1_where_a_model_is_rejected(monkeypatch, capsys, tmp_path):
-    found = EquivarianceTest(torch.tensor([[1e-4]]), torch.tensor([1]), 10, 1e-3)
+    found = EquivarianceTest(torch.tensor([[1e-4]]), torch.tensor([1]), 10, 1e-3, (0.0, 0.0))
     ising = dataclasses.replace(EXPERIMENTS[0], check=lambda run, **_: found)
     monkeypatch.setattr(cli, "EXPERIMENTS", [ising])
     runs.write_json(tmp_path / "one" / "config.json", dataclasses.asdict(ising.config()))

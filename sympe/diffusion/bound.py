@@ -35,6 +35,7 @@ from torch.nn.functional import cross_entropy
 
 from sympe.diffusion.graphs import Features, GraphNoise, divergence, drawn, log_probability, pairs_of, total
 from sympe.graphs import DenseGraphs
+from sympe.randomness import draw_numbers
 
 
 @runtime_checkable
@@ -67,7 +68,7 @@ def training_loss(
     References:
         Vignac et al., ICLR 2023, Equation 2 (with the weight 5).
     """
-    t = torch.randint(1, noise.steps + 1, (len(x),), generator=generator, device=x.device)
+    t = draw_numbers(torch.randint, 1, noise.steps + 1, (len(x),), generator=generator, device=x.device)
     return denoising_loss(denoiser(noise.sample(x, t, generator=generator), t, generator=generator), x, edge_weight)
 
 
@@ -177,7 +178,7 @@ def _over_times(
     count = noise.steps if times is None else times
     if not 1 <= count <= noise.steps:
         raise ValueError(f"times: expected 1 to {noise.steps}, got {times}")
-    start = torch.rand(len(x), generator=generator, device=x.device, dtype=torch.float64)
+    start = draw_numbers(torch.rand, len(x), generator=generator, device=x.device, dtype=torch.float64)
     result = torch.zeros(len(x), device=x.device, dtype=noise.schedule.dtype)
     for number in range(count):
         t = ((number + start) * noise.steps / count).long().clamp(max=noise.steps - 1) + 1

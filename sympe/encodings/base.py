@@ -27,6 +27,25 @@ class Encoding(nn.Module, abc.ABC):
         """Draw features of shape ``(batch, *shape)``."""
 
 
+class UnlearnedEncoding(Encoding):
+    """An encoding without parameters: its features have the precision that the module was moved to.
+
+    What ``.half()``, ``.to(torch.bfloat16)`` and ``.double()`` do to a learned v, they do to these features. The device
+    is that of x. Nothing is added to the state dict.
+    """
+
+    _like: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("_like", torch.empty(0), persistent=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the features."""
+        return self._like.dtype
+
+
 class Encoded(nn.Module):
     r"""Any network on x joined with an encoding along dimension 1: :math:`f_\theta(x \oplus g v)`.
 

@@ -12,6 +12,7 @@ from sympe.actions import EdgeAction, NodeAction
 from sympe.graphs import Graphs
 from sympe.groups import Permutations
 from sympe.kernels import Kernel
+from sympe.randomness import draw_numbers
 
 
 class GraphSymPE(nn.Module):
@@ -70,8 +71,8 @@ class GraphSymPE(nn.Module):
         self.kernel = kernel
         self.node_action = NodeAction(kernel.group, node_channels)
         self.edge_action = EdgeAction(kernel.group, edge_channels)
-        self.v = nn.Parameter(scale * torch.randn(self.node_action.shape, generator=generator))
-        self.u = nn.Parameter(scale * torch.randn(self.edge_action.shape, generator=generator))
+        self.v = nn.Parameter(scale * draw_numbers(torch.randn, self.node_action.shape, generator=generator))
+        self.u = nn.Parameter(scale * draw_numbers(torch.randn, self.edge_action.shape, generator=generator))
 
     def forward(
         self, x: Graphs, *, generator: torch.Generator | None = None

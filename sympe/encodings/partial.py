@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sympe.actions import FiniteAction
 from sympe.encodings.base import Encoding
 from sympe.kernels import PartialKernel
+from sympe.randomness import draw_numbers
 
 
 class PartialSymPE(Encoding):
@@ -68,7 +69,7 @@ class PartialSymPE(Encoding):
             raise ValueError(f"scale: expected a positive number, got {scale}")
         self.kernel = kernel
         self.action = action
-        self.v = nn.Parameter(scale * torch.randn(action.shape, generator=generator))
+        self.v = nn.Parameter(scale * draw_numbers(torch.randn, action.shape, generator=generator))
         generic = torch.randn(action.shape, generator=torch.Generator().manual_seed(0))
         fixed = action(kernel.subgroup, generic).mean(0)
         moved = (action(action.group.elements(), fixed) - fixed).abs().flatten(1).amax(1)

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sympe.encodings.base import Encoding
+from sympe.encodings.base import UnlearnedEncoding
+from sympe.randomness import draw_numbers
 
 
-class NoiseEncoding(Encoding):
+class NoiseEncoding(UnlearnedEncoding):
     r"""Noise injection: independent :math:`z \sim \mathcal N(0, \sigma^2 I)`, whatever x is.
 
     Its law does not change under any orthogonal action, permutations among them, and its stabilizer is trivial
@@ -48,12 +49,11 @@ class NoiseEncoding(Encoding):
 
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Draw fresh noise for every x."""
-        source = x.device if generator is None else generator.device
-        z = torch.randn((len(x), *self._shape), generator=generator, device=source)
-        return self.scale * z.to(x.device)
+        shape = (len(x), *self._shape)
+        return self.scale * draw_numbers(torch.randn, shape, generator=generator, device=x.device, dtype=self.dtype)
 
 
-class NoEncoding(Encoding):
+class NoEncoding(UnlearnedEncoding):
     """Zeros, so that a model without symmetry breaking has the very same network as one with it.
 
     Arguments:
@@ -76,4 +76,4 @@ class NoEncoding(Encoding):
 
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Give zeros."""
-        return torch.zeros((len(x), *self._shape), device=x.device)
+        return torch.zeros((len(x), *self._shape), device=x.device, dtype=self.dtype)

@@ -29,16 +29,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.encodings.base import Encoding
+from sympe.encodings.base import UnlearnedEncoding
 from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes
+from sympe.randomness import draw_numbers
 from sympe.tolerance import Tolerance
 
 NORMALIZATIONS = ("symmetric", "none")
 """The Laplacians: with :math:`S = D^{1/2}`, whose spectrum is in [0, 2], and with S = I."""
 
 
-class LaplacianEncoding(Encoding):
+class LaplacianEncoding(UnlearnedEncoding):
     r"""The first eigenvectors f of the Laplacian, in a Haar-random basis of each eigenspace.
 
     .. math:: L f_c = \lambda_c f_c, \qquad \lambda_1 \le \lambda_2 \le \dots, \qquad
@@ -129,11 +130,10 @@ class LaplacianEncoding(Encoding):
         gap = self.tolerance.gap(largest)
         space = (values.diff(dim=1, prepend=values[:, :1]) > gap).cumsum(1)
         same = (space[:, :, None] == space[:, None, :k]) & (real[:, :, None] == real[:, None, :k])
-        source = A.device if generator is None else generator.device
-        Z = torch.randn(batch, n, k, dtype=A.dtype, generator=generator, device=source).to(A.device)
+        Z = draw_numbers(torch.randn, batch, n, k, generator=generator, device=A.device, dtype=A.dtype)
         f = sizes.double().sqrt()[:, None, None] * (U @ _frames(Z * same))
         f = torch.where(real[:, None, :k] & (place < sizes[:, None])[:, :, None], f, 0)
-        return _padded(f, self.shape)
+        return _padded(f, self.shape).to(self.dtype)
 
     def _lifted(self, A: Float[Tensor, "batch n n"], sizes: Int64[Tensor, " batch"]) -> Float[Tensor, "batch n n"]:
         """L, with the trivial null vector and the padding as eigenvectors of an eigenvalue above all others."""
@@ -147,7 +147,7 @@ class LaplacianEncoding(Encoding):
         return L + above * (u[:, :, None] * u[:, None] + torch.diag_embed((~real).double()))
 
 
-class RandomWalkEncoding(Encoding):
+class RandomWalkEncoding(UnlearnedEncoding):
     r"""The probabilities that a random walk is back where it began, after 1, 2, ... steps.
 
     .. math:: f_t(i) = \bigl( (D^{-1} A)^t \bigr)_{ii}, \qquad t = 1, \dots, \text{channels} .
@@ -202,7 +202,8 @@ class RandomWalkEncoding(Encoding):
         A, _ = _adjacency(x, self.max_nodes)
         P = A / A.sum(2, keepdim=True).clamp(min=1)
         powers = accumulate(repeat(P, self.channels), torch.matmul)
-        return _padded(torch.stack([power.diagonal(dim1=1, dim2=2) for power in powers], -1), self.shape)
+        diagonals = torch.stack([power.diagonal(dim1=1, dim2=2) for power in powers], -1)
+        return _padded(diagonals, self.shape).to(self.dtype)
 
 
 def _check_arguments(max_nodes: int, channels: int) -> None:
@@ -226,6 +227,6 @@ def _frames(Z: Float[Tensor, "batch n k"]) -> Float[Tensor, "batch n k"]:
 
 
 def _padded(f: Float[Tensor, "batch n k"], shape: tuple[int, ...]) -> Float[Tensor, "batch max_nodes channels"]:
-    """Zeros up to the shape, in the default precision."""
-    padded: Tensor = F.pad(f, (0, shape[1] - f.shape[2], 0, shape[0] - f.shape[1])).to(torch.get_default_dtype())
+    """Zeros up to the shape."""
+    padded: Tensor = F.pad(f, (0, shape[1] - f.shape[2], 0, shape[0] - f.shape[1]))
     return padded

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from sympe.actions import Action, FiniteAction
 from sympe.encodings.base import Encoding
 from sympe.kernels import Kernel
+from sympe.randomness import draw_numbers
 
 
 class SymPE(Encoding):
@@ -75,7 +76,7 @@ class SymPE(Encoding):
             raise ValueError(f"scale: expected a positive number, got {scale}")
         self.kernel = kernel
         self.action = action
-        self.v = nn.Parameter(scale * torch.randn(action.shape, generator=generator))
+        self.v = nn.Parameter(scale * draw_numbers(torch.randn, action.shape, generator=generator))
         self.is_free = action.is_faithful
         if not self.is_free:
             count, advice = "some", ""

@@ -103,12 +103,6 @@ def data_hash(*tensors: torch.Tensor) -> str:
     return digest.hexdigest()[:12]
 
 
-def seeded(*parts: object, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for a purpose: its seed is a hash of the parts."""
-    digest = hashlib.sha256(repr(parts).encode()).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
 def config_differs(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Say in words where two configs differ, code version apart; empty if they do not."""
     keys = sorted((stored.keys() | wanted.keys()) - {"code_version"})

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from sympe.groups.base import Group
+from sympe.randomness import draw_numbers
 from sympe.tolerance import Tolerance
 
 MAX_TABLE_ORDER = 20_000
@@ -69,8 +70,7 @@ class FiniteGroup(Group):
         device: torch.device | str | None = None,
     ) -> Int64[Tensor, "*batch"]:
         """Draw independent uniform elements of batch shape ``shape``."""
-        source = device if generator is None else generator.device
-        return torch.randint(self.order, tuple(shape), generator=generator, device=source).to(device=device)
+        return draw_numbers(torch.randint, self.order, tuple(shape), generator=generator, device=device)
 
     @staticmethod
     def from_table(table: Tensor | Sequence[Sequence[int]]) -> FiniteGroup:

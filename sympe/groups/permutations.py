@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from sympe.groups.base import Group
+from sympe.randomness import draw_numbers
 
 MAX_LISTED_DEGREE = 8
 
@@ -98,9 +99,8 @@ class Permutations(Group):
         They sort uniform numbers in double precision, of which two are equal with probability below
         ``degree**2 / 2**54``.
         """
-        source = device if generator is None else generator.device
-        keys = torch.rand((*shape, self.degree), dtype=torch.float64, generator=generator, device=source)
-        return keys.to(device=device).argsort(-1)
+        keys = draw_numbers(torch.rand, (*shape, self.degree), generator=generator, device=device, dtype=torch.float64)
+        return keys.argsort(-1)
 
     def check(self, g: Tensor, name: str = "g") -> None:
         """Raise a ``ValueError`` that names the argument unless ``g`` holds permutations, ``(*batch, degree)`` int64.

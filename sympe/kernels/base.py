@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sympe.actions import Action, EdgeAction, FiniteAction, NodeAction
 from sympe.groups import FiniteGroup, Group, Permutations
+from sympe.randomness import draw_numbers
 
 
 class Draw(abc.ABC):
@@ -222,5 +223,4 @@ def check_count(log_counts: Float[Tensor, " batch"], limit: int) -> None:
 
 def uniform(shape: torch.Size, x: Tensor, generator: torch.Generator | None) -> Float[Tensor, "..."]:
     """Uniform numbers in [0, 1) in double precision, from ``generator``'s device to that of ``x``."""
-    source = x.device if generator is None else generator.device
-    return torch.rand(shape, dtype=torch.float64, generator=generator, device=source).to(x.device)
+    return draw_numbers(torch.rand, shape, generator=generator, device=x.device, dtype=torch.float64)

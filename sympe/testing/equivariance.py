@@ -39,6 +39,7 @@ from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
 from sympe.groups import FiniteGroup, Group
+from sympe.randomness import draw_numbers
 from sympe.tolerance import Tolerance
 
 _WIDTHS = (1.0, 0.2)
@@ -187,8 +188,8 @@ def equivariance_test(
             back = group.inverse(element).expand_as(there)
             left = model(copies, generator=generator)
             first, whole = _outcomes(left, samples)
-            right = move_output(back, model(move_input(there, copies), generator=generator))
-            y = torch.cat([first, _outcomes(right, samples)[0]])
+            right = model(move_input(there, copies), generator=generator)
+            y = torch.cat([first, _outcomes(move_output(back, right), samples)[0]])
             largest = y.abs().amax(0).double()
             for outcomes in (left, right) * (0 if bool(whole.all()) else _MOVES):
                 h = group.sample((samples,), generator=generator).to(x.device)
@@ -249,21 +250,21 @@ def _statistic(
 
 def _signs(samples: int, permutations: int, generator: torch.Generator | None) -> Int8[Tensor, "permutations both"]:
     """1 for the left and -1 for the right outcomes; as they are in the first row, then permuted."""
-    device = None if generator is None else generator.device
     start = torch.tensor([1, -1], dtype=torch.int8).repeat_interleave(samples)
-    keys = torch.rand(permutations, 2 * samples, dtype=torch.float64, generator=generator, device=device)
-    return torch.cat([start[None], start[keys.argsort(1).cpu()]])
+    shape = (permutations, 2 * samples)
+    keys = draw_numbers(torch.rand, shape, generator=generator, device="cpu", dtype=torch.float64)
+    return torch.cat([start[None], start[keys.argsort(1)]])
 
 
 def _elements(group: Group, count: int, generator: torch.Generator | None) -> Int64[Tensor, "tried ..."]:
     """Different elements, never the identity: all of them, or so many random ones."""
     if group.order == 1:
         raise ValueError(f"group: expected an element besides the identity, got {group!r}")
-    device = None if generator is None else generator.device
     if isinstance(group, FiniteGroup):
-        return 1 + torch.randperm(group.order - 1, generator=generator, device=device)[:count]
+        device = None if generator is None else generator.device
+        return 1 + draw_numbers(torch.randperm, group.order - 1, generator=generator, device=device)[:count]
     if group.order <= 100 * count:
-        g = group.elements()[torch.randperm(group.order, generator=generator, device=device).cpu()]
+        g = group.elements()[draw_numbers(torch.randperm, group.order, generator=generator, device="cpu")]
     else:
         g = group.sample((4 * count,), generator=generator)
     rows = [tuple(row) for row in g.flatten(1).tolist()]

@@ -159,7 +159,7 @@ def graphs_in_use() -> dict[str, tuple[DenseGraphs, int]]:
     from sympe.experiments.molecules.config import MoleculesConfig
     from sympe.experiments.molecules.data import load_splits
     from sympe.experiments.molecules.model import MoleculeModel, Statistics
-    from sympe.experiments.runs import seeded
+    from sympe.randomness import seeded
 
     found = {}
     first = torch.arange(COUNT)

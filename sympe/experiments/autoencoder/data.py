@@ -15,9 +15,9 @@ from torch import Tensor
 
 from sympe.encodings import Encoding, SymPE
 from sympe.experiments.autoencoder.config import DATASETS, MAX_NODES
-from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 from sympe.kernels import RelaxedPermutationKernel
+from sympe.randomness import seeded
 
 COUNTS = {"train": 5000, "validation": 500, "test": 500}
 BATCHES, DRAWS = "batches", "draws"

@@ -11,9 +11,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from sympe.experiments.autoencoder.data import DRAWS, dataset
 from sympe.experiments.autoencoder.model import Autoencoder
-from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
+from sympe.randomness import seeded
 
 SHOWN = 4
 """Most symmetric test graphs that are drawn."""

@@ -16,8 +16,8 @@ from sympe.experiments.autoencoder.config import CODE_VERSION, AutoencoderConfig
 from sympe.experiments.autoencoder.data import DRAWS, dataset, training_batches
 from sympe.experiments.autoencoder.evaluation import evaluate, logits_of, reconstruction_loss
 from sympe.experiments.autoencoder.model import Autoencoder
-from sympe.experiments.runs import seeded
 from sympe.experiments.training import RowTask, ValidationCurve, evenly, read_config, restore
+from sympe.randomness import seeded
 
 VALIDATE = 10
 """Blocks of steps between validations, at most."""

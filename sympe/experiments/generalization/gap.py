@@ -21,7 +21,7 @@ from torch import Tensor
 from sympe.experiments.generalization import task
 from sympe.experiments.generalization.config import GeneralizationConfig
 from sympe.experiments.generalization.linear import number
-from sympe.experiments.runs import seeded
+from sympe.randomness import seeded
 
 SAMPLES = 20_000
 

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from sympe.experiments.generalization import task
 from sympe.experiments.generalization.config import SIZES, GeneralizationConfig
-from sympe.experiments.runs import seeded
+from sympe.randomness import seeded
 
 TEST = 500
 """Fresh samples that judge each fit."""

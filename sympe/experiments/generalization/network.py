@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from sympe.actions import RegularAction
 from sympe.experiments.generalization import task
 from sympe.experiments.generalization.config import SIZES, GeneralizationConfig
-from sympe.experiments.runs import seeded
+from sympe.randomness import seeded
 
 REGULAR = RegularAction(task.GROUP)
 BATCH = 256

@@ -36,9 +36,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.actions import ImageAction
-from sympe.experiments.runs import seeded
 from sympe.groups import Dihedral, generated_subgroup
 from sympe.kernels import CoupledOrbitKernel, OrbitKernel
+from sympe.randomness import seeded
 
 GROUP = Dihedral(4)
 SQUARE = ImageAction(GROUP, 1, 2)

@@ -13,10 +13,10 @@ from sympe.actions import EdgeAction, NodeAction
 from sympe.experiments.molecules.data import load_molecules
 from sympe.experiments.molecules.evaluation import check_sizes
 from sympe.experiments.molecules.files import load_model
-from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 from sympe.groups import Permutations
 from sympe.kernels import GraphKernel
+from sympe.randomness import seeded
 from sympe.testing import EquivarianceTest, equivariance_test
 
 CANDIDATES = 200

@@ -24,9 +24,9 @@ from sympe.experiments.molecules.data import Molecules, canonical_smiles
 from sympe.experiments.molecules.features import same_piece
 from sympe.experiments.molecules.model import MoleculeModel
 from sympe.experiments.progress import Bar
-from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
+from sympe.randomness import seeded
 
 REPEATS = 2
 """Independent estimates of the bound, from which its standard error follows."""

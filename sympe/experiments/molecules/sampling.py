@@ -19,7 +19,7 @@ from sympe.experiments.molecules.data import SOURCES, canonical_smiles, load_mol
 from sympe.experiments.molecules.evaluation import bar, sample, sample_metrics, smiles
 from sympe.experiments.molecules.figures import grid
 from sympe.experiments.molecules.files import load_model
-from sympe.experiments.runs import seeded
+from sympe.randomness import seeded
 
 Activations = npt.NDArray[np.float32]
 STEPS = 100

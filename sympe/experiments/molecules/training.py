@@ -16,9 +16,9 @@ from sympe.experiments.molecules.data import SPLITS, Molecules, load_splits
 from sympe.experiments.molecules.evaluation import bound, check_sizes, evaluate, judged
 from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
-from sympe.experiments.runs import seeded
 from sympe.experiments.training import BLOCK, RowTask, ValidationCurve, evenly, restore
 from sympe.graphs import DenseGraphs
+from sympe.randomness import seeded
 
 VALIDATIONS = 12
 """In a training, or some more."""

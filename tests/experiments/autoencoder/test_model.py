@@ -13,8 +13,8 @@ from sympe.experiments.autoencoder.config import BACKBONES, ENCODINGS, Autoencod
 from sympe.experiments.autoencoder.data import dataset
 from sympe.experiments.autoencoder.evaluation import evaluate, logits_of, metrics, pairs_of, reconstruction_loss
 from sympe.experiments.autoencoder.model import Autoencoder
-from sympe.experiments.runs import seeded
 from sympe.graphs import DenseGraphs
+from sympe.randomness import seeded
 
 
 def small(encoding: str, backbone: str = "egnn") -> Autoencoder:

@@ -15,7 +15,7 @@ from sympe.experiments import runs
 from sympe.experiments.generalization import compare as comparison
 from sympe.experiments.generalization import gap, linear, network, task
 from sympe.experiments.generalization.config import ENCODINGS, OF_EXACT, OF_NETWORKS, GeneralizationConfig
-from sympe.experiments.runs import seeded
+from sympe.randomness import seeded
 
 G = task.GROUP.elements()
 SIGNS = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 4).view(16, 1, 2, 2)
