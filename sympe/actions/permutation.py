@@ -127,6 +127,9 @@ class TrivialAction(EntryAction):
         group: the group.
         shape: the shape of x.
 
+    Raises:
+        TypeError: if ``group`` is no finite group.
+
     Example:
         >>> import torch
         >>> from sympe.groups import Cyclic
@@ -136,6 +139,8 @@ class TrivialAction(EntryAction):
     """
 
     def __init__(self, group: FiniteGroup, shape: Sequence[int]) -> None:
+        if not isinstance(group, FiniteGroup):
+            raise TypeError(f"group: expected a FiniteGroup, got {group!r}")
         self._group = group
         self._shape = tuple(shape)
 

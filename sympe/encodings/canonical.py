@@ -38,6 +38,11 @@ class Canonicalized(nn.Module):
 
     :meth:`mean` is the mean over all of C(x): an equivariant function, with :math:`|G_x|` evaluations.
 
+    Of graphs F sees the canonical form as :class:`~sympe.graphs.DenseGraphs` or ``SparseGraphs`` with its *colours*, in
+    which float features are ranks: two graphs whose features have the same order look alike. Features that F needs as
+    numbers go the other way, with one g for all: ``g = kernel.sample(x)``, then
+    ``action(g, F(relabel(kernel.group.inverse(g), x), action(kernel.group.inverse(g), features)))``.
+
     It is as equivariant as ``kernel``: with one that is equivariant but not exact (Haar, learned) a draw is still
     equivariant in distribution, but F then sees more than canonical forms, and no gradient reaches a learned kernel.
 
@@ -46,7 +51,7 @@ class Canonicalized(nn.Module):
             moves, which are padded with zeros.
         kernel: draws g from x.
         action_in: how g moves x: an action, or :func:`sympe.graphs.relabel` for graphs.
-        action_out: how g moves y: an action (``TrivialAction`` for invariants).
+        action_out: how g moves y: an action; None for invariants, which it leaves as they are.
         limit: largest C(x) that :meth:`mean` takes.
 
     Raises:
@@ -79,7 +84,7 @@ class Canonicalized(nn.Module):
         network: Callable[[Any], Tensor],
         kernel: Kernel,
         action_in: Move,
-        action_out: Move,
+        action_out: Move | None,
         *,
         limit: int = 1024,
     ) -> None:
@@ -111,13 +116,15 @@ class Canonicalized(nn.Module):
             raise TypeError(f"kernel: expected one that lists C(x) for the mean, got {type(self.kernel).__name__}")
         rows, g = self.kernel.list_coset(x, limit=self.limit)
         y = self._evaluated(g, _repeated(x, rows))
-        total = torch.zeros((len(x), *y.shape[1:]), dtype=y.dtype, device=y.device).index_add(0, rows, y)
+        wide = torch.promote_types(y.dtype, torch.float32)  # a sum in half precision stops growing
+        total = torch.zeros((len(x), *y.shape[1:]), dtype=wide, device=y.device).index_add(0, rows, y.to(wide))
         counts = rows.bincount(minlength=len(x))
-        mean: Tensor = total / counts.view(-1, *[1] * (y.dim() - 1))
-        return mean
+        return (total / counts.view(-1, *[1] * (y.dim() - 1))).to(y.dtype)
 
     def _evaluated(self, g: Tensor, x: Any) -> Tensor:
         y = self.network(self.action_in(self.kernel.group.inverse(g), x))
+        if self.action_out is None:
+            return y
         if isinstance(self.action_out, Action):
             y = _padded(y, self.action_out)
         moved: Tensor = self.action_out(g, y)
@@ -205,6 +212,4 @@ def _padded(y: Tensor, action: Action) -> Tensor:
 
 def _repeated(x: Any, rows: Tensor) -> Any:
     """The inputs of these rows, which ascend and may be there several times."""
-    if isinstance(x, SparseGraphs):
-        return x.dense().select(rows).sparse()
-    return x.select(rows) if isinstance(x, DenseGraphs) else x[rows]
+    return x.select(rows) if isinstance(x, DenseGraphs | SparseGraphs) else x[rows]

@@ -221,17 +221,19 @@ def experiment_of(run: Path, experiments: Sequence[Experiment]) -> Experiment:
 
     Raises:
         FileNotFoundError: if it is no run directory.
+        ValueError: if its config is of none of them.
     """
     config = run / "config.json"
     if not config.exists():
         raise FileNotFoundError(f"run: expected a run directory with config.json, got {run}")
     keys = runs.read_json(config).keys()
 
-    def likeness(experiment: Experiment) -> int:  # other code versions had a few other fields
-        own = {each.name for each in dataclasses.fields(experiment.config)}
-        return len(keys & own) - len(keys - own)
-
-    return max(experiments, key=likeness)
+    own = {each.name: {field.name for field in dataclasses.fields(each.config)} for each in experiments}
+    best = min(experiments, key=lambda each: len(keys ^ own[each.name]))  # other code versions had a few other fields
+    if not keys & own[best.name]:
+        names = ", ".join(experiment.name for experiment in experiments)
+        raise ValueError(f"run: expected a run of {names}; the config of {run} fits none")
+    return best
 
 
 _RUN = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="A run directory, DIR/runs/NAME.")]

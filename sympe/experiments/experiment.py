@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sympe.experiments import runs
+from sympe.experiments.progress import Bar
 from sympe.experiments.tables import Rows
-from sympe.experiments.workers import run_rows
+from sympe.experiments.workers import RowsFailedError, run_rows
 from sympe.testing import EquivarianceTest
 
 
@@ -177,7 +178,10 @@ class Experiment:
             nonlocal took, ended
             started = time.monotonic()
             if started - ended >= 20 * took:  # the cores are there for the rows
-                self.report(preset, configs, out)
+                try:
+                    self.report(preset, configs, out)
+                except Exception as error:  # rows go on; if it fails at the end, too, it is raised there
+                    Bar.write(f"the report failed: {error}")
                 ended = time.monotonic()
                 took = ended - started
 
@@ -191,9 +195,16 @@ class Experiment:
                 cluster_options=cluster_options or {},
                 finished=report_now_and_then,
             )
-        finally:
-            summary = self.report(preset, configs, out)
-        return summary
+        except RowsFailedError as error:
+            try:
+                self.report(preset, configs, out)
+            except Exception as picture:  # it must not hide which rows failed
+                raise RowsFailedError(f"{error}\nand the report failed: {picture}") from picture
+            raise
+        except BaseException:
+            self.report(preset, configs, out)
+            raise
+        return self.report(preset, configs, out)
 
     def report(self, preset: str, configs: Sequence[Any], out: Path) -> dict[str, Any]:
         """Write summary, table and figures of the finished rows, and name the others."""

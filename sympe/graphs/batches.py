@@ -126,9 +126,16 @@ class DenseGraphs:
         return SparseGraphs(sizes, self.colors[self.mask], torch.stack([start + i, start + j]), self.pairs[graph, i, j])
 
     def relabel(self, p: Int64[Tensor, "batch nodes"]) -> DenseGraphs:
-        """Move the graphs by permutations: node i becomes node p[i]."""
+        """Move the graphs by permutations: node i becomes node p[i].
+
+        Arguments:
+            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on).
+
+        Raises:
+            ValueError: if there are not as many as graphs, one is too short, or one is no permutation or moves padding.
+        """
         n = self.mask.shape[1]
-        _check_places(p, len(self), n)
+        _check_places(p, self.sizes, n)
         source = p.argsort(1)[:, :n]
         rows = torch.arange(len(self), device=self.device)[:, None]
         pairs = self.pairs[rows[:, :, None], source[:, :, None], source[:, None]]
@@ -301,9 +308,9 @@ class SparseGraphs:
             p: permutations that fix the padding (``p[i] = i`` from the size of the graph on).
 
         Raises:
-            ValueError: if there are not as many as graphs, or one is too short for its graph.
+            ValueError: if there are not as many as graphs, one is too short, or one is no permutation or moves padding.
         """
-        _check_places(p, len(self), int(self.sizes.max()) if len(self) else 0)
+        _check_places(p, self.sizes, int(self.sizes.max()) if len(self) else 0)
         graph = self.graph
         place = torch.arange(len(graph), device=self.device) - self.starts[graph]
         moved = p[graph, place] + self.starts[graph]
@@ -316,17 +323,19 @@ class SparseGraphs:
     def select(self, index: Int64[Tensor, " chosen"]) -> SparseGraphs:
         """The graphs at the given places of the batch, in that order.
 
-        Raises:
-            ValueError: if ``index`` does not strictly ascend: the lists of a batch keep their order.
+        They may repeat.
+
+        Example:
+            >>> x = SparseGraphs.from_features(torch.tensor([[0, 1, 3, 4], [1, 0, 4, 3]]), torch.tensor([3, 2]))
+            >>> x.select(torch.tensor([1, 1, 0])).sizes
+            tensor([2, 2, 3])
         """
-        if bool((index.diff() <= 0).any()):
-            raise ValueError(f"index: expected places that strictly ascend, got {index[:8].tolist()}")
-        new = torch.full((len(self),), -1, dtype=torch.int64, device=self.device)
-        new[index] = torch.arange(len(index), device=self.device)
-        node = new[self.graph] >= 0
-        number = node.cumsum(0) - 1
-        arc = node[self.arcs[0]]
-        return SparseGraphs(self.sizes[index], self.colors[node], number[self.arcs[:, arc]], self.arc_colors[arc])
+        graph = self.graph[self.arcs[0]]
+        counts = torch.bincount(graph, minlength=len(self))
+        sizes = self.sizes[index]
+        node, arc = _ranges(self.starts[index], sizes), _ranges((counts.cumsum(0) - counts)[index], counts[index])
+        shift = (sizes.cumsum(0) - sizes - self.starts[index]).repeat_interleave(counts[index])
+        return SparseGraphs(sizes, self.colors[node], self.arcs[:, arc] + shift, self.arc_colors[arc])
 
     def to(self, device: torch.device | str) -> SparseGraphs:
         """The same graphs on another device."""
@@ -361,9 +370,23 @@ def _united(keys: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
     return unique, torch.where(count == 1, colors[first], hashed(summed[:, None]))
 
 
-def _check_places(p: Tensor, batch: int, nodes: int) -> None:
-    if p.dim() != 2 or p.shape[0] != batch or p.shape[1] < nodes:
-        raise ValueError(f"p: expected shape ({batch}, nodes >= {nodes}), got {tuple(p.shape)}")
+def _check_places(p: Tensor, sizes: Tensor, nodes: int) -> None:
+    if p.dim() != 2 or p.shape[0] != len(sizes) or p.shape[1] < nodes:
+        raise ValueError(f"p: expected shape ({len(sizes)}, nodes >= {nodes}), got {tuple(p.shape)}")
+    place = torch.arange(p.shape[1], device=p.device)
+    wrong = ((p != place) & (place >= sizes[:, None])) | (p.sort(1).values != place)
+    if bool(wrong.any()):
+        row = int(wrong.any(1).nonzero()[0])
+        raise ValueError(
+            f"p: expected permutations that leave the padding where it is; that of graph {row}, which has "
+            f"{int(sizes[row])} nodes, is {_short(p[row])}"
+        )
+
+
+def _ranges(start: Tensor, count: Tensor) -> Tensor:
+    """All numbers from each start on, so many."""
+    first = (start - count.cumsum(0) + count).repeat_interleave(count)
+    return first + torch.arange(len(first), device=first.device)
 
 
 def _short(x: Tensor) -> str:

@@ -199,13 +199,19 @@ class TransformFeatures:
     Alone they depend on the order of the nodes wherever the transform does. On canonical forms, by
     :class:`~sympe.encodings.CanonicalEncoding`, they are equivariant in distribution.
 
-    Random numbers that the transform takes from torch's global generator are the same every time, and leave it alone.
-    The transform sees the arcs, in order, and the number of nodes; colours are not told.
+    Random numbers that the transform takes from torch's CPU generator are the same every time, and leave it alone. The
+    transform sees the arcs, in order, and the number of nodes; colours are not told. It has to be a function of these:
+    PyG's eigenvectors are, up to ``transform.SPARSE_THRESHOLD`` nodes (100); above, the solver starts at random.
 
     Arguments:
         transform: adds ``attr`` to a ``Data``.
         attr: the attribute, ``(nodes, channels)``.
         channels: how many; if the transform gives fewer, the others are zeros.
+
+    Raises:
+        ValueError: on use, if the transform fails on a graph (PyG's eigenvectors want more nodes than vectors), adds no
+            such attribute or one of another shape, or gives the largest graph of the batch other features when asked
+            again.
 
     Example:
         >>> from torch_geometric.transforms import AddLaplacianEigenvectorPE
@@ -229,20 +235,20 @@ class TransformFeatures:
         return f"TransformFeatures({self.transform}, attr={self.attr!r}, channels={self.channels})"
 
     def __call__(self, x: Graphs) -> Float[Tensor, "batch nodes channels"]:
-        """The features of all graphs, zero in the padding.
-
-        Raises:
-            ValueError: if the transform adds no such attribute, or it has another shape.
-        """
+        """The features of all graphs, zero in the padding."""
         x = x.sparse()
         n = int(x.sizes.max()) if len(x) else 0
         out = torch.zeros(len(x), n, self.channels, device=x.device)
         graph = x.graph[x.arcs[0]]
+        largest = int(x.sizes.argmax()) if len(x) else 0
         for row, (start, size) in enumerate(zip(x.starts.tolist(), x.sizes.tolist(), strict=True)):
-            data = Data(edge_index=x.arcs[:, graph == row] - start, num_nodes=size)
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(0)
-                value = self.transform(data).get(self.attr)
+            arcs = x.arcs[:, graph == row] - start
+            value = self._value(arcs, size, row)
+            if row == largest and not _same(value, self._value(arcs, size, row)):
+                raise ValueError(
+                    f"transform: gives graph {row}, of {size} nodes, other features when asked again; PyG's "
+                    "eigenvectors do so above transform.SPARSE_THRESHOLD nodes, which can be raised"
+                )
             if not isinstance(value, Tensor) or value.dim() != 2 or len(value) != size:
                 got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
                 raise ValueError(f"transform: expected {self.attr!r} of shape ({size}, channels), got {got}")
@@ -250,6 +256,19 @@ class TransformFeatures:
                 raise ValueError(f"channels: expected at least the {value.shape[1]} of {self.attr!r}")
             out[row, :size, : value.shape[1]] = value
         return out
+
+    def _value(self, arcs: Tensor, size: int, row: int) -> Any:
+        data = Data(edge_index=arcs.clone(), num_nodes=size)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # and no other device's
+            try:
+                return self.transform(data).get(self.attr)
+            except Exception as error:
+                raise ValueError(f"transform: fails on graph {row}, of {size} nodes: {error}") from error
+
+
+def _same(one: Any, other: Any) -> bool:
+    return not isinstance(one, Tensor) or torch.allclose(one, other, rtol=0, atol=1e-4, equal_nan=True)
 
 
 def _check_encoding(encoding: Encoding) -> None:

@@ -87,7 +87,8 @@ class WeightedDraw(Draw):
         """
         if not isinstance(action, FiniteAction):
             raise TypeError(f"action: expected a FiniteAction with this kernel, got {type(action).__name__}")
-        mixed: Tensor = torch.tensordot(self._weights, action.orbit(v), dims=1)
+        with torch.autocast(v.device.type, enabled=False):  # in value it is one of the g v, to the last digit
+            mixed: Tensor = torch.tensordot(self._weights.to(v.dtype), action.orbit(v), dims=1)
         return mixed
 
 
@@ -212,12 +213,14 @@ def check_count(log_counts: Float[Tensor, " batch"], limit: int) -> None:
     """Refuse to list cosets of more than ``limit`` elements.
 
     Raises:
-        ValueError: names the row with the most.
+        ValueError: names the row with the most; or if ``limit`` is below 1.
     """
-    if len(log_counts) and float(log_counts.max()) > math.log(limit) + 0.25 / limit + 1e-6:
+    if limit < 1:
+        raise ValueError(f"limit: expected at least 1, got {limit}")
+    if len(log_counts) and float(log_counts.max()) > math.log(limit + 0.5):
         row = int(log_counts.argmax())
         digits = float(log_counts[row]) / math.log(10)
-        count = f"{math.exp(float(log_counts[row])):,.0f}" if digits < 6 else f"about 10^{digits:.0f}"
+        count = f"{math.exp(float(log_counts[row])):,.0f}" if digits < 9 else f"about 10^{digits:.0f}"
         raise ValueError(f"x: C(x) of input {row} has {count} elements, more than limit = {limit}")
 
 

@@ -315,3 +315,37 @@ def test_they_say_what_they_are() -> None:
     encoding = CanonicalEncoding(GraphKernel(4), places, NodeAction(Permutations(4), 1))
     assert repr(encoding).startswith("CanonicalEncoding(kernel=GraphKernel on Permutations(degree=4), shape=(4, 1)")
     assert isinstance(graphs_of(nx.path_graph(3)).sparse(), SparseGraphs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_a_mean_in_half_precision_does_not_stop_growing(dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    """968 ones: summed in bfloat16 they are 256."""
+    action = GridAction(P4M(11))
+    out = TrivialAction(action.group, shape)
+    model = Canonicalized(lambda x: torch.ones(len(x), *shape, dtype=dtype), OrbitKernel(action), action, out)
+    mean = model.mean(torch.zeros(2, 1, 11, 11))
+    assert mean.dtype == dtype
+    assert mean.tolist() == torch.ones(2, *shape).tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_invariants_of_graphs(unchecked: None, count: int) -> None:
+    """They stay as they are; an action of a finite group is none of S_n."""
+    kernel = GraphKernel(3)
+    x = graphs_of(*[nx.path_graph(3)] * count)
+    model = Canonicalized(lambda x: x.pairs.flatten(1)[:, :4].double(), kernel, relabel, None)
+    y = model(x)
+    assert y.shape == (count, 4)
+    for p in permuted(3, 3):
+        assert torch.equal(model(x.relabel(p.expand(count, -1))), y)
+    with pytest.raises(TypeError, match=r"group: expected a FiniteGroup, got Permutations"):
+        TrivialAction(kernel.group, (4,))
+
+
+def test_the_mean_of_sparse_graphs_is_that_of_dense_ones() -> None:
+    x = graphs_of(nx.cycle_graph(5), nx.path_graph(4), nx.star_graph(3))
+    network = lambda x: (x.dense().pairs * torch.arange(5)).sum(2, keepdim=True).double()  # noqa: E731
+    kernel = GraphKernel(5)
+    model = Canonicalized(network, kernel, relabel, NodeAction(kernel.group))
+    torch.testing.assert_close(model.mean(x.sparse()), model.mean(x))

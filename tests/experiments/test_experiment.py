@@ -16,6 +16,7 @@ from sympe.experiments.commands import compare_command, describe, experiment_of
 from sympe.experiments.configs import check_config, check_preset, expand
 from sympe.experiments.experiment import Experiment
 from sympe.experiments.tables import Column, Rows, by_encoding, lines, remarks
+from sympe.experiments.workers import RowsFailedError
 
 # The toy: how well the mean of some coins tells their bias, with fair and with loaded coins.
 
@@ -155,6 +156,15 @@ def test_the_experiment_of_a_run_is_that_of_its_config(tmp_path: Path) -> None:
     assert experiment_of(run, [other, COINS]) is COINS
     runs.write_json(run / "config.json", {"width": 4, "of-older-code": 1})
     assert experiment_of(run, [COINS, other]) is other
+    wide = dataclasses.make_dataclass(
+        "Wide", [(name, int) for name in (*CoinsConfig.__annotations__, "more", "fields")]
+    )
+    runs.write_json(run / "config.json", dataclasses.asdict(CoinsConfig()))
+    for order in ([dataclasses.replace(COINS, name="wide", config=wide), COINS], [COINS, other]):
+        assert experiment_of(run, order) is COINS, "an experiment with the same fields and more came first"
+    runs.write_json(run / "config.json", {})
+    with pytest.raises(ValueError, match=r"run: expected a run of coins, other; the config of .* fits none"):
+        experiment_of(run, [COINS, other])
     with pytest.raises(FileNotFoundError, match=r"run: expected a run directory with config\.json, got nowhere"):
         experiment_of(Path("nowhere"), [COINS])
 
@@ -184,3 +194,23 @@ def test_the_first_report_is_there_while_rows_still_train(tmp_path: Path, monkey
     COINS.compare("smoke", tmp_path, encodings=("fair",))
     assert tables[0] == 1
     assert (tmp_path / "coins.png").read_bytes() == b"a picture of 2"
+
+
+def test_a_picture_that_fails_hides_no_row_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(rows: Rows, out: Path) -> None:
+        raise ValueError("no picture")
+
+    def run_in_turn(train: Any, configs: Any, out: Path, *, finished: Any, **_: Any) -> None:
+        train(configs[0], out, 1)
+        finished()  # a picture that fails stops no row
+        train(configs[1], out, 1)
+        raise RowsFailedError("loaded-seed0: row broke")
+
+    monkeypatch.setattr(experiment, "run_rows", run_in_turn)
+    coins = dataclasses.replace(COINS, figures=broken)
+    with pytest.raises(RowsFailedError, match=r"(?s)loaded-seed0: row broke.*the report failed: no picture"):
+        coins.compare("smoke", tmp_path, encodings=("fair",))
+    assert len(list((tmp_path / "rows").glob("*.json"))) == 2
+    monkeypatch.setattr(experiment, "run_rows", lambda *_, **__: None)
+    with pytest.raises(ValueError, match="no picture"):
+        coins.compare("smoke", tmp_path, encodings=("fair",))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sympe.actions import EdgeAction, NodeAction
-from sympe.graphs import DenseGraphs, SparseGraphs
+from sympe.graphs import DenseGraphs, SparseGraphs, relabel
 from sympe.graphs.checks import equal_graphs
 from sympe.graphs.coloring import clusters, hashed, mix
 from sympe.groups import Permutations
@@ -75,11 +75,27 @@ def test_selection() -> None:
     assert two.sizes.tolist() == [5, 3, 5]
 
 
-@pytest.mark.parametrize("index", [[1, 0], [0, 0], [2, 1, 3]])
-def test_lists_refuse_a_selection_that_would_change_their_order(index: list[int]) -> None:
-    x = SparseGraphs.from_features(torch.tensor([[0, 1], [1, 0]]), torch.tensor([2, 1, 1, 3]))
-    with pytest.raises(ValueError, match="index: expected places that strictly ascend, got "):
-        x.select(torch.tensor(index))
+@pytest.mark.parametrize("index", [[1, 0], [0, 0], [2, 1, 3, 3, 0], [], [5, 4, 4]])
+def test_lists_are_selected_in_any_order_and_often(index: list[int]) -> None:
+    x = ragged()
+    chosen = torch.tensor(index, dtype=torch.int64)
+    one, two = x.select(chosen), x.sparse().select(chosen)
+    assert bool(equal_graphs(one, two).all())
+    assert two.sizes.tolist() == x.sizes[chosen].tolist()
+    keys = two.arcs[0] * max(len(two.colors), 1) + two.arcs[1]
+    assert bool((keys.diff() > 0).all()), "arcs are not sorted"
+
+
+@pytest.mark.parametrize("p", [[3, 2, 1, 0], [1, 0, 3, 2], [0, 0, 2, 3], [1, 2, 3, 4]])
+def test_relabelling_leaves_the_padding_where_it_is(p: list[int]) -> None:
+    """Else nodes went into it without a word, and the graph lost its arcs."""
+    x = DenseGraphs.from_features((1 - torch.eye(4).long())[None], None, torch.arange(4)[None] < 3)
+    for graphs in (x, x.sparse()):
+        with pytest.raises(
+            ValueError, match="p: expected permutations that leave the padding where it is; that of graph"
+        ):
+            relabel(torch.tensor([p]), graphs)
+        assert bool(equal_graphs(graphs.relabel(torch.tensor([[2, 0, 1, 3]])), x).all())
 
 
 def test_batches_of_any_width_become_one() -> None:

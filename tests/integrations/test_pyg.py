@@ -9,7 +9,7 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GINConv
-from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE
+from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE, BaseTransform
 
 from sympe.actions import EdgeAction, NodeAction
 from sympe.encodings import CanonicalEncoding, LaplacianEncoding, NoiseEncoding, SymPE
@@ -198,3 +198,43 @@ def test_features_of_a_transform_fit_batches_and_leave_the_global_generator_alon
     with pytest.raises(ValueError, match="channels: expected at least the 4 of 'pe'"):
         TransformFeatures(AddRandomWalkPE(4, attr_name="pe"), "pe", channels=3)(to_graphs(RING))
     assert repr(EIGENVECTORS) == "TransformFeatures(AddLaplacianEigenvectorPE(), attr='pe', channels=3)"
+
+
+def test_a_transform_draws_from_no_other_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeding CUDA would repeat the dropout of every training step."""
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    before = torch.random.get_rng_state()
+    first = EIGENVECTORS(to_graphs(RING))
+    torch.rand(7)
+    assert torch.equal(EIGENVECTORS(to_graphs(RING)), first)  # random signs, the same ones
+    assert seeds == []
+    torch.random.set_rng_state(before)
+
+
+class Anew(BaseTransform):
+    """Counts its calls."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def forward(self, data: Data) -> Data:
+        self.calls += 1
+        data.pe = torch.full((data.num_nodes, 1), float(self.calls))
+        return data
+
+
+def test_a_transform_that_is_no_function_of_the_graph_is_refused() -> None:
+    """ARPACK, which PyG takes from 100 nodes on, starts at random."""
+    ring = to_graphs(graph(120, [(i, (i + 1) % 120) for i in range(120)]))
+    pe = AddLaplacianEigenvectorPE(3, attr_name="pe", is_undirected=True)
+    pe.SPARSE_THRESHOLD = 1000
+    features = TransformFeatures(pe, "pe", 3)
+    assert torch.equal(features(ring), features(ring))
+    with pytest.raises(ValueError, match="transform: gives graph 0, of 4 nodes, other features when asked again"):
+        TransformFeatures(Anew(), "pe", 1)(to_graphs(STAR))
+
+
+def test_a_transform_that_fails_names_the_graph() -> None:
+    with pytest.raises(ValueError, match="transform: fails on graph 1, of 2 nodes: "):
+        EIGENVECTORS(to_graphs(Batch.from_data_list([RING, graph(2, [(0, 1)])])))

@@ -64,21 +64,28 @@ class CoupledOrbitKernel(CoupledKernel):
         Raises:
             ValueError: if a shape is another, or an entry is NaN or infinite.
         """
-        h = self._joint.sample(torch.cat([x, y], 1), generator=generator)
+        h = self._joint.sample(_joined(x, y), generator=generator)
         return self.group.compose(h, self._last(h, x))
 
     def log_prob(
         self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."], y: Shaped[Tensor, "batch ..."]
     ) -> Float[Tensor, " batch"]:
         r""":math:`-\log |G_x \cap G_y|` on C(x, y), minus infinity elsewhere."""
-        both = torch.cat([x, y], 1)
+        both = _joined(x, y)
         k = self._last(self._joint.canonicalize(both), x)
         return self._joint.log_prob(self.group.compose(g, self.group.inverse(k)), both)
 
     def entropy(self, x: Shaped[Tensor, "batch ..."], y: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         r""":math:`\log |G_x \cap G_y|`, in nats."""
-        return self._joint.entropy(torch.cat([x, y], 1))
+        return self._joint.entropy(_joined(x, y))
 
     def _last(self, h: Tensor, x: Tensor) -> Tensor:
         """K = c(h^-1 x)."""
         return self._kernel.canonicalize(self._kernel.action(self.group.inverse(h), x))
+
+
+def _joined(x: Tensor, y: Tensor) -> Tensor:
+    """Both in one tensor, in which neither loses a digit: of another type than the other, integers become ranks."""
+    if x.dtype != y.dtype:
+        x, y = (z.double() if z.is_floating_point() else z.unique(return_inverse=True)[1].double() for z in (x, y))
+    return torch.cat([x, y], 1)

@@ -91,7 +91,7 @@ class ScoreKernel(nn.Module, RelaxedKernel):
         """One-hot samples with the gradient of the probabilities (at temperature 0, of those at temperature 1)."""
         scores = self.scores(x)
         g = _gumbel_max(self._log_probs(scores.detach()), generator)
-        soft = (scores / (self.temperature or 1.0)).softmax(1)
+        soft = ((scores - scores.amax(1, keepdim=True).detach()) / (self.temperature or 1.0)).softmax(1)
         return nn.functional.one_hot(g, self.group.order).to(soft.dtype) + (soft - soft.detach())
 
     def log_prob(self, g: Int64[Tensor, " batch"], x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:

@@ -73,6 +73,11 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
         Raises:
             ValueError: if the network gives another shape, or NaN or infinity for a node.
         """
+        scores, dtype = self._scores(x)
+        return scores.to(dtype)
+
+    def _scores(self, x: Graphs) -> tuple[Tensor, torch.dtype]:
+        """In double precision, for at small temperatures single would round the noise away; and the network's type."""
         sizes = check_sizes(x, self.group.degree)
         scores: Tensor = self.network(x)
         n = int(sizes.max()) if len(sizes) else 0
@@ -80,16 +85,17 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
             raise ValueError(
                 f"network: expected scores of shape ({len(x)}, {n} to {self.group.degree}), got {tuple(scores.shape)}"
             )
+        dtype = scores.dtype
         real = torch.arange(scores.shape[1], device=scores.device) < sizes[:, None]
         if not bool(scores[real].isfinite().all()):
             raise ValueError("network: expected finite scores, got NaN or infinity")
-        scores = torch.where(real, scores / self.temperature, -torch.inf)
-        return nn.functional.pad(scores, (0, self.group.degree - scores.shape[1]), value=-torch.inf)
+        scores = torch.where(real, scores.double() / self.temperature, -torch.inf)
+        return nn.functional.pad(scores, (0, self.group.degree - scores.shape[1]), value=-torch.inf), dtype
 
     def sample(self, x: Graphs, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch max_nodes"]:
         """Draw an order of the nodes of every graph, without gradients; the padding stays in place."""
         with torch.no_grad():
-            return _descending(_perturbed(self.scores(x), generator))
+            return _descending(_perturbed(self._scores(x)[0], generator))
 
     def sample_relaxed(
         self, x: Graphs, *, generator: torch.Generator | None = None
@@ -100,7 +106,7 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
 
         with the perturbed scores over ``softness``.
         """
-        scores = self.scores(x)
+        scores, dtype = self._scores(x)
         perturbed = _perturbed(scores, generator)
         g = _descending(perturbed.detach())
         real = scores.isfinite()
@@ -108,7 +114,7 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
         distance = (level[:, :, None] - level.gather(1, g)[:, None]).abs()
         soft = (-distance).masked_fill(~real[:, :, None], -torch.inf)
         soft = torch.where(real[:, None], soft, 0.0).softmax(1)
-        return g, torch.where(real[:, :, None] & real[:, None], soft, 0.0)
+        return g, torch.where(real[:, :, None] & real[:, None], soft, 0.0).to(dtype)
 
     def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs) -> Float[Tensor, " batch"]:
         """The log-probability of ``g``; differentiable.
@@ -117,7 +123,8 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
             ValueError: if ``g`` does not hold permutations of ``max_nodes`` nodes.
         """
         self.group.check(g)
-        return self._log_prob(g, self.scores(x), x)
+        scores, dtype = self._scores(x)
+        return self._log_prob(g, scores, x).to(dtype)
 
     def entropy(self, x: Graphs) -> Float[Tensor, " batch"]:
         """The entropy in nats, by listing all orders; differentiable.
@@ -131,7 +138,7 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
             raise ValueError(
                 f"x: the entropy is known for graphs of at most {_LISTED} nodes; graph {row} has {int(sizes[row])}"
             )
-        scores = self.scores(x)
+        scores, dtype = self._scores(x)
         entropy = torch.zeros(len(x), dtype=scores.dtype, device=scores.device)
         for n in sizes.unique().tolist():
             rows = (sizes == n).nonzero().squeeze(1)
@@ -139,7 +146,7 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
                 g = torch.tensor([*order, *range(n, self.group.degree)], device=scores.device).expand(len(rows), -1)
                 log_p = self._log_prob(g, scores[rows], x.select(rows))
                 entropy = entropy.index_add(0, rows, -log_p.exp() * log_p)
-        return entropy
+        return entropy.to(dtype)
 
     def _log_prob(self, g: Tensor, scores: Tensor, x: Graphs) -> Tensor:
         ordered = scores.gather(1, g)
@@ -150,7 +157,7 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
 
 def _perturbed(scores: Tensor, generator: torch.Generator | None) -> Tensor:
     gumbel = -(-uniform(scores.shape, scores, generator).clamp(min=1e-300).log()).log()
-    return scores + gumbel.to(scores.dtype)
+    return scores + gumbel
 
 
 def _descending(perturbed: Tensor) -> Tensor:

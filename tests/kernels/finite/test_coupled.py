@@ -56,3 +56,18 @@ def test_samples_on_finite_groups_are_uniform() -> None:
     counts = g.unique(return_counts=True)[1].double()
     assert len(counts) == 8
     assert float(((counts - 500) ** 2 / 500).sum()) < 45  # 7 degrees of freedom: false alarm 1e-7
+
+
+@pytest.mark.parametrize(
+    ("x_type", "low"), [(torch.bfloat16, 256), (torch.float32, 2**24), (torch.float64, 2**53), (torch.int32, 2**31)]
+)
+def test_targets_of_another_type_lose_no_digit(x_type: torch.dtype, low: int) -> None:
+    """One site has the value after the others': eight symmetries are left of 72, as by integers alone."""
+    action = GridAction(P4M(3))
+    y = torch.full((1, 1, 3, 3), low)
+    y[0, 0, 1, 2] += 1
+    kernel = CoupledOrbitKernel(action, action)
+    for x in (torch.zeros(1, 1, 3, 3).to(x_type), torch.zeros(1, 1, 3, 3).long()):
+        assert float(kernel.entropy(x, y).exp().round()) == 8
+        g = kernel.sample(x, y)
+        assert float(kernel.log_prob(g, x, y).exp()) == pytest.approx(1 / 8)

@@ -199,3 +199,9 @@ def test_entropy_of_other_precisions(dtype: torch.dtype) -> None:
 def test_a_tiny_temperature_is_the_argmax() -> None:
     kernel = ScoreKernel(torch.nn.Identity(), Cyclic(3), temperature=1e-38)
     assert kernel.sample(torch.tensor([[0.0, 100.0, 50.0]])).tolist() == [1]
+
+
+def test_weights_at_small_temperatures_in_half_precision_are_finite() -> None:
+    kernel = ScoreKernel(Table([0.0, 5.0, 10.0, 15.0]).half(), Cyclic(4), temperature=1e-4)
+    weights = kernel.sample_weights(torch.zeros(3, 1).half())
+    assert weights.tolist() == [[0.0, 0.0, 0.0, 1.0]] * 3

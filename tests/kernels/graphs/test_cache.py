@@ -8,6 +8,7 @@ import torch
 from sympe.experiments.autoencoder.data import dataset
 from sympe.graphs import DenseGraphs, content_hash
 from sympe.kernels import CachedGraphKernel, GraphKernel
+from sympe.kernels.base import check_count
 from sympe.kernels.graphs.orders import NODE_ORDERS
 
 
@@ -86,3 +87,30 @@ def test_errors() -> None:
         CachedGraphKernel(GraphKernel(3), max_elements=0)
     with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 3 nodes"):
         CachedGraphKernel(GraphKernel(3)).sample(graphs())
+
+
+def test_known_and_new_graphs_in_one_batch_after_it_forgot() -> None:
+    x = graphs().select(torch.arange(6))
+    kernel = GraphKernel(16)
+    small = CachedGraphKernel(kernel, max_elements=1)
+    small.sample(x.select(torch.arange(4)))
+    for index in (torch.arange(6), torch.tensor([0, 5])):
+        some = x.select(index)
+        expected = kernel.sample(some, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(small.sample(some, generator=torch.Generator().manual_seed(0)), expected)
+
+
+def test_it_lists_no_more_than_the_limit() -> None:
+    square = DenseGraphs.from_features(torch.tensor([[[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]]]))
+    cached = CachedGraphKernel(GraphKernel(4))
+    assert len(cached.list_coset(square, limit=8)[1]) == 8
+    with pytest.raises(ValueError, match=r"x: C\(x\) of input 0 has 8 elements, more than limit = 7"):
+        cached.list_coset(square, limit=7)
+    with pytest.raises(ValueError, match="limit: expected at least 1, got 0"):
+        cached.list_coset(square, limit=0)
+
+
+def test_counts_are_told_apart_to_the_last_element() -> None:
+    check_count(torch.tensor([1_000_000.0]).double().log(), 1_000_000)
+    with pytest.raises(ValueError, match="has 1,000,001 elements, more than limit = 1000000"):
+        check_count(torch.tensor([1_000_001.0]).double().log(), 1_000_000)

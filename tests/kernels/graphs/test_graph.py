@@ -523,3 +523,18 @@ def test_the_haar_kernel_is_uniform_and_leaves_the_padding() -> None:
     counts = counts[counts > 0].double()
     assert len(counts) == 6
     assert float(((counts - 200) ** 2 / 200).sum()) < 40  # 5 degrees of freedom: false alarm 1e-7
+
+
+def test_listed_cosets_are_in_the_order_of_the_rows() -> None:
+    """Also where some graphs are searched and others taken apart."""
+    large = nx.path_graph(70)
+    x = DenseGraphs.concatenate(
+        [
+            DenseGraphs.from_features(torch.from_numpy(nx.to_numpy_array(g)).long()[None])
+            for g in (large, nx.cycle_graph(4))
+        ]
+        * 2
+    )
+    rows, g = GraphKernel(70, order="refined").list_coset(x, limit=10)
+    assert rows.tolist() == [0] * 2 + [1] * 8 + [2] * 2 + [3] * 8
+    assert bool((GraphKernel(70, order="refined").log_prob(g, x.select(rows)) > -torch.inf).all())
