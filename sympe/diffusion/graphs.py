@@ -143,6 +143,18 @@ class GraphNoise(nn.Module):
             self.edges.reverse_probabilities(prediction.edges, x.pairs, edge_s, edge_t),
         )
 
+    def reverse_log_probabilities(
+        self, logits: Features, x: DenseGraphs, s: Int64[Tensor, " batch"], t: Int64[Tensor, " batch"]
+    ) -> Features:
+        """Log p(x_s | x_t) of every node and every pair from the logits of the clean graph, however far apart."""
+        (node_s, edge_s), (node_t, edge_t) = self._alphas(s), self._alphas(t)
+        nodes = self.nodes.log_restrict(logits.nodes, x.colors, node_t)
+        edges = self.edges.log_restrict(logits.edges, x.pairs, edge_t)
+        return Features(
+            self.nodes.reverse_log_probabilities(nodes, x.colors, node_s, node_t),
+            self.edges.reverse_log_probabilities(edges, x.pairs, edge_s, edge_t),
+        )
+
     def digress_probabilities(
         self, prediction: Features, x: DenseGraphs, s: Int64[Tensor, " batch"], t: Int64[Tensor, " batch"]
     ) -> Features:
@@ -173,8 +185,12 @@ class GraphNoise(nn.Module):
 
 def divergence(q: Float[Tensor, "*batch types"], p: Float[Tensor, "*#batch types"]) -> Float[Tensor, "*batch"]:
     """The Kullback-Leibler divergence of q from p, in nats; infinite where q puts mass on what p excludes."""
-    p = p.expand_as(q)
-    ratio = torch.where(q > 0, q, 1.0).log() - torch.where(q > 0, p, 1.0).log()
+    return log_divergence(q, p.log())
+
+
+def log_divergence(q: Float[Tensor, "*batch types"], log_p: Float[Tensor, "*#batch types"]) -> Float[Tensor, "*batch"]:
+    """The Kullback-Leibler divergence of q from p, whose logarithm is given."""
+    ratio = torch.where(q > 0, q, 1.0).log() - torch.where(q > 0, log_p, 0.0)
     return (torch.where(q > 0, q, 0.0) * ratio).sum(-1)
 
 
@@ -192,9 +208,14 @@ def total(
 
 def log_probability(probabilities: Features, x: DenseGraphs) -> Float[Tensor, " batch"]:
     """The logarithm of the joint probability of all types of ``x``."""
-    nodes = probabilities.nodes.gather(-1, x.colors[..., None])[..., 0]
-    edges = probabilities.edges.gather(-1, x.pairs[..., None])[..., 0]
-    return total(nodes.log(), edges.log(), x.mask)
+    return joint(Features(probabilities.nodes.log(), probabilities.edges.log()), x)
+
+
+def joint(log_probabilities: Features, x: DenseGraphs) -> Float[Tensor, " batch"]:
+    """The logarithm of the joint probability of all types of ``x``, from the logarithms of each."""
+    nodes = log_probabilities.nodes.gather(-1, x.colors[..., None])[..., 0]
+    edges = log_probabilities.edges.gather(-1, x.pairs[..., None])[..., 0]
+    return total(nodes, edges, x.mask)
 
 
 def drawn(probabilities: Features, mask: Tensor, generator: torch.Generator | None) -> DenseGraphs:

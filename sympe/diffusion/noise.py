@@ -152,6 +152,20 @@ class CategoricalNoise(nn.Module):
         mixed = alpha * weight + (1 - alpha) * self.limit * weight.sum(-1, keepdim=True)
         return mixed * self._onto(x, alpha_t / alpha_s)
 
+    def reverse_log_probabilities(
+        self,
+        log_prediction: Float[Tensor, "*batch types"],
+        x: Int64[Tensor, "*batch"],
+        alpha_s: Float[Tensor, "*#batch"],
+        alpha_t: Float[Tensor, "*#batch"],
+    ) -> Float[Tensor, "*batch types"]:
+        """The logarithms of :meth:`reverse_probabilities`, from those of the prediction, however small."""
+        onto = self._onto(x, alpha_t)
+        weight = torch.where(onto > 0, log_prediction - onto.log(), -torch.inf)
+        alpha = alpha_s[..., None]
+        anew = (1 - alpha).log() + self.limit.log() + weight.logsumexp(-1, keepdim=True)
+        return torch.logaddexp(alpha.log() + weight, anew) + self._onto(x, alpha_t / alpha_s).log()
+
     def restrict(
         self, logits: Float[Tensor, "*batch clean"], x: Int64[Tensor, "*batch"], alpha_t: Float[Tensor, "*#batch"]
     ) -> Float[Tensor, "*batch types"]:
@@ -163,8 +177,17 @@ class CategoricalNoise(nn.Module):
             tensor([[1.0000, 0.0000, 0.0000],
                     [0.5000, 0.5000, 0.0000]])
         """
+        return self._possible(logits, x, alpha_t).softmax(-1)
+
+    def log_restrict(
+        self, logits: Float[Tensor, "*batch clean"], x: Int64[Tensor, "*batch"], alpha_t: Float[Tensor, "*#batch"]
+    ) -> Float[Tensor, "*batch types"]:
+        """The logarithms of :meth:`restrict`."""
+        return self._possible(logits, x, alpha_t).log_softmax(-1)
+
+    def _possible(self, logits: Tensor, x: Tensor, alpha_t: Tensor) -> Tensor:
         logits = nn.functional.pad(logits, (0, self.types - self.clean_types), value=-torch.inf)
-        return logits.masked_fill(self._onto(x, alpha_t) <= 0, -torch.inf).softmax(-1)
+        return logits.masked_fill(self._onto(x, alpha_t) <= 0, -torch.inf)
 
     def digress_probabilities(
         self,

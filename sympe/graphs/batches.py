@@ -450,11 +450,11 @@ def content_hash(x: Graphs) -> Int64[Tensor, " batch"]:
     if isinstance(x, DenseGraphs):
         place = torch.arange(x.mask.shape[1], device=x.device)
         nodes = torch.where(x.mask, mix(place) * mix(x.colors), 0).sum(1)
-        arcs = torch.where(x.pairs == 0, 0, _pair_weights(place[:, None], place) * (2 * x.pairs + 1)).sum((1, 2))
+        arcs = torch.where(x.pairs == 0, 0, _pair_weights(place[:, None], place) * (2 * mix(x.pairs) + 1)).sum((1, 2))
         return mix(mix(nodes + mix(x.sizes)) + arcs)
     place = torch.arange(len(x.colors), device=x.device) - x.starts[x.graph]
     nodes = torch.zeros_like(x.sizes).index_add_(0, x.graph, mix(place) * mix(x.colors))
-    weights = _pair_weights(*place[x.arcs]) * (2 * x.arc_colors + 1)
+    weights = _pair_weights(*place[x.arcs]) * (2 * mix(x.arc_colors) + 1)
     arcs = torch.zeros_like(x.sizes).index_add_(0, x.graph[x.arcs[0]], weights)
     return mix(mix(nodes + mix(x.sizes)) + arcs)
 

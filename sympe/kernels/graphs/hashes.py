@@ -23,12 +23,35 @@ PADDING = 2**62
 
 _BITS = 2**64 - 1
 
+_TOLD_APART = 2**20
+"""Colours of smaller numbers are all different."""
+
 _REVERSED, _CHOSEN = 0x5851F42D4C957F2D, 0x14057B7EF767814F
 
 
 def color(hashes: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
     """Colours of nodes from hashes of what is known of them."""
     return mix(hashes) >> 2
+
+
+def first_color(values: Int64[Tensor, "..."], hashes: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
+    """Colours of nodes from hashes of values that a user may have chosen.
+
+    Raises:
+        ValueError: if two different ones would get the same colour, as hashes lose two bits.
+
+    Example:
+        >>> numbers = torch.tensor([5, 9007515109826750759])
+        >>> first_color(numbers, numbers)
+        Traceback (most recent call last):
+        ...
+        ValueError: x: two colours of nodes share a hash; give smaller numbers
+    """
+    colors = color(hashes)
+    large = values.numel() and max(-int(values.min()), int(values.max())) >= _TOLD_APART
+    if large and len(hashes.unique()) != len(colors.unique()):
+        raise ValueError("x: two colours of nodes share a hash; give smaller numbers")
+    return colors
 
 
 def color_one(value: int) -> int:
@@ -53,6 +76,17 @@ def mix_one(value: int) -> int:
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _BITS
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _BITS
     return value ^ (value >> 31)
+
+
+def weight(arc_colors: Int64[Tensor, "..."]) -> Int64[Tensor, "..."]:
+    """Hashes of the colours of arcs, by which what is heard is multiplied: 0 for none of them, or none would hear it.
+
+    Example:
+        >>> bool((weight(torch.tensor([7046029254386353131, 1])) != 0).all())  # the first is what mix takes to 0
+        True
+    """
+    hashes = mix(arc_colors)
+    return torch.where(hashes == 0, _CHOSEN, hashes)
 
 
 def both_ways(there: _Hash, back: _Hash) -> _Hash:

@@ -29,7 +29,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from sympe.graphs.coloring import mix
-from sympe.kernels.graphs.hashes import PADDING, both_ways, color, individualize, whole
+from sympe.kernels.graphs.hashes import PADDING, both_ways, color, first_color, individualize, weight, whole
 
 _OWN = 0x2545F4914F6CDD1D
 
@@ -78,7 +78,7 @@ def search_graphs(
     hashed = _hash_pairs(pairs.permute(1, 2, 0).contiguous())
     weights = both_ways(hashed, hashed.transpose(0, 1))  # [j, i]: what i hears from j, itself included
     padding = PADDING + torch.arange(n, device=device)[:, None]
-    colors = refine(weights, torch.where(mask.T, color(nodes.T), padding))
+    colors = refine(weights, torch.where(mask.T, first_color(nodes.T, nodes.T), padding))
     root = torch.arange(batch, device=device)
     too_many = torch.zeros(batch, dtype=torch.bool, device=device)
     leaves: list[tuple[Tensor, Tensor]] = []
@@ -113,7 +113,7 @@ def _hash_pairs(colors: Tensor) -> Tensor:
             table = mix(torch.arange(_TABLE, device=colors.device))
             table[0] = 0
             return table.index_select(0, colors.view(-1)).view(colors.shape)
-    return torch.where(colors == 0, 0, mix(colors))
+    return torch.where(colors == 0, 0, weight(colors))
 
 
 def _columns(x: Tensor, index: Int64[Tensor, " chosen"]) -> Tensor:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from sympe.graphs import SparseGraphs
 from sympe.graphs.coloring import mix
-from sympe.kernels.graphs.hashes import both_ways, color, color_one, mix_one
+from sympe.kernels.graphs.hashes import both_ways, color, color_one, first_color, mix_one, weight
 
 ROUNDS = 64
 """Rounds in which all nodes are looked at; after that those that hear something new. The colours depend on it."""
@@ -108,7 +108,7 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
     if colors is None:
         loops = torch.zeros_like(graphs.colors)
         loops[i[i == j]] = graphs.arc_colors[i == j]
-        colors = color(mix(graphs.colors) + loops)
+        colors = first_color(graphs.colors, mix(graphs.colors) + loops)
     arcs = _Arcs(graphs)
     before, cells = colors, _count_cells(colors, graph, len(graphs))
     left = cells < graphs.sizes
@@ -130,7 +130,7 @@ class _Arcs:
 
     def __init__(self, graphs: SparseGraphs) -> None:
         (i, j), nodes = graphs.arcs, len(graphs.colors)
-        weights = mix(graphs.arc_colors)
+        weights = weight(graphs.arc_colors)
         back = (j * nodes + i).argsort()
         self.symmetric = torch.equal(i[back], j) and torch.equal(j[back], i) and torch.equal(weights[back], weights)
         ways = [(i, j, weights)] if self.symmetric else [(i, j, weights), (j[back], i[back], weights[back])]

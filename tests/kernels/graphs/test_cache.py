@@ -82,6 +82,18 @@ def test_hashes_are_of_the_content() -> None:
     assert len(content_hash(empty).unique()) == 2  # the number of nodes counts
 
 
+def test_hashes_read_every_bit_of_every_colour() -> None:
+    """Floats' bits as integers differ in high bits: a hash linear in them gave 1,339 hashes for 2,145 graphs."""
+    values = torch.linspace(0, 1, 66).view(torch.int32).long() << 32
+    i, j = torch.ones(66, 66).triu().nonzero().T
+    pairs = torch.zeros(len(i), 3, 3, dtype=torch.int64)
+    pairs[:, 0, 1] = pairs[:, 1, 0] = values[i]
+    pairs[:, 1, 2] = pairs[:, 2, 1] = values[j]
+    x = DenseGraphs.from_features(pairs)
+    assert len(content_hash(x).unique()) == len(pairs.flatten(1).unique(dim=0))
+    assert torch.equal(content_hash(x.sparse()), content_hash(x))
+
+
 def test_errors() -> None:
     with pytest.raises(ValueError, match="max_elements: expected at least 1, got 0"):
         CachedGraphKernel(GraphKernel(3), max_elements=0)

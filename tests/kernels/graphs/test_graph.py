@@ -15,9 +15,11 @@ from torch import Tensor
 from sympe.actions import EdgeAction
 from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
 from sympe.graphs.checks import equal_graphs
+from sympe.graphs.coloring import mix
 from sympe.groups import Permutations
-from sympe.kernels import CachedGraphKernel, GraphHaarKernel, GraphKernel
+from sympe.kernels import CachedGraphKernel, GraphHaarKernel, GraphKernel, GraphRefinementKernel
 from sympe.kernels.graphs import bliss, cosets
+from sympe.kernels.graphs.hashes import color
 from sympe.kernels.graphs.orders import NODE_ORDERS
 from sympe.testing import assert_equivariant_in_distribution
 
@@ -538,3 +540,37 @@ def test_listed_cosets_are_in_the_order_of_the_rows() -> None:
     rows, g = GraphKernel(70, order="refined").list_coset(x, limit=10)
     assert rows.tolist() == [0] * 2 + [1] * 8 + [2] * 2 + [3] * 8
     assert bool((GraphKernel(70, order="refined").log_prob(g, x.select(rows)) > -torch.inf).all())
+
+
+def test_an_edge_whose_colour_hashes_to_nothing_is_an_edge() -> None:
+    """7046029254386353131 is what the hash takes to 0: a path of three nodes with it at one end has two symmetries."""
+    value = 7046029254386353131
+    edges = torch.tensor([[[0, value, 0], [value, 0, value], [0, value, 0]]])
+    kernel = GraphKernel(3)
+    x = DenseGraphs.from_features(edges)
+    for graphs in (x, x.sparse()):
+        assert float(kernel.entropy(graphs).exp()) == pytest.approx(2)
+        rough = GraphRefinementKernel(3)
+        assert float(rough.log_prob(rough.sample(graphs), graphs).exp()) == pytest.approx(0.5)
+    large = nx.to_numpy_array(nx.cycle_graph(70))
+    ring = SparseGraphs(
+        torch.tensor([70]), torch.zeros(70).long(), torch.from_numpy(large).nonzero().T, torch.full((140,), value)
+    )
+    assert float(GraphKernel(70).entropy(ring)) == pytest.approx(math.log(140))
+
+
+def test_colours_that_share_a_hash_are_refused() -> None:
+    """They counted as equal in the search, and not in ``log_prob``."""
+    nodes = torch.tensor([[5, 9007515109826750759, 5]])
+    x = DenseGraphs.from_features(torch.zeros(1, 3, 3, dtype=torch.int64), nodes)
+    with pytest.raises(ValueError, match="x: two colours of nodes share a hash; give smaller numbers"):
+        GraphKernel(3).entropy(x)
+    other = torch.tensor([[5, 9007515109826750758, 5]])
+    y = DenseGraphs.from_features(torch.zeros(1, 3, 3, dtype=torch.int64), other)
+    assert float(GraphKernel(3).entropy(y).exp()) == pytest.approx(2)
+
+
+def test_small_colours_have_different_hashes() -> None:
+    numbers = torch.arange(-(2**20), 2**20)
+    for hashes in (numbers, mix(numbers)):
+        assert len(color(hashes).unique()) == 2**21
