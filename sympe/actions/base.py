@@ -12,6 +12,7 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from sympe.groups import FiniteGroup, Group
+from sympe.groups.base import on_cpu
 
 CHUNK = 2**22
 
@@ -117,6 +118,7 @@ class FiniteAction(Action):
         """The tables of :meth:`orbit`, by device."""
         return {}
 
+    @on_cpu
     def trivial_elements(self) -> Int64[Tensor, " count"]:
         """The elements that fix every x (the kernel of the homomorphism), identity first.
 

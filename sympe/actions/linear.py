@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sympe.actions.base import FiniteAction
 from sympe.groups import FiniteGroup
+from sympe.groups.base import on_cpu
 from sympe.tolerance import Tolerance
 
 
@@ -31,6 +32,7 @@ class MatrixAction(FiniteAction):
                 [-3.]])
     """
 
+    @on_cpu
     def __init__(
         self, group: FiniteGroup, matrices: Float[Tensor, "order dim dim"], *, tolerance: float | Tolerance = 1e-5
     ) -> None:

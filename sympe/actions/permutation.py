@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sympe.actions.base import EntryAction
 from sympe.groups import FiniteGroup, generate_permutations
+from sympe.groups.base import on_cpu
 
 
 class PermutationAction(EntryAction):
@@ -34,6 +35,7 @@ class PermutationAction(EntryAction):
                 [[20, 30, 10]]])
     """
 
+    @on_cpu
     def __init__(self, group: FiniteGroup, permutations: Int64[Tensor, "order degree"], channels: int = 1) -> None:
         if permutations.ndim != 2 or len(permutations) != group.order:
             raise ValueError(f"permutations: expected shape ({group.order}, degree), got {tuple(permutations.shape)}")

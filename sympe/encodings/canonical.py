@@ -108,7 +108,7 @@ class Canonicalized(nn.Module):
 
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw g for every x, and evaluate the network once."""
-        return self._evaluated(self.kernel.sample(x, generator=generator), x)
+        return self._evaluated(self.kernel.draw(x, generator=generator).g, x)
 
     def mean(self, x: Any) -> Tensor:
         """The mean over C(x), in one batch of as many evaluations as C(x) has elements, summed over the batch."""
@@ -185,7 +185,7 @@ class CanonicalEncoding(Encoding):
 
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Draw g for every x, and move the features of its canonical form."""
-        return self.given(self.kernel.sample(x, generator=generator), x)
+        return self.given(self.kernel.draw(x, generator=generator).g, x)
 
     def given(self, g: Tensor, x: Any) -> Float[Tensor, "batch ..."]:
         """The features for elements that were drawn before."""

@@ -70,10 +70,11 @@ class PartialSymPE(Encoding):
         self.kernel = kernel
         self.action = action
         self.v = nn.Parameter(scale * draw_numbers(torch.randn, action.shape, generator=generator))
-        generic = torch.randn(action.shape, generator=torch.Generator().manual_seed(0))
-        fixed = action(kernel.subgroup, generic).mean(0)
-        moved = (action(action.group.elements(), fixed) - fixed).abs().flatten(1).amax(1)
-        count = int((moved <= 1e-4 * fixed.abs().max()).sum())
+        with torch.device("cpu"):
+            generic = torch.randn(action.shape, generator=torch.Generator().manual_seed(0))
+            fixed = action(kernel.subgroup, generic).mean(0)
+            moved = (action(action.group.elements(), fixed) - fixed).abs().flatten(1).amax(1)
+            count = int((moved <= 1e-4 * fixed.abs().max()).sum())
         self.is_exact = count == len(kernel.subgroup)
         if not self.is_exact:
             warnings.warn(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from sympe.groups.base import Group
+from sympe.groups.base import Group, on_cpu
 from sympe.randomness import draw_numbers
 from sympe.tolerance import Tolerance
 
@@ -82,7 +82,7 @@ class FiniteGroup(Group):
         Raises:
             ValueError: if ``table`` is not the table of a group with identity 0.
         """
-        return TableGroup(torch.as_tensor(table))
+        return TableGroup(torch.as_tensor(table, device=None if isinstance(table, Tensor) else "cpu"))
 
     @staticmethod
     def from_permutations(generators: Sequence[Sequence[int]]) -> FiniteGroup:
@@ -130,6 +130,7 @@ class TableGroup(FiniteGroup):
         tensor([2, 1])
     """
 
+    @on_cpu
     def __init__(self, table: Int[Tensor, "order order"]) -> None:
         if table.ndim != 2 or table.shape[0] != table.shape[1] or table.shape[0] == 0:
             raise ValueError(f"table: expected a square (order, order) tensor, got shape {tuple(table.shape)}")
@@ -215,6 +216,7 @@ def generate_matrices(
     return _close(matrices, torch.matmul, _matrix_gap(matrices, tolerance))[0]
 
 
+@on_cpu
 def generated_subgroup(group: FiniteGroup, generators: Sequence[int]) -> Int64[Tensor, " count"]:
     """All elements of the subgroup that some elements generate, ascending.
 
@@ -238,6 +240,7 @@ def generated_subgroup(group: FiniteGroup, generators: Sequence[int]) -> Int64[T
         found = more
 
 
+@on_cpu
 def _permutation_tensor(generators: Sequence[Sequence[int]]) -> Tensor:
     if len(generators) == 0:
         raise ValueError("generators: expected at least one permutation, got none")
@@ -252,6 +255,7 @@ def _permutation_tensor(generators: Sequence[Sequence[int]]) -> Tensor:
     return points
 
 
+@on_cpu
 def _matrix_tensor(generators: Sequence[Tensor]) -> Tensor:
     if len(generators) == 0:
         raise ValueError("generators: expected at least one matrix, got none")
@@ -270,6 +274,7 @@ def _matrix_gap(matrices: Tensor, tolerance: float | Tolerance) -> float:
     return float(Tolerance.of(tolerance).gap(matrices.abs().amax()))
 
 
+@on_cpu
 def _close(generators: Tensor, multiply: Callable[[Tensor, Tensor], Tensor], gap: float) -> tuple[Tensor, Tensor]:
     """Close ``generators`` under ``multiply``: the elements, breadth first, and their Cayley table."""
     if generators.is_floating_point():

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -19,6 +20,13 @@ from torch import Tensor
 from sympe.actions import Action, EdgeAction, FiniteAction, NodeAction
 from sympe.groups import FiniteGroup, Group, Permutations
 from sympe.randomness import draw_numbers
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _uncompiled(function: Function) -> Function:
+    left: Function = torch.compiler.disable(function)
+    return left
 
 
 class Draw(abc.ABC):
@@ -144,8 +152,12 @@ class Kernel(abc.ABC):
     def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
         """Draw one element for every x of the batch."""
 
+    @_uncompiled
     def draw(self, x: Any, *, generator: torch.Generator | None = None) -> Draw:
-        """Draw one element for every x, as an object that moves v by it and lets gradients reach what is learned."""
+        """Draw one element for every x, as an object that moves v by it and lets gradients reach what is learned.
+
+        A search depends on the data at every step, so ``torch.compile`` leaves it as it is, in one piece.
+        """
         return PlainDraw(self.sample(x, generator=generator))
 
     @abc.abstractmethod

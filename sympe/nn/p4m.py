@@ -22,11 +22,13 @@ from torch import Tensor, nn
 
 from sympe.actions import FiniteAction, RegularAction
 from sympe.groups import P4M
+from sympe.groups.base import on_cpu
 
 POINTS = 8
 Field = Callable[[P4M], FiniteAction]
 
 
+@on_cpu
 def window_table(field: Field, kernel_size: int) -> Int64[Tensor, "8 entries"]:
     """How the point group moves a filter: entry e of the filter moved by point element k is entry ``table[k, e]``.
 
@@ -47,7 +49,28 @@ def window_table(field: Field, kernel_size: int) -> Int64[Tensor, "8 entries"]:
     return torch.where(inside, table, len(window))
 
 
-class LiftingConv(nn.Module):
+class _Windowed(nn.Module):
+    """A layer with a table of indices that follows its weight, and that ``to_empty`` does not empty as it does buffers.
+
+    Arguments:
+        table: from :func:`window_table`.
+    """
+
+    weight: nn.Parameter
+
+    def __init__(self, table: Int64[Tensor, "8 entries"]) -> None:
+        super().__init__()
+        device = torch.get_default_device()
+        self.table = table if device.type == "meta" else table.to(device)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> _Windowed:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        if not self.weight.is_meta:
+            self.table = self.table.to(self.weight.device)
+        return self
+
+
+class LiftingConv(_Windowed):
     r"""The equivariant map from fields on the lattice to regular features.
 
     Arguments:
@@ -66,18 +89,15 @@ class LiftingConv(nn.Module):
         torch.Size([3, 5, 8, 6, 6])
     """
 
-    table: Tensor
-
     def __init__(self, field: Field, out_channels: int, kernel_size: int = 3) -> None:
-        super().__init__()
         _check_kernel_size(kernel_size)
         table = window_table(field, kernel_size)
         entries = table.shape[1]
         if bool((table == entries).all()):
             raise ValueError(f"kernel_size: a window of {kernel_size} holds no entry of this field in all orientations")
+        super().__init__(table)
         self.kernel_size = kernel_size
         self.in_rows = entries // kernel_size**2
-        self.register_buffer("table", table, persistent=False)
         self.weight = nn.Parameter(torch.randn(out_channels, entries) / math.sqrt(entries))
         self.bias = nn.Parameter(torch.zeros(out_channels))
 
@@ -90,7 +110,7 @@ class LiftingConv(nn.Module):
         return _regular(_correlate(x, filters), self.bias)
 
 
-class GroupConv(nn.Module):
+class GroupConv(_Windowed):
     r"""The equivariant map from regular features to regular features, :math:`y[g] = \sum_h \psi[g^{-1} h]\, \phi[h]`.
 
     Arguments:
@@ -107,15 +127,11 @@ class GroupConv(nn.Module):
         torch.Size([3, 5, 8, 6, 6])
     """
 
-    table: Tensor
-
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
-        super().__init__()
         _check_kernel_size(kernel_size)
+        super().__init__(window_table(RegularAction, kernel_size))  # rows are the eight point elements
         self.kernel_size = kernel_size
         self.in_channels = in_channels
-        # one feature's filter: rows are the eight point elements
-        self.register_buffer("table", window_table(RegularAction, kernel_size), persistent=False)
         entries = self.table.shape[1]
         scale = math.sqrt(in_channels * entries)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, entries) / scale)

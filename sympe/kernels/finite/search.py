@@ -29,6 +29,7 @@ from torch import Tensor
 
 from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
+from sympe.groups.base import on_cpu
 from sympe.tolerance import Tolerance
 
 CHUNK = 2**21
@@ -67,6 +68,7 @@ def largest_entries(x: Tensor, component: Tensor) -> Tensor:
     return x.new_zeros(len(x), count).scatter_reduce(1, component.expand_as(x), x.abs(), "amax")
 
 
+@on_cpu
 def mixed_entries(action: FiniteAction) -> Int64[Tensor, " entries"]:
     """A number for each entry of x, the same for entries that the group mixes: they are compared on one scale.
 
@@ -120,6 +122,7 @@ class Plan:
         return Plan(self.component.to(device), self.first.to(device), self.steps, *moved)
 
     @staticmethod
+    @on_cpu
     def of(action: FiniteAction) -> Plan:
         """Find the orbits of the entries and few doublings that reach every entry."""
         group = action.group

@@ -9,6 +9,7 @@ from torch import Tensor
 from sympe.graphs import Graphs, content_hash
 from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
+from sympe.groups.base import on_cpu
 from sympe.kernels.base import InversionKernel, uniform
 from sympe.kernels.graphs.graph import GraphKernel
 
@@ -96,5 +97,6 @@ class CachedGraphKernel(InversionKernel):
         self._spans.update(zip(keys, torch.stack([first, count], 1).tolist(), strict=True))
         self._orders = torch.cat([self._orders, listed.orders.to(self._orders.dtype).cpu()])
 
+    @on_cpu
     def _nothing(self) -> Tensor:
         return torch.zeros((0, self.group.degree), dtype=torch.int16 if self.group.degree < 2**15 else torch.int64)
