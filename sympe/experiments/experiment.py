@@ -168,7 +168,10 @@ class Experiment:
         if self.prepare is not None:
             self.prepare(configs, missing, out, **vars(data or self.data()))
         if not train_missing and len(unfinished) == len(configs):
-            raise ValueError(f"out: none of the rows asked for is finished in {out}; there is nothing to report")
+            kept = Path("results") / self.name  # of a clone
+            others = sum(runs.finished_row(config, kept) is not None for config in configs) if kept.exists() else 0
+            hint = f"; {others} are in {kept}, for --out" if others else ""
+            raise ValueError(f"out: none of the rows asked for is finished in {out}; there is nothing to report{hint}")
         out.mkdir(parents=True, exist_ok=True)
         for config in missing:
             runs.check_run(config, out)
