@@ -85,7 +85,7 @@ class Permutations(Group):
     def inverse(self, g: Int64[Tensor, "*batch degree"]) -> Int64[Tensor, "*batch degree"]:
         """The inverse of ``g``."""
         points = torch.arange(self.degree, device=g.device).expand_as(g)
-        return torch.empty_like(g, memory_format=torch.contiguous_format).scatter_(-1, g, points)
+        return torch.empty_like(g).scatter(-1, g, points)  # in place it has no rule for vmap
 
     def sample(
         self,

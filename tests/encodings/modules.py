@@ -82,13 +82,13 @@ def fields(batch: int) -> Tensor:
     return torch.zeros(batch, 1, 3, 3)
 
 
-def rings(batch: int) -> DenseGraphs:
-    """Squares in the even places, triangles with padding in the others."""
+def graphs(batch: int) -> DenseGraphs:
+    """Squares in the even places, paths of three nodes with padding in the others."""
     square = torch.tensor([[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
-    triangle = torch.tensor([[0, 1, 1, 0], [1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+    path = torch.tensor([[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]])
     odd = torch.arange(batch) % 2 == 1
     mask = torch.arange(4) < torch.where(odd, 3, 4)[:, None]
-    return DenseGraphs.from_features(torch.where(odd[:, None, None], triangle, square), mask=mask)
+    return DenseGraphs.from_features(torch.where(odd[:, None, None], path, square), mask=mask)
 
 
 def words(batch: int) -> Tensor:
@@ -104,7 +104,7 @@ def on_field(kernel: Callable[[], Kernel]) -> Entry:
 
 
 def on_graphs(kernel: Callable[[], Kernel]) -> Entry:
-    return Entry(lambda: SymPE(kernel(), NodeAction(Permutations(NODES), 2)), rings)
+    return Entry(lambda: SymPE(kernel(), NodeAction(Permutations(NODES), 2)), graphs)
 
 
 def orbit() -> OrbitKernel:
@@ -126,19 +126,19 @@ MODULES: dict[str, Entry] = {
     "refinement": on_graphs(lambda: GraphRefinementKernel(NODES)),
     "node score": on_graphs(lambda: NodeScoreKernel(Degrees(), NODES)),
     "partial": Entry(lambda: PartialSymPE(PartialKernel(orbit(), [MIRROR]), GridAction(GROUP, 2)), fields),
-    "nodes and edges": Entry(lambda: GraphSymPE(GraphKernel(NODES), 2, 3), rings),
+    "nodes and edges": Entry(lambda: GraphSymPE(GraphKernel(NODES), 2, 3), graphs),
     "canonical": Entry(lambda: CanonicalEncoding(orbit(), ramp, GridAction(GROUP, 2)), fields),
     "canonicalized": Entry(
         lambda: Canonicalized(nn.Conv2d(1, 1, 3, padding=1), orbit(), GridAction(GROUP), GridAction(GROUP)), fields
     ),
     "canonicalized graphs": Entry(
-        lambda: Canonicalized(Rows(), GraphKernel(NODES), relabel, NodeAction(Permutations(NODES))), rings
+        lambda: Canonicalized(Rows(), GraphKernel(NODES), relabel, NodeAction(Permutations(NODES))), graphs
     ),
     "joined": Entry(lambda: Encoded(nn.Conv2d(3, 1, 3, padding=1), SymPE(orbit(), GridAction(GROUP, 2))), fields),
     "noise": Entry(lambda: NoiseEncoding((2, 3, 3)), fields),
     "none": Entry(lambda: NoEncoding((2, 3, 3)), fields),
-    "Laplacian": Entry(lambda: LaplacianEncoding(NODES, 2), rings),
-    "random walk": Entry(lambda: RandomWalkEncoding(NODES, 2), rings),
+    "Laplacian": Entry(lambda: LaplacianEncoding(NODES, 2), graphs),
+    "random walk": Entry(lambda: RandomWalkEncoding(NODES, 2), graphs),
 }
 
 

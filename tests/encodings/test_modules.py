@@ -6,18 +6,25 @@ import copy
 import inspect
 import io
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from sympe import encodings, kernels
 from sympe.encodings import Encoding
 from sympe.kernels import Kernel
 from sympe.randomness import seeded
 from tests.catalogue import public_leaves
+from tests.encodings.distributed import Trained, trained_in_one_process, trained_on_ranks
 from tests.encodings.modules import MODULES
+
+
+UNTRAINED = {("score", "encoding.kernel.network.read.bias"), ("none", "read.weight")}
+"""A shift of all scores changes nothing, and a weight of zeros gets no gradient."""
 
 
 def tensors(output: Any) -> tuple[Tensor, ...]:
@@ -98,3 +105,84 @@ def test_features_have_the_precision_that_the_module_was_moved_to(name: str, dty
     for output in tensors(module(x, generator=seeded(0))):
         assert output.dtype == dtype
         assert bool(output.isfinite().all())
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
+    """DDP averages the gradients of both; with generators of (seed, step, rank) one process draws the same elements."""
+    out = tmp_path / "parameters.pt"
+    torch.multiprocessing.spawn(trained_on_ranks, (str(tmp_path / "meeting"), out), nprocs=2)
+    found = torch.load(out)
+    assert set(found) == set(MODULES)
+    for name in MODULES:
+        start = dict(Trained(name).named_parameters())
+        for key, value in trained_in_one_process(name).items():
+            torch.testing.assert_close(found[name][key], value, atol=1e-5, rtol=1e-4)
+            if (name, key) not in UNTRAINED:
+                assert not torch.equal(value, start[key]), f"{name}: {key} was not trained"
+    alike = trained_in_one_process("orbit", alike=True)  # the broken twin
+    assert not torch.allclose(found["orbit"]["encoding.v"], alike["encoding.v"], atol=1e-3)
+
+
+# ----- fullgraph, checkpointing, vmap: with g given -------------------------------------------------------------------
+
+GIVEN = ["orbit", "Haar", "conjugated", "partial", "graph", "nodes and edges"]
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_network_traces_as_one_graph_where_g_is_given(name: str) -> None:
+    torch._dynamo.reset()
+    encoding = MODULES[name].make()
+
+    def network(g: Tensor) -> Tensor:
+        return torch.stack([part.sin().flatten(1).sum(1) for part in tensors(encoding.moved(g))]).sum(0)
+
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    for batch in (32, 32, 7, 1):
+        g = encoding.kernel.sample(MODULES[name].inputs(batch), generator=seeded(batch))
+        torch.testing.assert_close(compiled(g), network(g))
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_given_elements_work_under_vmap_and_for_double_backward(name: str) -> None:
+    encoding = MODULES[name].make()
+    g = encoding.kernel.sample(MODULES[name].inputs(4), generator=seeded(0))
+    each = tensors(torch.vmap(encoding.moved)(g[:, None]))  # batches of one
+    assert all(torch.equal(a.squeeze(1), b) for a, b in zip(each, tensors(encoding.moved(g)), strict=True))
+    v = encoding.v
+    loss = tensors(encoding.moved(g))[0].pow(3).sum()
+    (gradient,) = torch.autograd.grad(loss, v, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.sum(), v)
+    if name != "partial":  # every entry of v is there once in each g v
+        torch.testing.assert_close(second, 6 * len(g) * v.detach())
+
+
+@pytest.mark.parametrize("name", GIVEN)
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_checkpointing_with_g_drawn_once_gives_the_gradients_of_no_checkpointing(
+    name: str, use_reentrant: bool
+) -> None:
+    """Recomputed with a generator passed along, another g would be drawn: the broken twin below."""
+    encoding = MODULES[name].make()
+    x = MODULES[name].inputs(8)
+
+    def layers(g: Tensor, scale: Tensor) -> Tensor:
+        parts = [part.flatten() for part in tensors(encoding.moved(g))]  # what follows depends on the place
+        return torch.stack([(part * torch.linspace(0, 1, len(part)) * scale).tanh().sum() for part in parts]).sum()
+
+    def drawing(generator: torch.Generator, scale: Tensor) -> Tensor:
+        return layers(encoding.kernel.sample(x, generator=generator), scale)
+
+    def backward(value: Tensor) -> Tensor:
+        encoding.zero_grad()
+        value.backward()
+        return encoding.v.grad.clone()
+
+    scale = torch.ones((), requires_grad=True)
+    g = encoding.kernel.sample(x, generator=seeded(0))
+    wanted = backward(layers(g, scale))
+    assert torch.equal(backward(checkpoint(layers, g, scale, use_reentrant=use_reentrant)), wanted)
+    twin = backward(checkpoint(drawing, seeded(0), scale, use_reentrant=use_reentrant))
+    assert not torch.allclose(twin, wanted)
