@@ -50,7 +50,7 @@ class Tolerance:
 
     def __post_init__(self) -> None:
         for name, value in (("relative", self.relative), ("absolute", self.absolute)):
-            _check("tolerance" if self.relative == self.absolute else f"tolerance.{name}", value)
+            _check(f"tolerance.{name}", value)
 
     @staticmethod
     def of(tolerance: float | Tolerance) -> Tolerance:

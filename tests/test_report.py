@@ -157,7 +157,7 @@ def test_lattices() -> None:
 
 @pytest.mark.parametrize("at_once", [1, 40, 10**6])
 def test_orbits_of_sites_are_those_of_all_images(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sympe.report._ENTRIES", at_once)
+    monkeypatch.setattr("sympe.report.look._ENTRIES", at_once)
     action = GridAction(P4M(4))
     generator = torch.Generator().manual_seed(0)
     kinds = set()

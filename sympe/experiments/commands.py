@@ -68,7 +68,7 @@ class Checking:
     level: float = 1e-3
     """Probability of rejecting any of the models, if all are equivariant: each has its share."""
     tolerance: float = 1e-3
-    """Outcomes (spins, probabilities) that differ by no more are the same: single precision rounds."""
+    """Outcomes that differ by no more, relative to the largest, are the same: single precision rounds."""
     seed: int = 0
     """Of all draws."""
 

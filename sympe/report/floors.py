@@ -1,0 +1,122 @@
+"""The least loss of any deterministic equivariant model on the targets of a data set."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+
+@dataclass
+class Floor:
+    """The least mean loss of a deterministic equivariant model on one target, summed up over inputs.
+
+    Arguments:
+        kind: "squared error" (summed over columns) or "cross-entropy" (in nats).
+        count: targets so far.
+        loss: the sum of their least losses.
+        wrong: of classes, the least number of wrong predictions.
+        columns: of floats, for each column the sums of least losses, of values, of their squares, and of the squares
+            of what rounding may do.
+    """
+
+    kind: str
+    count: int = 0
+    loss: float = 0.0
+    wrong: int = 0
+    columns: Tensor = field(default_factory=lambda: torch.zeros(0, 4, dtype=torch.float64))
+
+    def add(self, orbits: Int64[Tensor, " n"], targets: Tensor) -> None:
+        """Add the targets of one input, one for each member of its orbits.
+
+        Arguments:
+            orbits: the number of each member's orbit.
+            targets: ``(n,)``, or of floats also ``(n, columns)``.
+
+        Raises:
+            ValueError: if there are not as many targets as orbits have members, a target is not finite, or floats have
+                not as many columns as those before.
+
+        Example:
+            >>> floor = Floor("squared error")
+            >>> floor.add(torch.tensor([0, 1, 1]), torch.tensor([5.0, 0.0, 1.0]))
+            >>> floor.loss  # nodes 1 and 2 are alike, and their targets are not
+            0.5
+        """
+        self.check(len(orbits), targets)
+        orbit = orbits.unique(return_inverse=True)[1]
+        size = orbit.bincount()
+        self.count += len(orbits)
+        if self.kind == "squared error":
+            y = targets.double().reshape(len(targets), width_of(targets))
+            first = torch.full_like(size, len(y)).scatter_reduce(0, orbit, torch.arange(len(y)), "amin")
+            apart = y - y[first[orbit]]  # 0 where targets are equal, which a mean of large values would round away
+            mean = torch.zeros(len(size), y.shape[1], dtype=y.dtype).index_add_(0, orbit, apart) / size[:, None]
+            losses = (apart - mean[orbit]).square().sum(0)
+            rounding = (4 * torch.finfo(targets.dtype).eps * y).square().sum(0)
+            sums = torch.stack([losses, y.sum(0), y.square().sum(0), rounding], 1)
+            self.columns = self.columns + sums if len(self.columns) else sums
+            self.loss += float(losses.sum())
+            return
+        classes = targets.to(torch.int64).unique(return_inverse=True)[1]
+        counts = torch.zeros(len(size), int(classes.max()) + 1 if len(classes) else 1, dtype=torch.float64)
+        counts.index_put_((orbit, classes), torch.ones(len(orbit), dtype=counts.dtype), accumulate=True)
+        self.loss += float((size * torch.special.entr(counts / size[:, None]).sum(1)).sum())
+        self.wrong += int((size - counts.amax(1)).sum()) if len(size) else 0
+
+    def check(self, count: int, targets: Tensor) -> None:
+        """Raise unless :meth:`add` can take the targets of an input with ``count`` members.
+
+        Raises:
+            ValueError: as :meth:`add` does.
+        """
+        if targets.dim() == 0 or len(targets) != count:
+            raise ValueError(f"targets: expected {count}, got {len(targets) if targets.dim() else 'a scalar'}")
+        kind = "squared error" if targets.is_floating_point() else "cross-entropy"
+        if targets.is_complex() or self.kind != kind:
+            raise ValueError(f"targets: expected {self.kind} targets like those before, got {targets.dtype}")
+        if targets.is_floating_point() and not bool(targets.isfinite().all()):
+            raise ValueError("targets: expected finite values, got NaN or infinity")
+        width = width_of(targets)
+        expected = 1 if kind == "cross-entropy" else len(self.columns)
+        if expected and width != expected:
+            raise ValueError(f"targets: expected {expected} columns like those before, got {width}")
+
+    def join(self, other: Floor) -> None:
+        """Add all targets of another floor of the same kind.
+
+        Raises:
+            ValueError: if the other is of another kind, or has other columns.
+        """
+        if self.kind != other.kind or (len(self.columns) and self.columns.shape != other.columns.shape):
+            raise ValueError(f"targets: expected {self.kind} targets like those before, got {other.kind}")
+        self.count += other.count
+        self.loss += other.loss
+        self.wrong += other.wrong
+        self.columns = self.columns + other.columns if len(self.columns) else other.columns
+
+    @property
+    def needs_breaking(self) -> bool:
+        """Whether targets vary inside orbits, by more than rounding."""
+        if self.kind == "cross-entropy":
+            return self.wrong > 0
+        losses, values, squares, rounding = self.columns.unbind(1)
+        varies = (squares - values.square() / max(1, self.count)).clamp(min=0)
+        return bool((losses > 1e-12 * varies + rounding).any())
+
+    def summary(self) -> dict[str, Any]:
+        """Means, for JSON."""
+        mean = self.loss / self.count if self.count else 0.0
+        result: dict[str, Any] = {"kind": self.kind, "targets": self.count, "least_loss": mean}
+        if self.kind == "cross-entropy":
+            result["least_error_percent"] = 100 * self.wrong / self.count if self.count else 0.0
+        return result
+
+
+def width_of(targets: Tensor) -> int:
+    """How many columns targets have."""
+    return math.prod(targets.shape[1:])
