@@ -52,11 +52,10 @@ def test_graphs_against_all_permutations() -> None:
     y = torch.randint(2, (2, 5, 5, 1), generator=torch.Generator().manual_seed(0)) * x.pairs[..., None]
     every = torch.tensor(list(itertools.permutations(range(5))))
     for row, found in enumerate(orbit(x, y, kernel, edges)):
-        one = x.select(torch.full((120,), row)).relabel(every)
+        some = every if row == 0 else every[every[:, 4] == 4]  # the padding stays
+        one = x.select(torch.full((len(some),), row)).relabel(some)
         fixes = (one.pairs == x.pairs[row]).flatten(1).all(1)
-        if row == 1:
-            fixes &= every[:, 4] == 4  # the padding stays
-        moved = edges(every[fixes], y[row]).flatten(1).unique(dim=0)
+        moved = edges(some[fixes], y[row]).flatten(1).unique(dim=0)
         assert {tuple(v) for v in found.values.flatten(1).tolist()} == {tuple(v) for v in moved.tolist()}
 
 

@@ -229,7 +229,8 @@ def experiment_of(run: Path, experiments: Sequence[Experiment]) -> Experiment:
     keys = runs.read_json(config).keys()
 
     own = {each.name: {field.name for field in dataclasses.fields(each.config)} for each in experiments}
-    best = min(experiments, key=lambda each: len(keys ^ own[each.name]))  # other code versions had a few other fields
+    # other code versions had a few other fields
+    best = max(experiments, key=lambda each: (len(keys & own[each.name]), -len(keys ^ own[each.name])))
     if not keys & own[best.name]:
         names = ", ".join(experiment.name for experiment in experiments)
         raise ValueError(f"run: expected a run of {names}; the config of {run} fits none")
