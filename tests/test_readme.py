@@ -33,6 +33,11 @@ def test_the_chapter_on_the_theorem_says_what_comes_out():
         torch.testing.assert_close(torch.as_tensor(value).double(), torch.as_tensor(right).double())
 
 
+def test_numbers_on_graphs_go_to_canonical_form_and_back():
+    names, _ = run_blocks(README.parent / "docs" / "method.md", 1)
+    assert sorted(names["y"][0, :, 0].tolist()) == [1.0, 2.0, 3.0, 4.0]  # each node has its place
+
+
 def test_python_blocks_run_in_order():
     names, _ = run_blocks(README, 3)
 
