@@ -22,7 +22,6 @@ from tests.catalogue import public_leaves
 from tests.encodings.distributed import Trained, trained_in_one_process, trained_on_ranks
 from tests.encodings.modules import MODULES
 
-
 UNTRAINED = {("score", "encoding.kernel.network.read.bias"), ("none", "read.weight")}
 """A shift of all scores changes nothing, and a weight of zeros gets no gradient."""
 
