@@ -12,7 +12,6 @@ from torch import Tensor
 
 from sympe.actions.base import EntryAction
 from sympe.groups import P4M
-from sympe.groups.checks import check_integer
 from sympe.groups.p4m import point_act
 
 
@@ -47,7 +46,8 @@ class GridAction(EntryAction):
 
     def __init__(self, group: P4M, channels: int = 1) -> None:
         _check_group(group)
-        check_integer("channels", channels)
+        if channels < 1:
+            raise ValueError(f"channels: expected at least 1, got {channels}")
         self._group = group
         self.channels = channels
 

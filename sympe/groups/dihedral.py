@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from jaxtyping import Int64
 from torch import Tensor
 
-from sympe.groups.checks import check_integer
 from sympe.groups.finite import FiniteGroup
 
 
@@ -19,7 +18,6 @@ class Cyclic(FiniteGroup):
         n: order, at least 1.
 
     Raises:
-        TypeError: if ``n`` is no integer.
         ValueError: if ``n < 1``.
 
     Example:
@@ -31,7 +29,8 @@ class Cyclic(FiniteGroup):
     n: int
 
     def __post_init__(self) -> None:
-        check_integer("n", self.n)
+        if self.n < 1:
+            raise ValueError(f"n: expected at least 1, got {self.n}")
 
     @property
     def order(self) -> int:
@@ -65,7 +64,6 @@ class Dihedral(FiniteGroup):
         n: order of the rotation r, at least 1. :math:`D_1` has two elements and :math:`D_2` is the Klein group.
 
     Raises:
-        TypeError: if ``n`` is no integer.
         ValueError: if ``n < 1``.
 
     Example:
@@ -79,7 +77,8 @@ class Dihedral(FiniteGroup):
     n: int
 
     def __post_init__(self) -> None:
-        check_integer("n", self.n)
+        if self.n < 1:
+            raise ValueError(f"n: expected at least 1, got {self.n}")
 
     @property
     def order(self) -> int:
