@@ -85,7 +85,7 @@ def compare_command(experiment: Experiment) -> Command:
     """``sympe compare NAME``."""
 
     def command(preset: str, choices: Any, data: Any, common: Comparing) -> None:
-        out = common.out or Path("runs") / f"{experiment.name}-{preset}"
+        out = common.out or experiment.folder(preset)
         experiment.compare(
             preset,
             out,
@@ -205,9 +205,9 @@ def describe(experiment: Experiment, out: Path | None = None, *, names: bool = F
     """
     lines = [f"{experiment.name}: {experiment.title}"]
     for preset in experiment.presets:
-        folders = [out] if out else [Path("runs") / f"{experiment.name}-{preset}", Path("results") / experiment.name]
+        folders = [out] if out else [experiment.folder(preset), experiment.committed]
         configs = experiment.rows(preset)
-        finished = {at: [config for config in configs if _is_finished(config, at)] for at in folders}
+        finished = {at: [config for config in configs if runs.is_finished(config, at)] for at in folders}
         counts = [f"{len(done)} finished in {at}" for at, done in finished.items() if at.exists() or at == folders[0]]
         lines.append(f"  {preset}: {len(configs)} rows, {', '.join(counts)}")
         if names:
@@ -279,10 +279,3 @@ def _own_options(
             changed = [key for key, value in vars(given[name]).items() if value != getattr(kind(), key)]
             raise ValueError(f"{', '.join(changed)}: not an option for a run of {experiment.name}")
     return {key: value for name, kind in kinds.items() if kind in own for key, value in vars(given[name]).items()}
-
-
-def _is_finished(config: Any, out: Path) -> bool:
-    try:
-        return runs.finished_row(config, out) is not None
-    except ValueError:  # a row of that name is of another config
-        return False

@@ -85,6 +85,15 @@ class Experiment:
     commands: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     published: Mapping[str, str] = field(default_factory=dict)
 
+    def folder(self, preset: str) -> Path:
+        """Where comparisons write unless told otherwise."""
+        return Path("runs") / f"{self.name}-{preset}"
+
+    @property
+    def committed(self) -> Path:
+        """Where the rows are that come with a clone."""
+        return Path("results") / self.name
+
     def __repr__(self) -> str:
         return f"Experiment({self.name!r}, presets {', '.join(self.presets)})"
 
@@ -168,9 +177,8 @@ class Experiment:
         if self.prepare is not None:
             self.prepare(configs, missing, out, **vars(data or self.data()))
         if not train_missing and len(unfinished) == len(configs):
-            kept = Path("results") / self.name  # of a clone
-            others = sum(runs.finished_row(config, kept) is not None for config in configs) if kept.exists() else 0
-            hint = f"; {others} are in {kept}, for --out" if others else ""
+            others = sum(runs.is_finished(config, self.committed) for config in configs)
+            hint = f"; {others} are in {self.committed}, for --out" if others else ""
             raise ValueError(f"out: none of the rows asked for is finished in {out}; there is nothing to report{hint}")
         out.mkdir(parents=True, exist_ok=True)
         for config in missing:

@@ -191,6 +191,14 @@ def finished_row(config: RowConfig, out: Path, *, data_hash: str | None = None) 
     return row
 
 
+def is_finished(config: RowConfig, out: Path) -> bool:
+    """Whether there is a row of this config; one of that name with another config is none of it."""
+    try:
+        return finished_row(config, out) is not None
+    except ValueError:
+        return False
+
+
 def other_rows(configs: Sequence[RowConfig], out: Path) -> list[dict[str, Any]]:
     """The finished rows of the folder that these configs are not, of the same experiment and code version, by name."""
     names = {config.name for config in configs}

@@ -196,6 +196,18 @@ def test_the_first_report_is_there_while_rows_still_train(tmp_path: Path, monkey
     assert (tmp_path / "coins.png").read_bytes() == b"a picture of 2"
 
 
+def test_rows_that_come_with_a_clone_are_named_where_none_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    nothing = r"none of the rows asked for is finished in out; there is nothing to report"
+    COINS.train(CoinsConfig(steps=10), COINS.committed)
+    with pytest.raises(ValueError, match=rf"{nothing}; 1 are in results/coins, for --out$"):
+        COINS.compare("smoke", Path("out"), train_missing=False)
+    with pytest.raises(ValueError, match=rf"{nothing}$"):  # rows of that name with another config are none of them
+        COINS.compare("full", Path("out"), train_missing=False)
+
+
 def test_a_picture_that_fails_hides_no_row_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(rows: Rows, out: Path) -> None:
         raise ValueError("no picture")
