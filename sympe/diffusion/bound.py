@@ -42,8 +42,8 @@ from sympe.diffusion.graphs import (
     GraphNoise,
     divergence,
     drawn,
-    joint,
     log_divergence,
+    log_joint,
     pairs_of,
     total,
 )
@@ -142,7 +142,7 @@ def nll(
         if draws == 1:
             return mean
         x_s = drawn(true, x.mask, generator)
-        log_p = torch.stack([joint(step, x_s) for step in steps])
+        log_p = torch.stack([log_joint(step, x_s) for step in steps])
         return mean - (log_p.logsumexp(0) - math.log(draws) - log_p.mean(0))
 
     return exact.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, generator)

@@ -206,12 +206,7 @@ def total(
     return torch.where(mask, nodes, 0.0).sum(1) + torch.where(pairs_of(mask), edges, 0.0).flatten(1).sum(1)
 
 
-def log_probability(probabilities: Features, x: DenseGraphs) -> Float[Tensor, " batch"]:
-    """The logarithm of the joint probability of all types of ``x``."""
-    return joint(Features(probabilities.nodes.log(), probabilities.edges.log()), x)
-
-
-def joint(log_probabilities: Features, x: DenseGraphs) -> Float[Tensor, " batch"]:
+def log_joint(log_probabilities: Features, x: DenseGraphs) -> Float[Tensor, " batch"]:
     """The logarithm of the joint probability of all types of ``x``, from the logarithms of each."""
     nodes = log_probabilities.nodes.gather(-1, x.colors[..., None])[..., 0]
     edges = log_probabilities.edges.gather(-1, x.pairs[..., None])[..., 0]

@@ -15,19 +15,15 @@ from sympe.files.base import Loaded, Options, Reader, attempt, suffix_of
 
 __all__ = ["READERS", "Loaded", "Options", "load", "load_texts", "parse_texts"]
 
+_BY_TEXT = dict.fromkeys((".g6", ".d6", ".s6"), graph6) | dict.fromkeys((".smi", ".csv", ".sdf"), molecules)
+"""Formats with one input a line or record."""
+
 _TEXT: dict[str, Reader] = {
-    ".g6": graph6.read,
-    ".d6": graph6.read,
-    ".s6": graph6.read,
-    ".smi": molecules.read,
-    ".csv": molecules.read,
-    ".sdf": molecules.read,
+    **{suffix: module.read for suffix, module in _BY_TEXT.items()},
     ".graphml": graphml.read,
     ".edgelist": edge_lists.read,
     ".txt": edge_lists.read,
 }
-
-_BY_TEXT = dict.fromkeys((".g6", ".d6", ".s6"), graph6) | dict.fromkeys((".smi", ".csv", ".sdf"), molecules)
 
 READERS: dict[str, Reader] = {
     ".pt": pyg.read,

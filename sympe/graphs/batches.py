@@ -136,7 +136,7 @@ class DenseGraphs:
         """
         n = self.mask.shape[1]
         _check_places(p, self.sizes, n)
-        source = p.argsort(1)[:, :n]
+        source = torch.empty_like(p).scatter(1, p, torch.arange(p.shape[1], device=p.device).expand_as(p))[:, :n]
         rows = torch.arange(len(self), device=self.device)[:, None]
         pairs = self.pairs[rows[:, :, None], source[:, :, None], source[:, None]]
         return DenseGraphs(pairs, self.colors.gather(1, source), self.mask)
@@ -333,7 +333,7 @@ class SparseGraphs:
         graph = self.graph[self.arcs[0]]
         counts = torch.bincount(graph, minlength=len(self))
         sizes = self.sizes[index]
-        node, arc = _ranges(self.starts[index], sizes), _ranges((counts.cumsum(0) - counts)[index], counts[index])
+        node, arc = ranges(self.starts[index], sizes), ranges((counts.cumsum(0) - counts)[index], counts[index])
         shift = (sizes.cumsum(0) - sizes - self.starts[index]).repeat_interleave(counts[index])
         return SparseGraphs(sizes, self.colors[node], self.arcs[:, arc] + shift, self.arc_colors[arc])
 
@@ -383,8 +383,13 @@ def _check_places(p: Tensor, sizes: Tensor, nodes: int) -> None:
         )
 
 
-def _ranges(start: Tensor, count: Tensor) -> Tensor:
-    """All numbers from each start on, so many."""
+def ranges(start: Int64[Tensor, " parts"], count: Int64[Tensor, " parts"]) -> Int64[Tensor, " total"]:
+    """All numbers from each start on, so many.
+
+    Example:
+        >>> ranges(torch.tensor([5, 0]), torch.tensor([2, 3]))
+        tensor([5, 6, 0, 1, 2])
+    """
     first = (start - count.cumsum(0) + count).repeat_interleave(count)
     return first + torch.arange(len(first), device=first.device)
 
@@ -399,12 +404,12 @@ def _list_colors(name: str, features: Tensor, graph: Tensor, tolerance: float | 
         raise ValueError(
             f"{name}: expected shape ({len(graph)},) or ({len(graph)}, channels), got {tuple(features.shape)}"
         )
-    gap = None if tolerance is None else Tolerance.of(tolerance)
-    check_features(name, features, gap)
+    tolerance = None if tolerance is None else Tolerance.of(tolerance)
+    check_features(name, features, tolerance)
     if features.dim() == 1:
         features = features[:, None]
-    if gap is not None and features.is_floating_point():
-        channels = [clusters(values, graph, gap, name) for values in features.unbind(1)]
+    if tolerance is not None and features.is_floating_point():
+        channels = [clusters(values, graph, tolerance, name) for values in features.unbind(1)]
         features = torch.stack(channels, 1) if channels else features.new_zeros(features.shape, dtype=torch.int64)
     features = features.long()
     return features[:, 0] if features.shape[1] == 1 else hashed(features)
@@ -412,24 +417,24 @@ def _list_colors(name: str, features: Tensor, graph: Tensor, tolerance: float | 
 
 def _dense_colors(name: str, features: Tensor, real: Tensor, tolerance: float | Tolerance | None) -> Tensor:
     """Colours of the shape of ``real``, 0 outside of it and where all features are 0."""
-    gap = None if tolerance is None else Tolerance.of(tolerance)
+    tolerance = None if tolerance is None else Tolerance.of(tolerance)
     if features.dim() == real.dim():
         features = features[..., None]
     if not features.is_floating_point():
-        check_features(name, features, gap)
+        check_features(name, features, tolerance)
         features = features.long()
         if features.shape[-1] == 1:
             return torch.where(real, features[..., 0], 0)
         return torch.where(real & (features != 0).any(-1), hashed(features.flatten(0, -2)).view(real.shape), 0)
     features = features[real]
-    check_features(name, features, gap)
-    assert gap is not None
+    check_features(name, features, tolerance)
+    assert tolerance is not None
     batch = len(real)
     index = torch.arange(batch, device=real.device)
     graph = index.view(-1, *[1] * (real.dim() - 1)).expand(real.shape)[real]
     ranks = torch.zeros(features.shape, dtype=torch.int64, device=real.device)
     for channel, values in enumerate(features.unbind(-1)):  # with a 0 in each graph, whose rank is that of 0
-        rank = clusters(torch.cat([values, values.new_zeros(batch)]), torch.cat([graph, index]), gap, name)
+        rank = clusters(torch.cat([values, values.new_zeros(batch)]), torch.cat([graph, index]), tolerance, name)
         ranks[:, channel] = rank[: len(values)] - rank[len(values) :][graph]
     colors = torch.zeros(real.shape, dtype=torch.int64, device=real.device)
     colors[real] = torch.where((ranks != 0).any(-1), hashed(ranks), 0)

@@ -22,7 +22,7 @@ from sympe.diffusion import (
     training_loss,
 )
 from sympe.diffusion.bound import denoising_loss
-from sympe.diffusion.graphs import drawn, log_probability
+from sympe.diffusion.graphs import drawn, log_joint
 from sympe.graphs import DenseGraphs
 
 STEPS = 3
@@ -37,6 +37,11 @@ def graph_noise(kind: str) -> GraphNoise:
         "absorbing": CategoricalNoise.absorbing(2),
     }[kind]
     return GraphNoise(one, one, cosine_schedule(STEPS)).double()
+
+
+def log_probability(probabilities: Features, x: DenseGraphs) -> torch.Tensor:
+    """Of all types of ``x``."""
+    return log_joint(Features(probabilities.nodes.log(), probabilities.edges.log()), x)
 
 
 def every_graph(types: int, n: int = 2) -> DenseGraphs:

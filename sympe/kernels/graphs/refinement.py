@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sympe.graphs import SparseGraphs
+from sympe.graphs.batches import ranges
 from sympe.graphs.coloring import mix
 from sympe.kernels.graphs.hashes import both_ways, color, color_one, first_color, mix_one, weight
 
@@ -156,9 +157,7 @@ class _Arcs:
         nodes, values = [], []
         for way, (far, w, ends) in enumerate(self.ways):  # the arcs of a changed node, read from its own end
             count = self.counts[way][changed]
-            start = ends[changed] - count
-            arc = torch.repeat_interleave(start - (count.cumsum(0) - count), count)
-            arc = arc + torch.arange(len(arc), device=arc.device)
+            arc = ranges(ends[changed] - count, count)
             said = w[arc] * torch.repeat_interleave(mix(colors[changed]), count)
             nodes.append(far[arc])
             there, back = (said, said) if self.symmetric else (said * way, said * (1 - way))

@@ -10,14 +10,13 @@ import pytest
 import torch
 
 from sympe.diffusion import Features, denoising_loss
-from sympe.diffusion.graphs import log_probability
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bound, entropies, estimate, sample, sample_metrics, smiles
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
 from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
-from tests.diffusion.test_bound import every_graph
+from tests.diffusion.test_bound import every_graph, log_probability
 from tests.experiments.molecules.test_model import TINY, build
 
 PAIR = Statistics(torch.tensor([1, 1]), torch.tensor([1, 1]), torch.tensor([0, 0, 1]))
