@@ -12,9 +12,25 @@ from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 from sympe.groups import FiniteGroup, Group
-from sympe.groups.base import on_cpu
+from sympe.groups.eager import on_cpu
 
 CHUNK = 2**22
+
+
+SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+"""Integers that torch stores but hardly computes with, and those of the same bits with which it does."""
+
+
+def gather(x: Shaped[Tensor, "..."], dim: int, index: Int64[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    """``x.gather(dim, index)`` for numbers of any type.
+
+    Example:
+        >>> gather(torch.tensor([7, 65535], dtype=torch.uint16), 0, torch.tensor([1, 0])).tolist()
+        [65535, 7]
+    """
+    if x.dtype not in SIGNED:
+        return x.gather(dim, index)
+    return x.view(SIGNED[x.dtype]).gather(dim, index).view(x.dtype)
 
 
 class Action(abc.ABC):
@@ -44,7 +60,9 @@ class Action(abc.ABC):
         """Move ``x`` by ``g``.
 
         Raises:
-            ValueError: if the trailing dimensions of ``x`` are not :attr:`shape`.
+            TypeError: if ``g`` is no tensor of int64, or ``x`` no tensor.
+            ValueError: if the trailing dimensions of ``x`` are not :attr:`shape`, or ``g`` holds something else than
+                elements of the group.
         """
 
     @property
@@ -53,7 +71,14 @@ class Action(abc.ABC):
         return math.prod(self.shape)
 
     def check(self, x: Tensor, name: str = "x") -> None:
-        """Raise a ``ValueError`` that names the argument unless ``x`` has shape ``*batch`` + :attr:`shape`."""
+        """Refuse what is no tensor of shape ``*batch`` + :attr:`shape`.
+
+        Raises:
+            TypeError: if ``x`` is no tensor.
+            ValueError: if it has another shape.
+        """
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}: expected a tensor, got {type(x).__name__}")
         if x.ndim < len(self.shape) or tuple(x.shape[x.ndim - len(self.shape) :]) != self.shape:
             raise ValueError(
                 f"{name}: expected shape (*batch, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
@@ -110,7 +135,7 @@ class FiniteAction(Action):
                 every = self.group.elements(device=v.device)[:, None]
                 source = self.source(every, torch.arange(self.size, device=v.device))
             self._sources[v.device] = source
-        moved: Tensor = v.flatten().expand(source.shape).gather(1, source).unflatten(1, self.shape)
+        moved: Tensor = gather(v.flatten().expand(source.shape), 1, source).unflatten(1, self.shape)
         return moved
 
     @cached_property
@@ -165,9 +190,9 @@ class EntryAction(FiniteAction):
     def __call__(self, g: Int64[Tensor, "*#batch"], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Move ``x`` by ``g``: one gather along the flattened entries."""
         self.check(x)
+        self.group.check(g)
         batch = x.shape[: x.ndim - len(self.shape)]
         entries = torch.arange(self.size, device=x.device)
         source = self.source(g.to(x.device).unsqueeze(-1), entries)
         source, flat = torch.broadcast_tensors(source, x.reshape(*batch, self.size))
-        moved: Tensor = flat.gather(-1, source)
-        return moved.reshape(*source.shape[:-1], *self.shape)
+        return gather(flat, -1, source).reshape(*source.shape[:-1], *self.shape)

@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from sympe.actions.base import Action
+from sympe.actions.base import Action, gather
 from sympe.groups import Permutations
+from sympe.groups.checks import check_integer
 
 
 class NodeAction(Action):
@@ -130,19 +131,16 @@ class EdgeAction(Action):
 def _check_arguments(group: Permutations, channels: int) -> None:
     if not isinstance(group, Permutations):
         raise TypeError(f"group: expected Permutations, got {type(group).__name__}")
-    if channels < 1:
-        raise ValueError(f"channels: expected at least 1, got {channels}")
+    check_integer("channels", channels)
 
 
 def _sources(group: Permutations, g: Tensor, x: Tensor) -> Int64[Tensor, "*batch nodes"]:
     """The node that lands at each node."""
-    if g.shape[-1:] != group.element_shape:  # one that is too short would broadcast, and nothing would crash
-        raise ValueError(f"g: expected shape (*batch, {group.degree}), got {tuple(g.shape)}")
+    group.check(g)
     return group.inverse(g.to(x.device))
 
 
 def _take(x: Tensor, source: Tensor, dim: int) -> Tensor:
     """Gather along ``dim``; what is broadcast is not copied before."""
     source, x = torch.broadcast_tensors(source, x)
-    moved: Tensor = x.gather(dim, source)
-    return moved
+    return gather(x, dim, source)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sympe.actions.base import EntryAction
 from sympe.groups import Cyclic, Dihedral, FiniteGroup
+from sympe.groups.checks import check_integer
 from sympe.groups.p4m import point_act
 
 
@@ -38,8 +39,8 @@ class ImageAction(EntryAction):
             raise TypeError(f"group: expected Cyclic or Dihedral, got {type(group).__name__}")
         if group.n not in (1, 2, 4):
             raise ValueError(f"group: expected n in (1, 2, 4) on a pixel grid, got n = {group.n}")
-        if channels < 1 or size < 1:
-            raise ValueError(f"channels, size: expected at least 1, got {channels}, {size}")
+        check_integer("channels", channels)
+        check_integer("size", size)
         self._group = group
         self.channels = channels
         self._side = size

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sympe.actions.base import EntryAction
 from sympe.groups import P4M
+from sympe.groups.checks import check_integer
 from sympe.groups.p4m import point_act
 
 
@@ -46,8 +47,7 @@ class GridAction(EntryAction):
 
     def __init__(self, group: P4M, channels: int = 1) -> None:
         _check_group(group)
-        if channels < 1:
-            raise ValueError(f"channels: expected at least 1, got {channels}")
+        check_integer("channels", channels)
         self._group = group
         self.channels = channels
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from sympe.actions.base import FiniteAction
 from sympe.groups import FiniteGroup
-from sympe.groups.base import on_cpu
+from sympe.groups.checks import check_kind
+from sympe.groups.eager import on_cpu
 from sympe.tolerance import Tolerance
 
 
@@ -36,6 +37,8 @@ class MatrixAction(FiniteAction):
     def __init__(
         self, group: FiniteGroup, matrices: Float[Tensor, "order dim dim"], *, tolerance: float | Tolerance = 1e-5
     ) -> None:
+        check_kind("group", group, FiniteGroup)
+        check_kind("matrices", matrices, Tensor)
         if (
             matrices.ndim != 3
             or len(matrices) != group.order
@@ -97,6 +100,7 @@ class MatrixAction(FiniteAction):
             ValueError: if ``x`` has another size or does not hold floats.
         """
         self.check(x)
+        self.group.check(g)
         if not x.is_floating_point():
             raise ValueError(f"x: expected floats, for matrices mix entries, got {x.dtype}")
         return (self._matrices.to(x)[g.to(x.device)] @ x.unsqueeze(-1)).squeeze(-1)

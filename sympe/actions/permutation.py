@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sympe.actions.base import EntryAction
 from sympe.groups import FiniteGroup, generate_permutations
-from sympe.groups.base import on_cpu
+from sympe.groups.checks import check_integer, check_kind, check_shape
+from sympe.groups.eager import on_cpu
 
 
 class PermutationAction(EntryAction):
@@ -37,10 +38,11 @@ class PermutationAction(EntryAction):
 
     @on_cpu
     def __init__(self, group: FiniteGroup, permutations: Int64[Tensor, "order degree"], channels: int = 1) -> None:
+        check_kind("group", group, FiniteGroup)
+        check_kind("permutations", permutations, Tensor)
         if permutations.ndim != 2 or len(permutations) != group.order:
             raise ValueError(f"permutations: expected shape ({group.order}, degree), got {tuple(permutations.shape)}")
-        if channels < 1:
-            raise ValueError(f"channels: expected at least 1, got {channels}")
+        check_integer("channels", channels)
         degree = permutations.shape[1]
         if not torch.equal(permutations.sort(1).values, torch.arange(degree).expand(group.order, -1)):
             raise ValueError(f"permutations: expected every row to be a permutation of range({degree})")
@@ -101,8 +103,8 @@ class RegularAction(EntryAction):
     """
 
     def __init__(self, group: FiniteGroup, channels: int = 1) -> None:
-        if channels < 1:
-            raise ValueError(f"channels: expected at least 1, got {channels}")
+        check_kind("group", group, FiniteGroup)
+        check_integer("channels", channels)
         self._group = group
         self.channels = channels
 
@@ -141,10 +143,9 @@ class TrivialAction(EntryAction):
     """
 
     def __init__(self, group: FiniteGroup, shape: Sequence[int]) -> None:
-        if not isinstance(group, FiniteGroup):
-            raise TypeError(f"group: expected a FiniteGroup, got {group!r}")
+        check_kind("group", group, FiniteGroup)
         self._group = group
-        self._shape = tuple(shape)
+        self._shape = check_shape("shape", shape)
 
     @property
     def group(self) -> FiniteGroup:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sympe.actions.base import FiniteAction
 from sympe.groups import FiniteGroup, Product
+from sympe.groups.checks import check_kind
 
 
 class DirectSum(FiniteAction):
@@ -30,6 +31,8 @@ class DirectSum(FiniteAction):
     def __init__(self, *parts: FiniteAction) -> None:
         if not parts:
             raise ValueError("parts: expected at least one action, got none")
+        for part in parts:
+            check_kind("parts", part, FiniteAction)
         if any(part.group != parts[0].group for part in parts):
             raise ValueError("parts: expected actions of one group")
         if any(not part.shape for part in parts):
@@ -103,6 +106,9 @@ class FactorAction(FiniteAction):
     """
 
     def __init__(self, group: Product, factor: int, action: FiniteAction) -> None:
+        check_kind("group", group, Product)
+        check_kind("factor", factor, int)
+        check_kind("action", action, FiniteAction)
         if not 0 <= factor < len(group.factors):
             raise ValueError(f"factor: expected 0 to {len(group.factors) - 1}, got {factor}")
         if action.group != group.factors[factor]:
@@ -137,4 +143,5 @@ class FactorAction(FiniteAction):
 
     def __call__(self, g: Int64[Tensor, "*#batch"], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Move ``x`` by the factor's component of ``g``."""
+        self.group.check(g)
         return self._action(self._group.components(g)[self._factor], x)

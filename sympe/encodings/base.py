@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sympe.groups.checks import check_kind
+
 
 class Encoding(nn.Module, abc.ABC):
     """Random features that break the symmetry of x, equivariant in distribution.
@@ -70,8 +72,8 @@ class Encoded(nn.Module):
 
     def __init__(self, network: nn.Module, encoding: Encoding) -> None:
         super().__init__()
-        if not isinstance(encoding, Encoding):
-            raise TypeError(f"encoding: expected an Encoding, got {type(encoding).__name__}")
+        check_kind("network", network, nn.Module)
+        check_kind("encoding", encoding, Encoding)
         self.network = network
         self.encoding = encoding
 

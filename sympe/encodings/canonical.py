@@ -27,6 +27,7 @@ from sympe.actions import Action
 from sympe.encodings.base import Encoding
 from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.groups import Permutations
+from sympe.groups.checks import check_callable, check_kind
 from sympe.kernels import InversionKernel, Kernel
 
 Move = Callable[[Tensor, Any], Any]
@@ -89,9 +90,10 @@ class Canonicalized(nn.Module):
         limit: int = 1024,
     ) -> None:
         super().__init__()
-        if not isinstance(kernel, Kernel):
-            raise TypeError(f"kernel: expected a Kernel, got {type(kernel).__name__}")
+        check_callable("network", network)
+        check_kind("kernel", kernel, Kernel)
         for name, action in (("action_in", action_in), ("action_out", action_out)):
+            check_callable(name, action)
             if isinstance(action, Action) and action.group != kernel.group:
                 raise ValueError(f"{name}: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if limit < 1:
@@ -165,9 +167,9 @@ class CanonicalEncoding(Encoding):
 
     def __init__(self, kernel: InversionKernel, features: Callable[[Any], Tensor], action: Action) -> None:
         super().__init__()
-        for name, value, kind in (("kernel", kernel, InversionKernel), ("action", action, Action)):
-            if not isinstance(value, kind):
-                raise TypeError(f"{name}: expected an instance of {kind.__name__}, got {type(value).__name__}")
+        check_kind("kernel", kernel, InversionKernel)
+        check_callable("features", features)
+        check_kind("action", action, Action)
         if kernel.group != action.group:
             raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         self.kernel = kernel

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sympe.actions import EdgeAction, NodeAction
 from sympe.graphs import Graphs
 from sympe.groups import Permutations
+from sympe.groups.checks import check_kind
 from sympe.kernels import Kernel
 from sympe.randomness import draw_numbers
 
@@ -64,6 +65,7 @@ class GraphSymPE(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        check_kind("kernel", kernel, Kernel)
         if not isinstance(kernel.group, Permutations):
             raise TypeError(f"kernel: expected one on Permutations, got one on {kernel.group!r}")
         if not 0 < scale < math.inf:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sympe.actions import FiniteAction
 from sympe.encodings.base import Encoding
+from sympe.groups.checks import check_kind
 from sympe.kernels import PartialKernel
 from sympe.randomness import draw_numbers
 
@@ -34,6 +35,7 @@ class PartialSymPE(Encoding):
         generator: draws v at the start.
 
     Raises:
+        TypeError: if ``kernel`` is no :class:`~sympe.kernels.PartialKernel` or ``action`` no action of a finite group.
         ValueError: if kernel and action are not of the same group, or ``scale`` is not positive.
 
     Example:
@@ -63,6 +65,8 @@ class PartialSymPE(Encoding):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
+        check_kind("kernel", kernel, PartialKernel)
+        check_kind("action", action, FiniteAction)
         if kernel.group != action.group:
             raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if not 0 < scale < float("inf"):

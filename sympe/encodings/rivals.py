@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sympe.encodings.base import UnlearnedEncoding
-from sympe.randomness import draw_numbers
+from sympe.groups.checks import check_batch, check_shape
+from sympe.randomness import check_generator, draw_numbers
 
 
 class NoiseEncoding(UnlearnedEncoding):
@@ -24,6 +25,7 @@ class NoiseEncoding(UnlearnedEncoding):
         scale: the standard deviation :math:`\sigma`.
 
     Raises:
+        TypeError: if ``shape`` is no sequence of integers.
         ValueError: if ``scale`` is not positive.
 
     References:
@@ -39,7 +41,7 @@ class NoiseEncoding(UnlearnedEncoding):
         super().__init__()
         if not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected a positive number, got {scale}")
-        self._shape = tuple(shape)
+        self._shape = check_shape("shape", shape)
         self.scale = scale
 
     @property
@@ -49,6 +51,7 @@ class NoiseEncoding(UnlearnedEncoding):
 
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Draw fresh noise for every x."""
+        check_batch(x)
         shape = (len(x), *self._shape)
         return self.scale * draw_numbers(torch.randn, shape, generator=generator, device=x.device, dtype=self.dtype)
 
@@ -59,6 +62,9 @@ class NoEncoding(UnlearnedEncoding):
     Arguments:
         shape: shape of the features of one x.
 
+    Raises:
+        TypeError: if ``shape`` is no sequence of integers.
+
     Example:
         >>> import torch
         >>> float(NoEncoding((4, 8, 8))(torch.zeros(2, 1, 8, 8)).abs().sum())
@@ -67,7 +73,7 @@ class NoEncoding(UnlearnedEncoding):
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
-        self._shape = tuple(shape)
+        self._shape = check_shape("shape", shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,4 +82,6 @@ class NoEncoding(UnlearnedEncoding):
 
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Give zeros."""
+        check_batch(x)
+        check_generator(generator)
         return torch.zeros((len(x), *self._shape), device=x.device, dtype=self.dtype)

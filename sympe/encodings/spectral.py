@@ -32,7 +32,8 @@ from torch import Tensor
 from sympe.encodings.base import UnlearnedEncoding
 from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes
-from sympe.randomness import draw_numbers
+from sympe.groups.checks import check_integer
+from sympe.randomness import check_generator, draw_numbers
 from sympe.tolerance import Tolerance
 
 NORMALIZATIONS = ("symmetric", "none")
@@ -199,6 +200,7 @@ class RandomWalkEncoding(UnlearnedEncoding):
         self, x: Graphs, *, generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch max_nodes channels"]:
         """Give the probabilities, zero in the padding; nothing is drawn."""
+        check_generator(generator)
         A, _ = _adjacency(x, self.max_nodes)
         P = A / A.sum(2, keepdim=True).clamp(min=1)
         powers = accumulate(repeat(P, self.channels), torch.matmul)
@@ -208,8 +210,7 @@ class RandomWalkEncoding(UnlearnedEncoding):
 
 def _check_arguments(max_nodes: int, channels: int) -> None:
     for name, number in (("max_nodes", max_nodes), ("channels", channels)):
-        if number < 1:
-            raise ValueError(f"{name}: expected at least 1, got {number}")
+        check_integer(name, number)
 
 
 def _adjacency(x: Graphs, max_nodes: int) -> tuple[Float[Tensor, "batch n n"], Int64[Tensor, " batch"]]:

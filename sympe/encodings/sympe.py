@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from sympe.actions import Action, FiniteAction
 from sympe.encodings.base import Encoding
+from sympe.groups.checks import check_kind
 from sympe.kernels import Kernel
 from sympe.randomness import draw_numbers
 
@@ -67,9 +68,8 @@ class SymPE(Encoding):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        for name, value, kind in (("kernel", kernel, Kernel), ("action", action, Action)):
-            if not isinstance(value, kind):
-                raise TypeError(f"{name}: expected an instance of {kind.__name__}, got {type(value).__name__}")
+        check_kind("kernel", kernel, Kernel, "g of a coupled kernel is for moved()")
+        check_kind("action", action, Action)
         if kernel.group != action.group:
             raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if not 0 < scale < float("inf"):

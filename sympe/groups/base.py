@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 import abc
-import functools
-from collections.abc import Callable, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-def on_cpu(function: Callable[P, T]) -> Callable[P, T]:
-    """Let a function that makes tables make them on the CPU, whatever torch's default device is: "meta" above all."""
-
-    @functools.wraps(function)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> T:
-        with torch.device("cpu"):
-            return function(*args, **kwargs)
-
-    return inside
 
 
 class Group(abc.ABC):
@@ -60,6 +44,15 @@ class Group(abc.ABC):
     @abc.abstractmethod
     def inverse(self, g: Tensor) -> Tensor:
         """The inverse of ``g``."""
+
+    @abc.abstractmethod
+    def check(self, g: Tensor, name: str = "g") -> None:
+        """Refuse what is no batch of elements. It looks at the values, so it is for the edges of an interface.
+
+        Raises:
+            TypeError: if ``g`` is no tensor of int64.
+            ValueError: if it has another shape or holds something else than elements.
+        """
 
     @abc.abstractmethod
     def sample(

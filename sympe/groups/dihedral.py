@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Int64
 from torch import Tensor
 
+from sympe.groups.checks import check_integer
 from sympe.groups.finite import FiniteGroup
 
 
@@ -18,6 +19,7 @@ class Cyclic(FiniteGroup):
         n: order, at least 1.
 
     Raises:
+        TypeError: if ``n`` is no integer.
         ValueError: if ``n < 1``.
 
     Example:
@@ -29,8 +31,7 @@ class Cyclic(FiniteGroup):
     n: int
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise ValueError(f"n: expected at least 1, got {self.n}")
+        check_integer("n", self.n)
 
     @property
     def order(self) -> int:
@@ -64,6 +65,7 @@ class Dihedral(FiniteGroup):
         n: order of the rotation r, at least 1. :math:`D_1` has two elements and :math:`D_2` is the Klein group.
 
     Raises:
+        TypeError: if ``n`` is no integer.
         ValueError: if ``n < 1``.
 
     Example:
@@ -77,8 +79,7 @@ class Dihedral(FiniteGroup):
     n: int
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise ValueError(f"n: expected at least 1, got {self.n}")
+        check_integer("n", self.n)
 
     @property
     def order(self) -> int:

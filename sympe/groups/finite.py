@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from sympe.groups.base import Group, on_cpu
+from sympe.groups.base import Group
+from sympe.groups.checks import check_elements
+from sympe.groups.eager import on_cpu, require
 from sympe.randomness import draw_numbers
 from sympe.tolerance import Tolerance
 
@@ -71,6 +73,22 @@ class FiniteGroup(Group):
     ) -> Int64[Tensor, "*batch"]:
         """Draw independent uniform elements of batch shape ``shape``."""
         return draw_numbers(torch.randint, self.order, tuple(shape), generator=generator, device=device)
+
+    def check(self, g: Tensor, name: str = "g") -> None:
+        """Refuse what is no batch of elements; under compilers and transforms values are not looked at.
+
+        Raises:
+            TypeError: if ``g`` is no tensor of int64.
+            ValueError: if an entry is not in ``range(order)``.
+
+        Example:
+            >>> from sympe.groups import Cyclic
+            >>> Cyclic(4).check(torch.tensor([0, 3]))
+        """
+        of = f"elements of {self!r}, in range({self.order})"
+        check_elements(g, name, of)
+        inside = (g >= 0) & (g < self.order)
+        require(inside, lambda: f"{name}: expected {of}, got {int(g[~inside][0])}")
 
     @staticmethod
     def from_table(table: Tensor | Sequence[Sequence[int]]) -> FiniteGroup:
@@ -221,6 +239,7 @@ def generated_subgroup(group: FiniteGroup, generators: Sequence[int]) -> Int64[T
     """All elements of the subgroup that some elements generate, ascending.
 
     Raises:
+        TypeError: if one is no integer.
         ValueError: if one is no element of the group.
 
     Example:
@@ -229,6 +248,8 @@ def generated_subgroup(group: FiniteGroup, generators: Sequence[int]) -> Int64[T
         tensor([0, 4, 8])
     """
     for g in generators:
+        if isinstance(g, bool) or not isinstance(g, int):
+            raise TypeError(f"generators: expected integers, got {type(g).__name__}")
         if not 0 <= g < group.order:
             raise ValueError(f"generators: expected elements in range({group.order}), got {g}")
     steps = torch.tensor([0, *generators])

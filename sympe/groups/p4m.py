@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from jaxtyping import Int64
 from torch import Tensor
 
+from sympe.groups.checks import check_integer
 from sympe.groups.finite import FiniteGroup
 
 
@@ -30,6 +31,7 @@ class P4M(FiniteGroup):
         size: L, the side of the torus, at least 1.
 
     Raises:
+        TypeError: if ``size`` is no integer.
         ValueError: if ``size < 1``.
 
     Example:
@@ -45,8 +47,7 @@ class P4M(FiniteGroup):
     size: int
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"size: expected at least 1, got {self.size}")
+        check_integer("size", self.size)
 
     @property
     def order(self) -> int:

@@ -12,6 +12,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from sympe.groups.base import Group
+from sympe.groups.checks import check_elements, check_integer
+from sympe.groups.eager import require
 from sympe.randomness import draw_numbers
 
 MAX_LISTED_DEGREE = 8
@@ -31,6 +33,7 @@ class Permutations(Group):
         degree: the number n of points, at least 1.
 
     Raises:
+        TypeError: if ``degree`` is no integer.
         ValueError: if ``degree < 1``.
 
     Example:
@@ -46,8 +49,7 @@ class Permutations(Group):
     degree: int
 
     def __post_init__(self) -> None:
-        if self.degree < 1:
-            raise ValueError(f"degree: expected at least 1, got {self.degree}")
+        check_integer("degree", self.degree)
 
     @property
     def order(self) -> int:
@@ -103,16 +105,25 @@ class Permutations(Group):
         return keys.argsort(-1)
 
     def check(self, g: Tensor, name: str = "g") -> None:
-        """Raise a ``ValueError`` that names the argument unless ``g`` holds permutations, ``(*batch, degree)`` int64.
+        """Refuse what is no batch of permutations; under compilers and transforms values are not looked at.
 
-        It sorts ``g`` and waits for the result, so it is for the edges of an interface, not for inner loops.
+        Raises:
+            TypeError: if ``g`` is no tensor of int64.
+            ValueError: if it has another shape, or a row is no permutation.
+
+        Example:
+            >>> Permutations(3).check(torch.tensor([[0, 1, 2], [2, 0, 1]]))
         """
-        if g.shape[-1:] != (self.degree,) or g.dtype != torch.int64:
-            raise ValueError(
-                f"{name}: expected int64 permutations of shape (*batch, {self.degree}), got {g.dtype} {tuple(g.shape)}"
-            )
-        right = (g.sort(-1).values == torch.arange(self.degree, device=g.device)).all(-1)
-        if not bool(right.all()):
+        check_elements(g, name, f"permutations of shape (*batch, {self.degree})")
+        if g.shape[-1:] != (self.degree,):
+            raise ValueError(f"{name}: expected shape (*batch, {self.degree}), got {tuple(g.shape)}")
+        places = g.clamp(0, self.degree - 1)
+        hit = torch.zeros(g.shape, dtype=torch.bool, device=g.device).scatter(-1, places, True)
+        right = hit.all(-1) & (g == places).all(-1)
+
+        def message() -> str:
             wrong = g[~right][0].tolist() if g.ndim > 1 else g.tolist()
             shown = wrong if self.degree <= 20 else f"{str(wrong[:20])[:-1]}, ...]"
-            raise ValueError(f"{name}: expected permutations of range({self.degree}), got {shown}")
+            return f"{name}: expected permutations of range({self.degree}), got {shown}"
+
+        require(right, message)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
+from sympe.groups.checks import check_callable, check_kind
 from sympe.kernels.base import Kernel
 
 CHUNK = 2**22
@@ -31,6 +32,9 @@ class HaarConjugated(Kernel):
         canonicalizer: maps ``(batch, *action.shape)`` to elements ``(batch,)``.
         action: the action on x.
 
+    Raises:
+        TypeError: if ``canonicalizer`` cannot be called, or ``action`` is no action of a finite group.
+
     Example:
         >>> import torch
         >>> from sympe.actions import RegularAction
@@ -42,6 +46,8 @@ class HaarConjugated(Kernel):
     """
 
     def __init__(self, canonicalizer: Callable[[Tensor], Tensor], action: FiniteAction) -> None:
+        check_callable("canonicalizer", canonicalizer)
+        check_kind("action", action, FiniteAction)
         self.canonicalizer = canonicalizer
         self.action = action
 
@@ -64,6 +70,7 @@ class HaarConjugated(Kernel):
 
     def log_prob(self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         """The exact log-probability, counted over all u."""
+        self.group.check(g)
         return self._probabilities(x).gather(1, g.unsqueeze(1)).squeeze(1).log()
 
     def entropy(self, x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.groups import Group
+from sympe.groups.checks import check_batch, check_kind
 from sympe.kernels.base import Kernel
 
 
@@ -19,6 +20,9 @@ class HaarKernel(Kernel):
 
     Arguments:
         group: the group. Of ``x`` only ``len(x)`` and ``x.device`` are asked.
+
+    Raises:
+        TypeError: if ``group`` is no group.
 
     Example:
         >>> import torch
@@ -34,6 +38,7 @@ class HaarKernel(Kernel):
     """
 
     def __init__(self, group: Group) -> None:
+        check_kind("group", group, Group)
         self._group = group
 
     @property
@@ -43,14 +48,17 @@ class HaarKernel(Kernel):
 
     def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
         """Draw a uniform element for every x."""
+        check_batch(x)
         return self.group.sample((len(x),), generator=generator, device=x.device)
 
     def log_prob(self, g: Int64[Tensor, "batch ..."], x: Any) -> Float[Tensor, " batch"]:
         """``-log |G|`` everywhere."""
+        self.group.check(g)
         return -self.entropy(x)
 
     def entropy(self, x: Any) -> Float[Tensor, " batch"]:
         """``log |G|`` everywhere."""
+        check_batch(x)
         return torch.full((len(x),), self._entropy, device=x.device)
 
     @cached_property

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from sympe.groups.eager import is_eager
 from sympe.nn.gnn import check_graphs, other_nodes
 
 
@@ -271,7 +272,7 @@ def _padding(mask: Bool[Tensor, "batch n"]) -> Bool[Tensor, "batch n"] | None:
 
     Another device would have to be waited for, and a compiler wants one graph for all masks.
     """
-    if mask.device.type == "cpu" and not torch.compiler.is_compiling() and bool(mask.all()):
+    if mask.device.type == "cpu" and is_eager() and bool(mask.all()):
         return None
     return ~mask
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sympe.actions import FiniteAction, RegularAction
 from sympe.groups import P4M
-from sympe.groups.base import on_cpu
+from sympe.groups.eager import on_cpu
 
 POINTS = 8
 Field = Callable[[P4M], FiniteAction]

@@ -31,5 +31,5 @@ def test_rotations_that_leave_the_grid_are_an_error(n: int) -> None:
 
 @pytest.mark.parametrize(("channels", "side"), [(0, 4), (1, 0)])
 def test_an_empty_image_is_an_error(channels: int, side: int) -> None:
-    with pytest.raises(ValueError, match=f"channels, size: expected at least 1, got {channels}, {side}"):
+    with pytest.raises(ValueError, match=r"(channels|size): expected at least 1, got 0"):
         ImageAction(Cyclic(4), channels, side)

@@ -120,17 +120,17 @@ def test_check_passes_permutations() -> None:
 @pytest.mark.parametrize(
     ("g", "message"),
     [
-        (torch.arange(4), "g: expected int64 permutations of shape (*batch, 3), got torch.int64 (4,)"),
-        (torch.tensor(0), "g: expected int64 permutations of shape (*batch, 3), got torch.int64 ()"),
-        (torch.arange(3).int(), "g: expected int64 permutations of shape (*batch, 3), got torch.int32 (3,)"),
-        (torch.arange(3.0), "g: expected int64 permutations of shape (*batch, 3), got torch.float32 (3,)"),
+        (torch.arange(4), "g: expected shape (*batch, 3), got (4,)"),
+        (torch.tensor(0), "g: expected shape (*batch, 3), got ()"),
+        (torch.arange(3).int(), "g: expected int64 permutations of shape (*batch, 3), got torch.int32"),
+        (torch.arange(3.0), "g: expected int64 permutations of shape (*batch, 3), got torch.float32"),
         (torch.tensor([0, 2, 2]), "g: expected permutations of range(3), got [0, 2, 2]"),
         (torch.tensor([[0, 1, 2], [1, 2, 3]]), "g: expected permutations of range(3), got [1, 2, 3]"),
         (torch.tensor([[[0, 1, 2], [-1, 0, 1]]]), "g: expected permutations of range(3), got [-1, 0, 1]"),
     ],
 )
 def test_check_rejects_what_is_no_permutation(g: torch.Tensor, message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError if g.dtype == torch.int64 else TypeError, match=re.escape(message)):
         Permutations(3).check(g)
 
 

@@ -265,6 +265,22 @@ def test_function_transforms_go_through(sizes: list[int]) -> None:
     torch.testing.assert_close(slope, torch.func.grad(of_nodes)(nodes).sum())
 
 
+def test_vmap_over_graphs_of_several_sizes() -> None:
+    net, (nodes, edges, y, mask), number = a_call([3, 2])
+    parameters = {name: p.detach() for name, p in net.named_parameters()}
+
+    def one(x: Tensor, e: Tensor, c: Tensor, m: Tensor, p: dict[str, Tensor]) -> Tensor:
+        return number(x[None], e[None], c[None], m[None], p)
+
+    each = torch.func.vmap(torch.func.grad(one, argnums=4), in_dims=(0, 0, 0, 0, None))(
+        nodes, edges, y, mask, parameters
+    )
+    for b in range(2):
+        total = number(nodes[b, None], edges[b, None], y[b, None], mask[b, None], dict(net.named_parameters()))
+        expected = torch.autograd.grad(total, list(net.parameters()))
+        torch.testing.assert_close([part[b] for part in each.values()], list(expected))
+
+
 @pytest.mark.parametrize("sizes", [[3, 3], [3, 2]])
 def test_second_derivatives_are_right(sizes: list[int]) -> None:
     net, (nodes, edges, y, mask), _ = a_call(sizes)

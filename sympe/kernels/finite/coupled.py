@@ -40,6 +40,7 @@ class CoupledOrbitKernel(CoupledKernel):
         self, action: FiniteAction, target_action: FiniteAction, *, tolerance: float | Tolerance = 1e-6
     ) -> None:
         self._kernel = OrbitKernel(action, tolerance=tolerance)
+        self._target = target_action
         self._joint = OrbitKernel(DirectSum(action, target_action), tolerance=tolerance)
 
     @property
@@ -64,20 +65,26 @@ class CoupledOrbitKernel(CoupledKernel):
         Raises:
             ValueError: if a shape is another, or an entry is NaN or infinite.
         """
-        h = self._joint.sample(_joined(x, y), generator=generator)
+        h = self._joint.sample(self._both(x, y), generator=generator)
         return self.group.compose(h, self._last(h, x))
 
     def log_prob(
         self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."], y: Shaped[Tensor, "batch ..."]
     ) -> Float[Tensor, " batch"]:
         r""":math:`-\log |G_x \cap G_y|` on C(x, y), minus infinity elsewhere."""
-        both = _joined(x, y)
+        both = self._both(x, y)
+        self.group.check(g)
         k = self._last(self._joint.canonicalize(both), x)
         return self._joint.log_prob(self.group.compose(g, self.group.inverse(k)), both)
 
     def entropy(self, x: Shaped[Tensor, "batch ..."], y: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         r""":math:`\log |G_x \cap G_y|`, in nats."""
-        return self._joint.entropy(_joined(x, y))
+        return self._joint.entropy(self._both(x, y))
+
+    def _both(self, x: Tensor, y: Tensor) -> Tensor:
+        self._kernel.action.check(x)
+        self._target.check(y, "y")
+        return _joined(x, y)
 
     def _last(self, h: Tensor, x: Tensor) -> Tensor:
         """K = c(h^-1 x)."""

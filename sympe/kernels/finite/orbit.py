@@ -78,17 +78,20 @@ class OrbitKernel(InversionKernel):
         """C(x) as two parallel lists: the row of the batch, ascending, and an element of that row's coset.
 
         Raises:
+            TypeError: if ``x`` is no tensor, or complex.
             ValueError: if ``x`` has another shape than ``(batch, *action.shape)`` or holds NaN or infinity.
         """
         self.action.check(x)
         if x.ndim != len(self.action.shape) + 1:
             raise ValueError(f"x: expected one batch dimension, got shape {tuple(x.shape)}")
+        if x.is_complex():
+            raise TypeError(f"x: expected numbers that have an order, got {x.dtype}; give torch.view_as_real(x)")
         if x.is_floating_point() and not bool(x.isfinite().all()):
             raise ValueError("x: expected finite entries, got NaN or infinity")
         if len(x) == 0:
             empty = torch.empty(0, dtype=torch.int64, device=x.device)
             return empty, empty
-        x = x.detach().to(torch.uint8) if x.dtype == torch.bool else x.detach()
+        x = _comparable(x.detach())
         if self._plan is None:
             return search_enumerating(self.action, self._component.to(x.device), x, self.tolerance)
         plan = self._plan.to(x.device)
@@ -153,6 +156,8 @@ class OrbitKernel(InversionKernel):
         Raises:
             ValueError: if there is not one element for each input.
         """
+        self.group.check(g)
+        self.action.check(x)
         if g.shape != x.shape[:1]:
             raise ValueError(f"g: expected one element for each of {len(x)} inputs, got shape {tuple(g.shape)}")
         rows, support = self.support(x)
@@ -169,6 +174,14 @@ class OrbitKernel(InversionKernel):
         mask = torch.zeros(len(x), self.group.order, dtype=torch.bool, device=x.device)
         mask[rows, g] = True
         return mask
+
+
+def _comparable(x: Tensor) -> Tensor:
+    """The same order of entries in a type that torch sorts."""
+    if x.dtype == torch.uint64:
+        return x.view(torch.int64) ^ torch.iinfo(torch.int64).min  # the smallest becomes the most negative
+    kinds = {torch.bool: torch.uint8, torch.uint16: torch.int64, torch.uint32: torch.int64}
+    return x.to(kinds.get(x.dtype, x.dtype))
 
 
 def _offsets(rows: Tensor, batch: int) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from sympe.groups import FiniteGroup, generated_subgroup
+from sympe.groups.checks import check_kind
 from sympe.kernels.base import Kernel
 from sympe.kernels.finite.orbit import OrbitKernel
 
@@ -38,6 +39,7 @@ class PartialKernel(Kernel):
         subgroup: generators of K; none for the trivial group, with which everything is broken.
 
     Raises:
+        TypeError: if ``kernel`` is no :class:`~sympe.kernels.OrbitKernel`, or a generator no integer.
         ValueError: if a generator is no element of the group.
 
     Example:
@@ -54,6 +56,7 @@ class PartialKernel(Kernel):
     """
 
     def __init__(self, kernel: OrbitKernel, subgroup: Sequence[int]) -> None:
+        check_kind("kernel", kernel, OrbitKernel)
         self.kernel = kernel
         self.subgroup = generated_subgroup(kernel.group, subgroup)
         """The elements of K, ascending."""
@@ -75,6 +78,8 @@ class PartialKernel(Kernel):
         Raises:
             ValueError: if there is not one element for each input.
         """
+        self.group.check(g)
+        self.kernel.action.check(x)
         if g.shape != x.shape[:1]:
             raise ValueError(f"g: expected one element for each of {len(x)} inputs, got shape {tuple(g.shape)}")
         return self.kernel.log_prob(self.group.compose(g, self.group.inverse(self._best(x)[0])), x)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sympe.groups import FiniteGroup
+from sympe.groups.checks import check_kind
 from sympe.kernels.base import RelaxedKernel, uniform
 from sympe.tolerance import Tolerance
 
@@ -47,6 +48,8 @@ class ScoreKernel(nn.Module, RelaxedKernel):
         self, network: nn.Module, group: FiniteGroup, *, temperature: float = 1.0, tolerance: float | Tolerance = 1e-5
     ) -> None:
         super().__init__()
+        check_kind("network", network, nn.Module)
+        check_kind("group", group, FiniteGroup)
         if not 0 <= temperature < float("inf"):
             raise ValueError(f"temperature: expected a finite number >= 0, got {temperature}")
         self.network = network
@@ -96,6 +99,7 @@ class ScoreKernel(nn.Module, RelaxedKernel):
 
     def log_prob(self, g: Int64[Tensor, " batch"], x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         """The log-probability of ``g``; differentiable at positive temperature."""
+        self.group.check(g)
         return self.log_probs(x).gather(1, g.unsqueeze(1)).squeeze(1)
 
     def entropy(self, x: Float[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
-from sympe.groups.base import on_cpu
+from sympe.groups.eager import on_cpu
 from sympe.tolerance import Tolerance
 
 CHUNK = 2**21

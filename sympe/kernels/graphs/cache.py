@@ -9,7 +9,8 @@ from torch import Tensor
 from sympe.graphs import Graphs, content_hash
 from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
-from sympe.groups.base import on_cpu
+from sympe.groups.checks import check_integer, check_kind
+from sympe.groups.eager import on_cpu
 from sympe.kernels.base import InversionKernel, uniform
 from sympe.kernels.graphs.graph import GraphKernel
 
@@ -38,8 +39,8 @@ class CachedGraphKernel(InversionKernel):
     """
 
     def __init__(self, kernel: GraphKernel, *, max_elements: int = 10**6) -> None:
-        if max_elements < 1:
-            raise ValueError(f"max_elements: expected at least 1, got {max_elements}")
+        check_kind("kernel", kernel, GraphKernel)
+        check_integer("max_elements", max_elements)
         self.kernel = kernel
         self.max_elements = max_elements
         self._spans: dict[int, list[int]] = {}

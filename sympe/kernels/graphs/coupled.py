@@ -15,6 +15,7 @@ from torch import Tensor
 from sympe.graphs import DenseGraphs, Graphs, content_hash
 from sympe.graphs.coloring import hashed
 from sympe.groups import Permutations
+from sympe.groups.checks import check_kind
 from sympe.kernels.coupled import CoupledKernel
 from sympe.kernels.graphs.graph import GraphKernel
 
@@ -37,6 +38,7 @@ class CoupledGraphKernel(CoupledKernel):
     """
 
     def __init__(self, kernel: GraphKernel) -> None:
+        check_kind("kernel", kernel, GraphKernel)
         self._kernel = kernel
         self._joint = GraphKernel(kernel.group.degree, order="refined")
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding
 from sympe.groups import Permutations
+from sympe.groups.checks import check_integer
 from sympe.kernels.base import InversionKernel, Kernel, check_count, uniform
 from sympe.kernels.graphs.bliss import Draw
 from sympe.kernels.graphs.cosets import Decomposed, choose, first_choice, list_cosets
@@ -63,6 +64,7 @@ class GraphKernel(InversionKernel):
     def __init__(self, max_nodes: int, *, order: str = "breadth-first") -> None:
         if order not in NODE_ORDERS:
             raise ValueError(f"order: expected one of {', '.join(NODE_ORDERS)}; got {order!r}")
+        check_integer("max_nodes", max_nodes)
         self._group = Permutations(max_nodes)
         self.order = order
 
@@ -279,6 +281,7 @@ class GraphHaarKernel(Kernel):
     """
 
     def __init__(self, max_nodes: int) -> None:
+        check_integer("max_nodes", max_nodes)
         self._group = Permutations(max_nodes)
 
     @property

@@ -13,6 +13,7 @@ from sympe.graphs import Graphs, SparseGraphs
 from sympe.graphs.checks import check_sizes, fixes_padding
 from sympe.graphs.coloring import mix
 from sympe.groups import Permutations
+from sympe.groups.checks import check_integer
 from sympe.kernels.base import Kernel, uniform
 from sympe.kernels.graphs.hashes import individualize
 from sympe.kernels.graphs.refinement import Decomposition, decompose, dense_rank, lexsort, refine_graphs
@@ -58,6 +59,7 @@ class GraphRefinementKernel(Kernel):
     """
 
     def __init__(self, max_nodes: int) -> None:
+        check_integer("max_nodes", max_nodes)
         self._group = Permutations(max_nodes)
 
     @property

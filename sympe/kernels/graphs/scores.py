@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from sympe.graphs import Graphs
 from sympe.graphs.checks import check_sizes, fixes_padding
 from sympe.groups import Permutations
+from sympe.groups.checks import check_integer, check_kind
 from sympe.kernels.base import RelaxedPermutationKernel, uniform
 
 _LISTED = 8
@@ -54,10 +55,12 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
 
     def __init__(self, network: nn.Module, max_nodes: int, *, temperature: float = 1.0, softness: float = 1.0) -> None:
         super().__init__()
+        check_kind("network", network, nn.Module)
         for name, value in (("temperature", temperature), ("softness", softness)):
             if not 0 < value < float("inf"):
                 raise ValueError(f"{name}: expected a positive number, got {value}")
         self.network = network
+        check_integer("max_nodes", max_nodes)
         self._group = Permutations(max_nodes)
         self.temperature = temperature
         self.softness = softness

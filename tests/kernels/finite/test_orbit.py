@@ -534,3 +534,35 @@ def test_log_prob_needs_one_element_for_each_input() -> None:
     kernel = OrbitKernel(GridAction(P4M(2)))
     with pytest.raises(ValueError, match="g: expected one element for each of 2 inputs, got shape"):
         kernel.log_prob(torch.zeros(5, dtype=torch.int64), torch.zeros(2, 1, 2, 2))
+
+
+INTEGERS = [torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.int8, torch.int16, torch.int32, torch.int64]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_of_every_type_have_the_form_of_the_same_numbers_in_int64(dtype: torch.dtype) -> None:
+    """Against enumeration of the orbit in Python's integers; the largest numbers of the type are among them."""
+    kernel = OrbitKernel(GridAction(P4M(3)))
+    generator = torch.Generator().manual_seed(0)
+    top = 2**64 - 1 if dtype == torch.uint64 else torch.iinfo(dtype).max
+    values = [0, 1, top - 1, top]
+    drawn = [values[i] for i in torch.randint(4, (6 * 9,), generator=generator).tolist()]
+    rows = [[0] * 9, [top] * 9, [0, top] + [0] * 7, *(drawn[9 * i : 9 * i + 9] for i in range(6))]
+    x = torch.tensor([[v - 2**64 if v >= 2**63 else v for v in row] for row in rows])
+    x = (x.view(torch.uint64) if dtype == torch.uint64 else x.to(dtype)).view(-1, 1, 3, 3)
+    source = GridAction(P4M(3)).source(torch.arange(72)[:, None], torch.arange(9)).tolist()
+    forms = kernel.canonical_form(x)
+    assert forms.dtype == dtype
+    for row, form, coset in zip(rows, forms.flatten(1).tolist(), kernel.coset(x).tolist(), strict=True):
+        orbit = [[row[i] for i in images] for images in source]  # g x, for every g
+        order = kernel._plan.reading.tolist()
+        least = min(orbit, key=lambda y: [y[i] for i in order])
+        assert form == least
+        inverse = GridAction(P4M(3)).group.inverse(torch.arange(72)).tolist()
+        assert coset == [orbit[inverse[g]] == least for g in range(72)]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_numbers_without_an_order_are_refused() -> None:
+    with pytest.raises(TypeError, match=r"x: expected numbers that have an order, got torch.complex64"):
+        OrbitKernel(GridAction(P4M(3))).sample(torch.zeros(1, 1, 3, 3, dtype=torch.complex64))
