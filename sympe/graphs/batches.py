@@ -101,6 +101,9 @@ class DenseGraphs:
             )
         return cls(pairs, colors, mask)
 
+    def __repr__(self) -> str:
+        return f"DenseGraphs({_short_sizes(self.sizes)}, padded to {self.mask.shape[1]})"
+
     def __len__(self) -> int:
         return len(self.mask)
 
@@ -260,6 +263,9 @@ class SparseGraphs:
                 raise ValueError("arcs: expected each arc of undirected graphs with its reverse (directed=True?)")
         return graphs
 
+    def __repr__(self) -> str:
+        return f"SparseGraphs({_short_sizes(self.sizes)}, {self.arcs.shape[1]} arcs)"
+
     def __len__(self) -> int:
         return len(self.sizes)
 
@@ -364,6 +370,14 @@ def _united(keys: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
 def _check_places(p: Tensor, batch: int, nodes: int) -> None:
     if p.dim() != 2 or p.shape[0] != batch or p.shape[1] < nodes:
         raise ValueError(f"p: expected shape ({batch}, nodes >= {nodes}), got {tuple(p.shape)}")
+
+
+def _short_sizes(sizes: Tensor) -> str:
+    """How many graphs there are, and of which sizes."""
+    if not len(sizes):
+        return "no graphs"
+    least, most = int(sizes.min()), int(sizes.max())
+    return f"{len(sizes)} graphs of {least} nodes" if least == most else f"{len(sizes)} graphs of {least}-{most} nodes"
 
 
 def _short(x: Tensor) -> str:
