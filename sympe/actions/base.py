@@ -55,6 +55,9 @@ class Action(abc.ABC):
     def is_faithful(self) -> bool:
         """Whether only the identity fixes every x."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.group!r}, shape={self.shape})"
+
     @abc.abstractmethod
     def __call__(self, g: Int64[Tensor, "..."], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Move ``x`` by ``g``.

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from sympe.actions import Action
 from sympe.encodings.base import Encoding
+from sympe.encodings.form import FormedModule, described
 from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.groups import Permutations
 from sympe.groups.checks import check_callable, check_kind
@@ -34,7 +35,7 @@ Move = Callable[[Tensor, Any], Any]
 """Moves a batch by elements, one for each of its entries: an :class:`~sympe.actions.Action`, for example."""
 
 
-class Canonicalized(nn.Module):
+class Canonicalized(FormedModule):
     r"""Any network on canonical forms: :math:`y = g\, F(g^{-1} x)` with one draw g, equivariant in distribution.
 
     :meth:`mean` is the mean over all of C(x): an equivariant function, with :math:`|G_x|` evaluations.
@@ -106,7 +107,7 @@ class Canonicalized(nn.Module):
 
     def extra_repr(self) -> str:
         """The kernel and the limit."""
-        return f"kernel={type(self.kernel).__name__} on {self.kernel.group!r}, limit={self.limit}"
+        return f"{described(self.kernel)}, limit={self.limit}"
 
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Tensor:
         """Draw g for every x, and evaluate the network once."""
@@ -133,7 +134,7 @@ class Canonicalized(nn.Module):
         return moved
 
 
-class CanonicalEncoding(Encoding):
+class CanonicalEncoding(FormedModule, Encoding):
     r"""Features of the canonical form, moved back: :math:`g\, f(\gamma(x))` with :math:`g \sim \kappa(\cdot \mid x)`.
 
     What an order-dependent feature (Laplacian eigenvectors with the solver's signs, node numbers) lacks, it gains here:
@@ -165,6 +166,8 @@ class CanonicalEncoding(Encoding):
         [0.0, 1.0, 2.0]
     """
 
+    kernel: InversionKernel
+
     def __init__(self, kernel: InversionKernel, features: Callable[[Any], Tensor], action: Action) -> None:
         super().__init__()
         check_kind("kernel", kernel, InversionKernel)
@@ -177,8 +180,8 @@ class CanonicalEncoding(Encoding):
         self.action = action
 
     def extra_repr(self) -> str:
-        """The kernel and the shape."""
-        return f"kernel={type(self.kernel).__name__} on {self.kernel.group!r}, shape={self.shape}"
+        """The kernel and the action."""
+        return described(self.kernel, self.action)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -9,14 +9,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sympe.actions import EdgeAction, NodeAction
+from sympe.encodings.form import FormedModule, described, draw_parameter
 from sympe.graphs import Graphs
 from sympe.groups import Permutations
 from sympe.groups.checks import check_kind
 from sympe.kernels import Kernel
-from sympe.randomness import draw_numbers
 
 
-class GraphSymPE(nn.Module):
+class GraphSymPE(FormedModule):
     r"""SymPE on nodes and on edges: rows of v and a symmetric table u, moved by the same g.
 
     .. math:: g \sim \kappa(\cdot \mid x), \qquad \text{node } g_r \text{ gets } v_r, \quad
@@ -73,8 +73,19 @@ class GraphSymPE(nn.Module):
         self.kernel = kernel
         self.node_action = NodeAction(kernel.group, node_channels)
         self.edge_action = EdgeAction(kernel.group, edge_channels)
-        self.v = nn.Parameter(scale * draw_numbers(torch.randn, self.node_action.shape, generator=generator))
-        self.u = nn.Parameter(scale * draw_numbers(torch.randn, self.edge_action.shape, generator=generator))
+        self.scale = scale
+        self.v = nn.Parameter(torch.empty(self.node_action.shape))
+        self.u = nn.Parameter(torch.empty(self.edge_action.shape))
+        self.reset_parameters(generator=generator)
+
+    def reset_parameters(self, *, generator: torch.Generator | None = None) -> None:
+        """Draw v and the table anew, as at the start; for a module that was built on the device "meta"."""
+        draw_parameter(self.v, self.scale, generator)
+        draw_parameter(self.u, self.scale, generator)
+
+    def extra_repr(self) -> str:
+        """The kernel and the actions."""
+        return described(self.kernel, self.node_action, self.edge_action)
 
     def forward(
         self, x: Graphs, *, generator: torch.Generator | None = None

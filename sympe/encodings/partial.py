@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from sympe.actions import FiniteAction
 from sympe.encodings.base import Encoding
+from sympe.encodings.form import FormedModule, described, draw_parameter
 from sympe.groups.checks import check_kind
 from sympe.kernels import PartialKernel
-from sympe.randomness import draw_numbers
 
 
-class PartialSymPE(Encoding):
+class PartialSymPE(FormedModule, Encoding):
     r"""SymPE with a vector that a subgroup K fixes: the features keep a conjugate of K wherever x has one.
 
     .. math:: \bar v = \frac{1}{|K|} \sum_{k \in K} k\,v, \qquad g \sim \kappa'(\cdot \mid x), \qquad
@@ -56,6 +56,8 @@ class PartialSymPE(Encoding):
         True
     """
 
+    kernel: PartialKernel
+
     def __init__(
         self,
         kernel: PartialKernel,
@@ -73,7 +75,9 @@ class PartialSymPE(Encoding):
             raise ValueError(f"scale: expected a positive number, got {scale}")
         self.kernel = kernel
         self.action = action
-        self.v = nn.Parameter(scale * draw_numbers(torch.randn, action.shape, generator=generator))
+        self.scale = scale
+        self.v = nn.Parameter(torch.empty(action.shape))
+        self.reset_parameters(generator=generator)
         with torch.device("cpu"):
             generic = torch.randn(action.shape, generator=torch.Generator().manual_seed(0))
             fixed = action(kernel.subgroup, generic).mean(0)
@@ -86,6 +90,14 @@ class PartialSymPE(Encoding):
                 f"shape {action.shape} that the subgroup fixes, so more symmetries stay; let v live in a RegularAction",
                 stacklevel=2,
             )
+
+    def reset_parameters(self, *, generator: torch.Generator | None = None) -> None:
+        """Draw v anew, as at the start; for a module that was built on the device "meta"."""
+        draw_parameter(self.v, self.scale, generator)
+
+    def extra_repr(self) -> str:
+        """The kernel, the action, and whether no other symmetry stays."""
+        return f"{described(self.kernel, self.action)}, is_exact={self.is_exact}"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -44,6 +44,10 @@ class NoiseEncoding(UnlearnedEncoding):
         self._shape = check_shape("shape", shape)
         self.scale = scale
 
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{self._shape}, scale={self.scale}"
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the features of one x."""
@@ -74,6 +78,10 @@ class NoEncoding(UnlearnedEncoding):
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
         self._shape = check_shape("shape", shape)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{self._shape}"
 
     @property
     def shape(self) -> tuple[int, ...]:

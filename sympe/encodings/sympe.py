@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from sympe.actions import Action, FiniteAction
 from sympe.encodings.base import Encoding
+from sympe.encodings.form import FormedModule, described, draw_parameter
 from sympe.groups.checks import check_kind
 from sympe.kernels import Kernel
-from sympe.randomness import draw_numbers
 
 
-class SymPE(Encoding):
+class SymPE(FormedModule, Encoding):
     r"""SymPE: a learned vector v, moved by a group element drawn from an equivariant kernel.
 
     .. math:: g \sim \kappa(\cdot \mid x), \qquad \text{features} = g\,v .
@@ -76,7 +76,9 @@ class SymPE(Encoding):
             raise ValueError(f"scale: expected a positive number, got {scale}")
         self.kernel = kernel
         self.action = action
-        self.v = nn.Parameter(scale * draw_numbers(torch.randn, action.shape, generator=generator))
+        self.scale = scale
+        self.v = nn.Parameter(torch.empty(action.shape))
+        self.reset_parameters(generator=generator)
         self.is_free = action.is_faithful
         if not self.is_free:
             count, advice = "some", ""
@@ -88,9 +90,13 @@ class SymPE(Encoding):
                 stacklevel=2,
             )
 
+    def reset_parameters(self, *, generator: torch.Generator | None = None) -> None:
+        """Draw v anew, as at the start; for a module that was built on the device "meta"."""
+        draw_parameter(self.v, self.scale, generator)
+
     def extra_repr(self) -> str:
-        """The shape of v, and whether it is free."""
-        return f"shape={self.shape}, is_free={self.is_free}"
+        """The kernel, the action, and whether v is free."""
+        return f"{described(self.kernel, self.action)}, is_free={self.is_free}"
 
     @property
     def shape(self) -> tuple[int, ...]:

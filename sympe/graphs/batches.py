@@ -101,6 +101,9 @@ class DenseGraphs:
             )
         return cls(pairs, colors, mask)
 
+    def __repr__(self) -> str:
+        return f"DenseGraphs({_short_sizes(self.sizes)}, padded to {self.mask.shape[1]})"
+
     def __len__(self) -> int:
         return len(self.mask)
 
@@ -267,6 +270,9 @@ class SparseGraphs:
                 raise ValueError("arcs: expected each arc of undirected graphs with its reverse (directed=True?)")
         return graphs
 
+    def __repr__(self) -> str:
+        return f"SparseGraphs({_short_sizes(self.sizes)}, {self.arcs.shape[1]} arcs)"
+
     def __len__(self) -> int:
         return len(self.sizes)
 
@@ -392,6 +398,14 @@ def ranges(start: Int64[Tensor, " parts"], count: Int64[Tensor, " parts"]) -> In
     """
     first = (start - count.cumsum(0) + count).repeat_interleave(count)
     return first + torch.arange(len(first), device=first.device)
+
+
+def _short_sizes(sizes: Tensor) -> str:
+    """How many graphs there are, and of which sizes."""
+    if not len(sizes):
+        return "no graphs"
+    least, most = int(sizes.min()), int(sizes.max())
+    return f"{len(sizes)} graphs of {least} nodes" if least == most else f"{len(sizes)} graphs of {least}-{most} nodes"
 
 
 def _short(x: Tensor) -> str:

@@ -15,6 +15,9 @@ class Group(abc.ABC):
     Shapes are written ``*batch`` + ``element_shape``; binary operations broadcast over ``*batch``.
     """
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(order={self.order})"
+
     @property
     @abc.abstractmethod
     def element_shape(self) -> tuple[int, ...]:

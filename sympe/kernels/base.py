@@ -42,6 +42,9 @@ class Draw(abc.ABC):
         (torch.Size([5]), torch.Size([5, 1, 3, 3]))
     """
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(g of shape {tuple(self.g.shape)})"
+
     @property
     @abc.abstractmethod
     def g(self) -> Int64[Tensor, "batch ..."]:
@@ -147,6 +150,17 @@ class Kernel(abc.ABC):
     @abc.abstractmethod
     def group(self) -> Group:
         """The group that g belongs to."""
+
+    @property
+    def form(self) -> dict[str, str]:
+        """What decides which element stands for what: a v that was trained with it means nothing with another.
+
+        It goes into the state dict of encodings. Its words stay the same from version to version.
+        """
+        return {"kernel": type(self).__name__}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.group!r})"
 
     @abc.abstractmethod
     def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 
 import torch
@@ -50,6 +51,19 @@ class HaarConjugated(Kernel):
         check_kind("action", action, FiniteAction)
         self.canonicalizer = canonicalizer
         self.action = action
+
+    def __repr__(self) -> str:
+        return f"HaarConjugated({self._name}, {self.action!r})"
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The name of the canonicalizer."""
+        return {"kernel": "HaarConjugated", "canonicalizer": self._name}
+
+    @property
+    def _name(self) -> str:
+        named = isinstance(self.canonicalizer, types.FunctionType)
+        return self.canonicalizer.__name__ if named else type(self.canonicalizer).__name__
 
     @property
     def group(self) -> FiniteGroup:

@@ -38,6 +38,9 @@ class CoupledKernel(abc.ABC):
     Averaged over an equivariant law of y given x it is :attr:`kernel`, from which sampling draws.
     """
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.kernel!r})"
+
     @property
     @abc.abstractmethod
     def kernel(self) -> Kernel:

@@ -67,7 +67,13 @@ class OrbitKernel(InversionKernel):
         self._component = mixed_entries(action) if self._plan is None else self._plan.component
 
     def __repr__(self) -> str:
-        return f"OrbitKernel({type(self.action).__name__}, {self.group!r}, tolerance={self.tolerance})"
+        return f"OrbitKernel({self.action!r}, tolerance={self.tolerance})"
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The action that x is compared under, and the tolerance."""
+        on = f"{type(self.action).__name__} of shape {self.action.shape}"
+        return {"kernel": "OrbitKernel", "action": on, "tolerance": str(self.tolerance)}
 
     @property
     def group(self) -> FiniteGroup:

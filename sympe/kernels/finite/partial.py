@@ -61,6 +61,14 @@ class PartialKernel(Kernel):
         self.subgroup = generated_subgroup(kernel.group, subgroup)
         """The elements of K, ascending."""
 
+    def __repr__(self) -> str:
+        return f"PartialKernel({self.kernel!r}, subgroup={self.subgroup.tolist()})"
+
+    @property
+    def form(self) -> dict[str, str]:
+        """That of the kernel, and K."""
+        return {**self.kernel.form, "kernel": "PartialKernel", "subgroup": str(self.subgroup.tolist())}
+
     @property
     def group(self) -> FiniteGroup:
         """The group."""

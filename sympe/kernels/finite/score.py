@@ -57,6 +57,10 @@ class ScoreKernel(nn.Module, RelaxedKernel):
         self.temperature = temperature
         self.tolerance = Tolerance.of(tolerance)
 
+    def extra_repr(self) -> str:
+        """The group and the numbers."""
+        return f"{self.group!r}, temperature={self.temperature}, tolerance={self.tolerance}"
+
     @property
     def group(self) -> FiniteGroup:
         """The group."""

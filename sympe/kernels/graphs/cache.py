@@ -46,6 +46,14 @@ class CachedGraphKernel(InversionKernel):
         self._spans: dict[int, list[int]] = {}
         self._orders = self._nothing()
 
+    def __repr__(self) -> str:
+        return f"CachedGraphKernel({self.kernel!r}, max_elements={self.max_elements})"
+
+    @property
+    def form(self) -> dict[str, str]:
+        """That of the kernel: a memory changes nothing."""
+        return self.kernel.form
+
     @property
     def group(self) -> Permutations:
         """The permutations of ``max_nodes`` nodes."""

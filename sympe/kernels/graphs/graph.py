@@ -68,6 +68,14 @@ class GraphKernel(InversionKernel):
         self._group = Permutations(max_nodes)
         self.order = order
 
+    def __repr__(self) -> str:
+        return f"GraphKernel(max_nodes={self.group.degree}, order={self.order!r})"
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The order."""
+        return {"kernel": "GraphKernel", "order": self.order}
+
     @property
     def group(self) -> Permutations:
         """The permutations of ``max_nodes`` nodes."""
@@ -283,6 +291,9 @@ class GraphHaarKernel(Kernel):
     def __init__(self, max_nodes: int) -> None:
         check_integer("max_nodes", max_nodes)
         self._group = Permutations(max_nodes)
+
+    def __repr__(self) -> str:
+        return f"GraphHaarKernel(max_nodes={self.group.degree})"
 
     @property
     def group(self) -> Permutations:

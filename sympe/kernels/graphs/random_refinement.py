@@ -62,6 +62,9 @@ class GraphRefinementKernel(Kernel):
         check_integer("max_nodes", max_nodes)
         self._group = Permutations(max_nodes)
 
+    def __repr__(self) -> str:
+        return f"GraphRefinementKernel(max_nodes={self.group.degree})"
+
     @property
     def group(self) -> Permutations:
         """The permutations of ``max_nodes`` nodes."""

@@ -65,6 +65,10 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
         self.temperature = temperature
         self.softness = softness
 
+    def extra_repr(self) -> str:
+        """The numbers."""
+        return f"max_nodes={self.group.degree}, temperature={self.temperature}, softness={self.softness}"
+
     @property
     def group(self) -> Permutations:
         """The permutations of ``max_nodes`` nodes."""
