@@ -94,7 +94,8 @@ class Canonicalized(FormedModule):
         check_callable("network", network)
         check_kind("kernel", kernel, Kernel)
         for name, action in (("action_in", action_in), ("action_out", action_out)):
-            check_callable(name, action)
+            if action is not None or name == "action_in":
+                check_callable(name, action)
             if isinstance(action, Action) and action.group != kernel.group:
                 raise ValueError(f"{name}: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if limit < 1:

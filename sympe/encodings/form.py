@@ -46,7 +46,10 @@ def _check_form(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) 
     if differing:
         said = "; ".join(f"{key}: {there.get(key)} there, {here.get(key)} here" for key in differing)
         where = f" of {prefix[:-1]}" if prefix else ""
-        raise ValueError(f"state_dict: the parameters{where} were trained with another canonical form ({said})")
+        raise ValueError(
+            f"state_dict: the parameters{where} were trained with another canonical form ({said}); "
+            f"without {prefix}_extra_state they are loaded all the same"
+        )
 
 
 def draw_parameter(parameter: nn.Parameter, scale: float, generator: torch.Generator | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -64,16 +64,16 @@ def check_batch(x: Any) -> None:
         raise TypeError(f"x: expected a batch of inputs (a tensor or graphs), got {type(x).__name__}")
 
 
-def check_elements(g: Tensor, name: str, of: str) -> None:
+def check_elements(g: Tensor, name: str, of: Callable[[], str]) -> None:
     """Refuse what is no tensor of int64.
 
     Raises:
         TypeError: says what was expected and what came.
     """
     if not isinstance(g, Tensor):
-        raise TypeError(f"{name}: expected a tensor of {of}, got {type(g).__name__}")
+        raise TypeError(f"{name}: expected a tensor of {of()}, got {type(g).__name__}")
     if g.dtype != torch.int64:
-        raise TypeError(f"{name}: expected int64 {of}, got {g.dtype}")
+        raise TypeError(f"{name}: expected int64 {of()}, got {g.dtype}")
 
 
 def check_integer(name: str, value: int, *, least: int = 1) -> None:

@@ -85,10 +85,11 @@ class FiniteGroup(Group):
             >>> from sympe.groups import Cyclic
             >>> Cyclic(4).check(torch.tensor([0, 3]))
         """
-        of = f"elements of {self!r}, in range({self.order})"
-        check_elements(g, name, of)
+        check_elements(g, name, lambda: f"elements of {self!r}, in range({self.order})")
         inside = (g >= 0) & (g < self.order)
-        require(inside, lambda: f"{name}: expected {of}, got {int(g[~inside][0])}")
+        require(
+            inside, lambda: f"{name}: expected elements of {self!r}, in range({self.order}), got {int(g[~inside][0])}"
+        )
 
     @staticmethod
     def from_table(table: Tensor | Sequence[Sequence[int]]) -> FiniteGroup:

@@ -114,7 +114,7 @@ class Permutations(Group):
         Example:
             >>> Permutations(3).check(torch.tensor([[0, 1, 2], [2, 0, 1]]))
         """
-        check_elements(g, name, f"permutations of shape (*batch, {self.degree})")
+        check_elements(g, name, lambda: f"permutations of shape (*batch, {self.degree})")
         if g.shape[-1:] != (self.degree,):
             raise ValueError(f"{name}: expected shape (*batch, {self.degree}), got {tuple(g.shape)}")
         places = g.clamp(0, self.degree - 1)

@@ -111,7 +111,7 @@ def law(model: Encoded, encoding: SymPE, kernel: OrbitKernel, x: torch.Tensor) -
     """The outputs of all g in C(x), equally likely, by giving the model every g in turn."""
     coset = kernel.coset(x[None])[0].nonzero().flatten()
     forced = SymPE(Forced(kernel.group, coset), encoding.action)
-    forced.load_state_dict(encoding.state_dict())
+    forced.v.data.copy_(encoding.v)
     with torch.no_grad():
         outputs: torch.Tensor = Encoded(model.network, forced)(x.expand(len(coset), *x.shape))
     return outputs
@@ -277,7 +277,8 @@ def test_a_trivial_group_breaks_nothing() -> None:
 
 
 def test_repr_tells_shape_and_freedom() -> None:
-    assert "shape=(2, 3, 3), is_free=True" in repr(SymPE(HaarKernel(P4M(3)), GridAction(P4M(3), 2)))
+    encoding = SymPE(HaarKernel(P4M(3)), GridAction(P4M(3), 2))
+    assert repr(encoding) == "SymPE(HaarKernel(P4M(size=3)), GridAction(P4M(size=3), shape=(2, 3, 3)), is_free=True)"
 
 
 def test_kernel_and_action_of_different_groups_are_an_error() -> None:

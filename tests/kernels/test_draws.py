@@ -133,10 +133,10 @@ def test_the_table_of_an_orbit_serves_gradients_wherever_it_was_made() -> None:
     assert torch.equal(gradient, torch.full(action.shape, float(action.group.order)))
 
 
-def test_the_state_of_an_encoding_is_v_and_the_kernel() -> None:
+def test_the_state_of_an_encoding_is_v_the_kernel_and_its_form() -> None:
     encoding = SymPE(scores(), GridAction(GROUP, 2))
     encoding(torch.zeros(2, 1, 3, 3))
-    assert {name.split(".")[0] for name in encoding.state_dict()} == {"v", "kernel"}
+    assert {name.split(".")[0] for name in encoding.state_dict()} == {"v", "kernel", "_extra_state"}
     assert not list(encoding.buffers(recurse=False))
 
 

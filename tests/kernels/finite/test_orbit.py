@@ -488,7 +488,8 @@ def test_a_bad_tolerance_is_an_error(tolerance: float) -> None:
 
 
 def test_repr_names_action_group_and_tolerance() -> None:
-    assert repr(OrbitKernel(GridAction(P4M(3)))) == "OrbitKernel(GridAction, P4M(size=3), tolerance=1e-06)"
+    kernel = OrbitKernel(GridAction(P4M(3)))
+    assert repr(kernel) == "OrbitKernel(GridAction(P4M(size=3), shape=(1, 3, 3)), tolerance=1e-06)"
 
 
 def test_every_mixing_action_of_the_catalogue_is_enumerated() -> None:

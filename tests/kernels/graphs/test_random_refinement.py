@@ -165,7 +165,7 @@ def test_drawing_leaves_the_colours_of_components_alone() -> None:
 
 
 def test_errors() -> None:
-    with pytest.raises(ValueError, match="degree: expected at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_nodes: expected at least 1, got 0"):
         GraphRefinementKernel(0)
     with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 3 nodes; graph 0 has 6"):
         GraphRefinementKernel(3).sample(DenseGraphs.from_features(PRISM[None]))
