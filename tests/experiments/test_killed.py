@@ -24,7 +24,7 @@ from sympe.experiments.training import BLOCK
 from tests.experiments.molecules.test_model import TINY
 from tests.experiments.molecules.test_training import SAMPLE
 
-KILLS = 20 if os.environ.get("SYMPE_FUZZ") == "long" else 4
+KILLS = 20 if os.environ.get("SYMPE_FUZZ") == "long" else 2
 
 CASES: dict[str, tuple[Experiment, Any, dict[str, Any]]] = {
     "ising": (

@@ -370,13 +370,13 @@ def test_large_groups_are_sampled_uniformly() -> None:
         kernel = GraphKernel(n)
         orbit = kernel.orbits(x)[0]
         members = (orbit == 0).nonzero().squeeze(1)
-        draws = 20 * len(members)
+        draws = 10 * len(members)
         generator = torch.Generator().manual_seed(1)
         place = torch.stack([kernel.sample(x, generator=generator).argsort(1)[0, 0] for _ in range(draws)])
         counts = place.bincount(minlength=n)
         assert int((counts > 0).sum()) <= len(members)
         counts = counts[counts > 0].double()
-        statistic = float(((counts - 20) ** 2 / 20).sum()) + 20 * (len(members) - len(counts))
+        statistic = float(((counts - 10) ** 2 / 10).sum()) + 10 * (len(members) - len(counts))
         freedom = len(members) - 1
         assert statistic < freedom + 6 * math.sqrt(2 * freedom)  # false alarm below 1e-6
 
