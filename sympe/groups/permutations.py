@@ -120,10 +120,10 @@ class Permutations(Group):
         places = g.clamp(0, self.degree - 1)
         hit = torch.zeros(g.shape, dtype=torch.bool, device=g.device).scatter(-1, places, True)
         right = hit.all(-1) & (g == places).all(-1)
+        require(right, lambda: f"{name}: expected permutations of range({self.degree}), got {_shown(g, right)}")
 
-        def message() -> str:
-            wrong = g[~right][0].tolist() if g.ndim > 1 else g.tolist()
-            shown = wrong if self.degree <= 20 else f"{str(wrong[:20])[:-1]}, ...]"
-            return f"{name}: expected permutations of range({self.degree}), got {shown}"
 
-        require(right, message)
+def _shown(g: Tensor, right: Tensor) -> str:
+    """The first row that is no permutation."""
+    wrong = g[~right][0].tolist() if g.ndim > 1 else g.tolist()
+    return f"{wrong}" if len(wrong) <= 20 else f"{str(wrong[:20])[:-1]}, ...]"
