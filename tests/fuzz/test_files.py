@@ -251,9 +251,8 @@ def test_smiles(folder: Path, content: bytes) -> None:
     assert isinstance(found, dict)
     assert list(found) == [f"a.smi:{number}" for number, _ in lines_of(content)]
     for number, line in lines_of(content):
-        words = line.split()
-        if words and not any(word.startswith("|") for word in words[1:]):
-            check_molecule(found[f"a.smi:{number}"], words[0])
+        if "|" not in line:
+            check_molecule(found[f"a.smi:{number}"], re.split("[ \t]", line)[0])
 
 
 _TABLES = [b"name,SMILES,other\nx,CC,C\ny,,C\nz,C=C,CCC\n", b'id,smiles\r\n1,"CC(C)C"\r\n2,c1ccccc1\r\n', b"smiles\nCCO\n"]
@@ -293,14 +292,16 @@ def test_records(folder: Path, content: bytes) -> None:
     found = answers(folder / "a.sdf", content)
     assert isinstance(found, dict)
     assert list(found) == [f"a.sdf:{number}" for number in range(1, len(found) + 1)]
+    blocks = re.split(rb"(?m)^\$\$\$\$.*\n?", content)
     if b"\r" in content or b"\x00" in content:
         return
-    for answer, block in zip(found.values(), re.split(rb"(?m)^\$\$\$\$.*\n?", content), strict=False):
+    for answer, block in zip(found.values(), blocks, strict=False):
         molecule = Chem.MolFromMolBlock(block.decode("latin-1"))
-        if molecule is not None and molecule.GetNumAtoms():
-            assert isinstance(answer, SparseGraphs), answer
-            assert int(answer.sizes) == molecule.GetNumAtoms()
-            assert answer.arcs.shape[1] == 2 * molecule.GetNumBonds()
+        if molecule is None or not molecule.GetNumAtoms():
+            return  # where the next record begins is RDKit's affair
+        assert isinstance(answer, SparseGraphs), answer
+        assert int(answer.sizes) == molecule.GetNumAtoms()
+        assert answer.arcs.shape[1] == 2 * molecule.GetNumBonds()
 
 
 # ----- edge lists and GraphML -----------------------------------------------------------------------------------------
@@ -435,7 +436,7 @@ def test_what_pyg_saves(folder: Path, content: bytes) -> None:
         return
     stored = torch.load(path, weights_only=True)  # of what the reader allows
     items = stored if isinstance(stored, list) else [stored]
-    if all(isinstance(item, Data) and not isinstance(item, Batch) for item in items):
+    if all(isinstance(item, Data) and "ptr" not in item for item in items):
         assert len(found) == len(items)
         for answer, item in zip(found.values(), items, strict=True):
             if isinstance(answer, SparseGraphs):
