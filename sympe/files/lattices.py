@@ -24,7 +24,7 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
     if "fields" not in arrays:
         raise ValueError(f'data: expected an array "fields" in {path}, got {", ".join(arrays) or "none"}')
     fields = _tensor(path, "fields", arrays["fields"])
-    if fields.dim() != 4 or fields.shape[2] != fields.shape[3]:
+    if fields.dim() != 4 or fields.shape[2] != fields.shape[3] or 0 in fields.shape[1:]:
         raise ValueError(f"fields: expected shape (batch, channels, L, L) in {path}, got {tuple(fields.shape)}")
     targets = None
     if options.node_targets is not None:

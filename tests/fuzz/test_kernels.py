@@ -252,7 +252,7 @@ def test_kernels_that_are_blind_are_found(name: str) -> None:
 # ----- finite groups --------------------------------------------------------------------------------------------------
 
 _ACTIONS = [name for name, (action, images) in PERMUTING.items() if images.size <= 3000]
-_DTYPES = [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool]
+_DTYPES = [torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.uint64, torch.bool]
 _FLOATS = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 
 
