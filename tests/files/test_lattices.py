@@ -25,11 +25,15 @@ def test_npz(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match='expected an array "fields"'):
         read(tmp_path / "b.npz")
     np.savez(tmp_path / "c.npz", fields=fields[:, :, :3])
-    with pytest.raises(ValueError, match=r"fields: expected shape \(batch, channels, L, L\) in \S*c\.npz, got \(2, 3, 3, 4\)"):
+    with pytest.raises(
+        ValueError, match=r"fields: expected shape \(batch, channels, L, L\) in \S*c\.npz, got \(2, 3, 3, 4\)"
+    ):
         read(tmp_path / "c.npz")
     for shape in ((2, 0, 3, 3), (2, 1, 0, 0)):
         np.savez(tmp_path / "c.npz", fields=np.zeros(shape))
-        with pytest.raises(ValueError, match=r"fields: expected shape \(batch, channels, L, L\) in \S*c\.npz, got \(2,"):
+        with pytest.raises(
+            ValueError, match=r"fields: expected shape \(batch, channels, L, L\) in \S*c\.npz, got \(2,"
+        ):
             read(tmp_path / "c.npz")
     (tmp_path / "d.npz").write_text("nothing")
     with pytest.raises(ValueError, match="is no npz file"):

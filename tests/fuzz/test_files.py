@@ -20,7 +20,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from networkx.algorithms import isomorphism
 from rdkit import Chem, RDLogger
@@ -104,7 +104,13 @@ def _order(graph: nx.Graph, most: int = 6000) -> int | None:
 
 # ----- graph6, sparse6, digraph6 --------------------------------------------------------------------------------------
 
-_GRAPHS = [nx.petersen_graph(), nx.path_graph(4), nx.empty_graph(3), nx.star_graph(5), nx.gnp_random_graph(7, 0.4, seed=0)]
+_GRAPHS = [
+    nx.petersen_graph(),
+    nx.path_graph(4),
+    nx.empty_graph(3),
+    nx.star_graph(5),
+    nx.gnp_random_graph(7, 0.4, seed=0),
+]
 _LOOPS = nx.Graph([(0, 0), (0, 1), (1, 2)])
 
 
@@ -180,6 +186,7 @@ def check_lines(path: Path, content: bytes, load: Load = load) -> None:
 
 
 @pytest.mark.parametrize("suffix", _FORMATS)
+@settings(max_examples=settings().max_examples // 3)
 @given(data=st.data())
 def test_graph6(folder: Path, suffix: str, data: st.DataObject) -> None:
     words = [b"~", b"~~", b"~?", b":", b"&", b">>graph6<<", b">>sparse6<<"]
@@ -190,7 +197,11 @@ def test_readers_that_break_the_law_are_found(folder: Path) -> None:
     def lossy(path: Path, options: Options) -> Iterator[Loaded]:
         for one in load(path, options):
             if isinstance(one.content, SparseGraphs) and one.content.arcs.numel():
-                one = one._replace(content=SparseGraphs(one.content.sizes, one.content.colors, one.content.arcs[:, :0], one.content.arc_colors[:0]))
+                one = one._replace(
+                    content=SparseGraphs(
+                        one.content.sizes, one.content.colors, one.content.arcs[:, :0], one.content.arc_colors[:0]
+                    )
+                )
             yield one
 
     def nameless(path: Path, options: Options) -> Iterator[Loaded]:
@@ -245,6 +256,7 @@ def check_molecule(answer: Any, text: str) -> None:
         same_graph(answer, graph_of(molecule))
 
 
+@settings(max_examples=settings().max_examples // 3)
 @given(content=mutated(["\n".join(_SMILES).encode(), b"CC ethane\r\nCCO\tethanol\n\nnonsense\n"], _SMILES_WORDS))
 def test_smiles(folder: Path, content: bytes) -> None:
     found = answers(folder / "a.smi", content)
@@ -255,7 +267,11 @@ def test_smiles(folder: Path, content: bytes) -> None:
             check_molecule(found[f"a.smi:{number}"], re.split("[ \t]", line)[0])
 
 
-_TABLES = [b"name,SMILES,other\nx,CC,C\ny,,C\nz,C=C,CCC\n", b'id,smiles\r\n1,"CC(C)C"\r\n2,c1ccccc1\r\n', b"smiles\nCCO\n"]
+_TABLES = [
+    b"name,SMILES,other\nx,CC,C\ny,,C\nz,C=C,CCC\n",
+    b'id,smiles\r\n1,"CC(C)C"\r\n2,c1ccccc1\r\n',
+    b"smiles\nCCO\n",
+]
 
 
 @given(content=mutated(_TABLES, [b",", b'"', b'""', b"\r\n", b'"\n"', *_SMILES_WORDS]))
@@ -313,7 +329,20 @@ _EDGES = [
     b"p edge 3 2\ne 1 2\ne 1 3\n",
     b"a b\nb c\nc a\nd\n",
 ]
-_EDGE_WORDS = [b" {[1]: 2}", b"1 2 {[1]: 2}\n", b" {'weight': ", b"{", b"}", b" {}", b",", b";", b" 1.5", b" inf", b"%%MatrixMarket", b"{'a': 1j}"]
+_EDGE_WORDS = [
+    b" {[1]: 2}",
+    b"1 2 {[1]: 2}\n",
+    b" {'weight': ",
+    b"{",
+    b"}",
+    b" {}",
+    b",",
+    b";",
+    b" 1.5",
+    b" inf",
+    b"%%MatrixMarket",
+    b"{'a': 1j}",
+]
 
 
 @given(content=mutated(_EDGES, _EDGE_WORDS), directed=st.booleans())
@@ -347,7 +376,17 @@ def graphml() -> list[bytes]:
     return ["\n".join(nx.generate_graphml(graph)).encode() for graph in (path, digraph, multigraph)]
 
 
-_GRAPHML_WORDS = [b"<node/>", b'<node id="9"/>', b"<graph/>", b"</graph>", b"<data/>", b"int", b"long", b"double", b"&amp;"]
+_GRAPHML_WORDS = [
+    b"<node/>",
+    b'<node id="9"/>',
+    b"<graph/>",
+    b"</graph>",
+    b"<data/>",
+    b"int",
+    b"long",
+    b"double",
+    b"&amp;",
+]
 
 
 @given(content=mutated(graphml(), _GRAPHML_WORDS))
@@ -403,7 +442,9 @@ def test_archives(folder: Path, content: bytes) -> None:
 
 
 @given(
-    dtype=st.sampled_from(["?", "i1", "u1", "<i4", ">i4", "u2", "u4", "u8", "e", "f", "<f8", ">f8", "g", "c8", "U3", "O"]),
+    dtype=st.sampled_from(
+        ["?", "i1", "u1", "<i4", ">i4", "u2", "u4", "u8", "e", "f", "<f8", ">f8", "g", "c8", "U3", "O"]
+    ),
     shape=st.lists(st.integers(0, 3), max_size=5),
     fortran=st.booleans(),
     value=st.sampled_from([0.0, 1.0, float("nan"), 3.0]),
@@ -427,7 +468,12 @@ _STORED = [Data(**_STAR), Data(**_STAR, x=torch.tensor([[0.0], [1], [1], [2]]))]
 
 @given(
     content=mutated(
-        [pt(_STORED), pt(_STORED[0]), pt(Batch.from_data_list(_STORED[:1] * 2)), pt(InMemoryDataset.collate(_STORED[:1] * 2))]
+        [
+            pt(_STORED),
+            pt(_STORED[0]),
+            pt(Batch.from_data_list(_STORED[:1] * 2)),
+            pt(InMemoryDataset.collate(_STORED[:1] * 2)),
+        ]
     )
 )
 def test_what_pyg_saves(folder: Path, content: bytes) -> None:
@@ -453,7 +499,9 @@ _VALUES = st.one_of(
     st.builds(
         lambda shape, dtype, scale: (torch.arange(math.prod(shape)).view(shape) % 4 * scale).to(dtype),
         st.lists(st.integers(0, 6), max_size=3).map(tuple),
-        st.sampled_from([torch.int64, torch.int32, torch.uint8, torch.bool, torch.float32, torch.bfloat16, torch.complex64]),
+        st.sampled_from(
+            [torch.int64, torch.int32, torch.uint8, torch.bool, torch.float32, torch.bfloat16, torch.complex64]
+        ),
         st.sampled_from([1, -1, 0]),
     ),
 )
@@ -461,7 +509,9 @@ _VALUES = st.one_of(
 
 @given(
     changes=st.dictionaries(
-        st.sampled_from(["edge_index", "num_nodes", "x", "edge_attr", "y", "e", "batch", "ptr", "pos"]), _VALUES, max_size=4
+        st.sampled_from(["edge_index", "num_nodes", "x", "edge_attr", "y", "e", "batch", "ptr", "pos"]),
+        _VALUES,
+        max_size=4,
     ),
     several=st.booleans(),
 )
@@ -487,6 +537,7 @@ _PACKED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("suffix", _PACKED)
+@settings(max_examples=settings().max_examples // 3)
 @given(data=st.data())
 def test_packed(folder: Path, suffix: str, data: st.DataObject) -> None:
     content = data.draw(mutated([gzip.compress(_PACKED[suffix], mtime=0)]))
