@@ -62,10 +62,10 @@ def edge_list(attributes: Mapping[str, Any]) -> Int64[Tensor, "2 arcs"]:
 
 
 def _integers(name: str, value: Any) -> Tensor:
-    value = table(name, value)
-    if value.numel() and (value.is_floating_point() or value.is_complex() or value.dtype == torch.bool):
-        raise TypeError(f"{name}: expected integers, got {value.dtype}")
-    return value.long()
+    numbers = table(name, value)
+    if numbers.numel() and (numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool):
+        raise TypeError(f"{name}: expected integers, got {numbers.dtype}")
+    return numbers.long()
 
 
 def sizes_of(attributes: Mapping[str, Any], num_nodes: int) -> Int64[Tensor, " batch"]:

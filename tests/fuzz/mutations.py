@@ -59,6 +59,8 @@ def _lines(draw: st.DrawFn, lines: list[bytes], words: Sequence[bytes]) -> list[
 
 def lines_of(content: bytes) -> list[tuple[int, str]]:
     """Number and text of every line that is not blank, as any reader of UTF-8 should see them."""
+    if content in (b"\xef", b"\xef\xbb"):  # the beginning of a byte order mark is none to Python, and nothing else
+        return []
     text = content.decode("utf-8", "replace").removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     stripped = [line.strip(" \t") for line in text.split("\n")]
     return [(number, line) for number, line in enumerate(stripped, 1) if line]

@@ -295,6 +295,17 @@ def tensors(draw: st.DrawFn, shape: tuple[int, ...], blocks: np.ndarray) -> Tens
     return torch.stack(rows).reshape(-1, *shape)
 
 
+def bits(x: Tensor) -> Tensor:
+    """As signed integers of the same size, which torch can move."""
+    return x.view({1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[x.dtype.itemsize])
+
+
+def values_of(one: Tensor, images: np.ndarray) -> list[tuple[float, ...]]:
+    """All g^-1 x."""
+    plain = one.double() if one.is_floating_point() else one
+    return oracles.inverse_orbit(images, plain.flatten().numpy())
+
+
 def check_orbit(kernel: Any, images: np.ndarray, x: Tensor) -> None:
     """C(x) is a coset of the stabilizer, leads to one form, and moves with x; alone and in the batch."""
     cosets = kernel.coset(x)
@@ -302,9 +313,7 @@ def check_orbit(kernel: Any, images: np.ndarray, x: Tensor) -> None:
     g = kernel.sample(x, generator=seeded(0))
     log_p = kernel.log_prob(g, x).double()
     for row, one in enumerate(x):
-        back = oracles.inverse_orbit(
-            images, one.flatten().double().numpy() if one.is_floating_point() else one.flatten().numpy()
-        )
+        back = values_of(one, images)
         size = len(oracles.stabilizer(back))
         found = {int(i) for i in cosets[row].nonzero()}
         (form,) = {back[i] for i in found}
@@ -314,10 +323,9 @@ def check_orbit(kernel: Any, images: np.ndarray, x: Tensor) -> None:
         assert float(log_p[row]) == pytest.approx(-math.log(size), abs=1e-5)
         assert torch.equal(kernel.coset(one[None]), cosets[row : row + 1])
         for h in {0, len(images) // 2, len(images) - 1}:
-            moved = torch.empty_like(one.flatten())
-            moved[torch.from_numpy(images[h])] = one.flatten()
-            again = oracles.inverse_orbit(images, moved.double().numpy() if one.is_floating_point() else moved.numpy())
-            assert {again[int(i)] for i in kernel.coset(moved.view(one.shape)[None])[0].nonzero()} == {form}
+            source = torch.from_numpy(np.argsort(images[h]))
+            moved = bits(one).flatten()[source].view(one.dtype).view(1, *one.shape)
+            assert {values_of(moved[0], images)[int(i)] for i in kernel.coset(moved)[0].nonzero()} == {form}
 
 
 @given(data=st.data(), name=st.sampled_from(_ACTIONS), tolerance=st.sampled_from([0.0, 1e-6]))
