@@ -178,11 +178,13 @@ def check_lines(path: Path, content: bytes, load: Load = load) -> None:
     assert list(found) == [f"{path.name}:{number}" for number, _ in lines_of(content)]
     for number, line in lines_of(content):
         answer = found[f"{path.name}:{number}"]
-        try:
-            wanted = parse(line)
+        if path.suffix != ".g6" and re.match("(>>sparse6<<|>>digraph6<<)?[:&]~[^?]", line):
+            continue  # thousands of nodes, for networkx up to 2^36
+        try:  # networkx does not look whether a letter is one of the format
+            wanted = parse(line) if re.fullmatch(r"(>>(di)?(graph|sparse)6<<)?[:&]?[?-~]*", line) else None
         except (nx.NetworkXException, ValueError, IndexError):
             wanted = None
-        if isinstance(answer, SparseGraphs) and not (path.suffix == ".d6" and line[1:2] == "~"):
+        if isinstance(answer, SparseGraphs):
             assert wanted is not None, line
         if wanted is not None and (isinstance(answer, SparseGraphs) or write(wanted).strip() == line.encode()):
             same_graph(answer, wanted)

@@ -158,7 +158,7 @@ WAYS = {"listed": {}, "apart": {"_LIMIT": 3}, "bliss": {"_LIMIT": 0, "SMALL": -1
 
 
 @pytest.mark.parametrize("way", WAYS)
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=settings().max_examples // 5)
 @given(
     batch=batches(), order=st.sampled_from(["breadth-first", "refined", "degree", "fiedler"]), seed=st.integers(0, 99)
 )
@@ -174,7 +174,7 @@ def test_the_graph_kernel(way: str, batch: Batch, order: str, seed: int) -> None
             assert orbits[row, len(keys[0]) :].tolist() == list(range(len(keys[0]), batch.max_nodes))
 
 
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=settings().max_examples // 5)
 @given(batch=batches(), again=st.integers(0, 3), few=st.booleans(), seed=st.integers(0, 99))
 def test_the_cached_kernel(batch: Batch, again: int, few: bool, seed: int) -> None:
     plain = GraphKernel(batch.max_nodes)
@@ -204,7 +204,7 @@ def check_refinement(kernel: Any, batch: Batch, seed: int) -> None:
     check_support(kernel, batch, exact=False)
 
 
-@settings(max_examples=settings().max_examples // 4)
+@settings(max_examples=settings().max_examples // 5)
 @given(batch=batches(), seed=st.integers(0, 99))
 def test_the_refinement_kernel(batch: Batch, seed: int) -> None:
     check_refinement(GraphRefinementKernel(batch.max_nodes), batch, seed)
@@ -328,6 +328,7 @@ def check_orbit(kernel: Any, images: np.ndarray, x: Tensor) -> None:
             assert {values_of(moved[0], images)[int(i)] for i in kernel.coset(moved)[0].nonzero()} == {form}
 
 
+@settings(max_examples=settings().max_examples // 3)
 @given(data=st.data(), name=st.sampled_from(_ACTIONS), tolerance=st.sampled_from([0.0, 1e-6]))
 def test_the_orbit_kernel(data: st.DataObject, name: str, tolerance: float) -> None:
     action, images = PERMUTING[name]
@@ -336,6 +337,7 @@ def test_the_orbit_kernel(data: st.DataObject, name: str, tolerance: float) -> N
     check_orbit(OrbitKernel(action, tolerance=tolerance), images, x)
 
 
+@settings(max_examples=settings().max_examples // 3)
 @given(values=st.lists(st.lists(st.integers(-2, 2), min_size=3, max_size=3), min_size=1, max_size=4))
 def test_the_orbit_kernel_where_the_action_mixes_entries(values: list[list[int]]) -> None:
     """All 48 signed permutations of three numbers."""
