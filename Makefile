@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := .venv/.installed
 DOCS := $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-.PHONY: setup demo test test-fast check bench docs clean
+.PHONY: setup demo test test-fast fuzz check bench docs clean
 
 setup: $(STAMP)
 
@@ -28,6 +28,10 @@ test: $(STAMP)
 test-fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
 
+# Other inputs every time, for about ten minutes; `make test` has a few, always the same.
+fuzz: $(STAMP)
+	SYMPE_FUZZ=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) tests/fuzz
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,5 +47,5 @@ docs: $(STAMP)
 
 # Leaves .venv and runs/ alone.
 clean:
-	rm -rf build dist docs/_build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -not -path './.git/*' -prune -exec rm -rf {} +

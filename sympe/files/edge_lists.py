@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,10 @@ def _add(graph: nx.Graph, line: str) -> list[str]:
 
 def _attributes(text: str) -> dict[str, Any]:
     try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        with warnings.catch_warnings():  # Python's, about the style of what is no program
+            warnings.simplefilter("ignore")
+            found = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise ValueError(f"expected attributes such as {{'weight': 1.0}}, got {text[:60]!r}") from error
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise ValueError(f"expected attributes such as {{'weight': 1.0}}, got {text[:60]!r}")

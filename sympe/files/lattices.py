@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sympe.files.base import Loaded, Options
 
@@ -22,20 +23,18 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
         raise ValueError(f"data: {path} is no npz file: {error}") from error
     if "fields" not in arrays:
         raise ValueError(f'data: expected an array "fields" in {path}, got {", ".join(arrays) or "none"}')
-    for name in ("fields", options.node_targets):
-        if name in arrays and (arrays[name].dtype.kind not in "biuf" or arrays[name].itemsize > 8):
-            raise ValueError(f"{name}: expected real numbers, got {arrays[name].dtype}")
-    fields = torch.from_numpy(arrays["fields"])
-    if fields.dim() != 4 or fields.shape[2] != fields.shape[3]:
-        raise ValueError(f"fields: expected shape (batch, channels, L, L), got {tuple(fields.shape)}")
+    fields = _tensor(path, "fields", arrays["fields"])
+    if fields.dim() != 4 or fields.shape[2] != fields.shape[3] or 0 in fields.shape[1:]:
+        raise ValueError(f"fields: expected shape (batch, channels, L, L) in {path}, got {tuple(fields.shape)}")
     targets = None
     if options.node_targets is not None:
         if options.node_targets not in arrays:
-            raise ValueError(f"node_targets: expected one of {', '.join(arrays)}; got {options.node_targets}")
-        targets = torch.from_numpy(arrays[options.node_targets])
+            raise ValueError(f"node_targets: expected one of {', '.join(arrays)} in {path}; got {options.node_targets}")
+        targets = _tensor(path, options.node_targets, arrays[options.node_targets])
         if targets.dim() < 3 or len(targets) != len(fields) or targets.shape[-2:] != fields.shape[-2:]:
             raise ValueError(
-                f"node_targets: expected one target a site of {tuple(fields.shape)}, got {tuple(targets.shape)}"
+                f"node_targets: expected one target a site of {tuple(fields.shape)} in {path}, "
+                f"got {tuple(targets.shape)}"
             )
     for number, x in enumerate(fields):
         name = f"{path.name}[{number}]"
@@ -43,3 +42,9 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
             yield Loaded(name, "expected finite values, got NaN or infinity")
         else:
             yield Loaded(name, x, None if targets is None else targets[number])
+
+
+def _tensor(path: Path, name: str, array: np.ndarray) -> Tensor:
+    if array.dtype.kind not in "biuf" or array.itemsize > 8:
+        raise ValueError(f"{name}: expected real numbers in {path}, got {array.dtype}")
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))

@@ -58,7 +58,10 @@ def _labels(key: str, values: list[Any], options: Options) -> tuple[Tensor, list
     if key == "none":
         return torch.zeros(len(values), dtype=torch.int64), []
     if any(isinstance(value, float) for value in values):  # 1 and 1.0 are the same number
-        values = [float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values]
+        try:
+            values = [float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values]
+        except OverflowError as error:
+            raise ValueError(f"{key}: expected finite values, got a whole number beyond all floats") from error
     words = sorted({repr(value) for value in values if not isinstance(value, float)})
     place = {word: number for number, word in enumerate(words)}
     found = torch.tensor([place.get(repr(value), 0) for value in values], dtype=torch.int64)

@@ -15,5 +15,8 @@ def smiles_of_records(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str,
         ImportError: if RDKit is missing; names the extra.
     """
     chem = rdkit_chem()
-    for number, molecule in enumerate(chem.ForwardSDMolSupplier(file), 1):
-        yield f"{name}:{number}", "" if molecule is None else chem.MolToSmiles(molecule)
+    try:
+        for number, molecule in enumerate(chem.ForwardSDMolSupplier(file), 1):
+            yield f"{name}:{number}", "" if molecule is None else chem.MolToSmiles(molecule)
+    except SystemError as error:  # in which RDKit wraps what reading the file has raised
+        raise error.__cause__ or error from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ _DIRECTED = torch.tensor([16, 17, 18, 19])
 def smiles_of_lines(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str, str]]:
     """Place and SMILES of every line that is not blank, with its CXSMILES extension (`|^1:0|`) if it has one."""
     for place, line in lines(name, file):
-        smiles, *rest = line.split(maxsplit=1)
+        smiles, *rest = re.split("[ \t]+", line, maxsplit=1)  # other space ends no SMILES string for RDKit either
         yield place, line[: line.rindex("|") + 1] if rest and rest[0].startswith("|") else smiles
 
 

@@ -55,17 +55,24 @@ def edge_list(attributes: Mapping[str, Any]) -> Int64[Tensor, "2 arcs"]:
     arcs = table("edge_index", attributes["edge_index"])
     if arcs.numel() == 0:
         return torch.zeros(2, 0, dtype=torch.int64, device=arcs.device)
-    if arcs.is_floating_point() or arcs.is_complex() or arcs.dtype == torch.bool:
-        raise TypeError(f"edge_index: expected integers, got {arcs.dtype}")
+    arcs = _integers("edge_index", arcs)
     if arcs.dim() != 2 or len(arcs) != 2:
         raise ValueError(f"edge_index: expected shape (2, arcs), got {tuple(arcs.shape)}")
-    return arcs.long()
+    return arcs
+
+
+def _integers(name: str, value: Any) -> Tensor:
+    numbers = table(name, value)
+    if numbers.numel() and (numbers.is_floating_point() or numbers.is_complex() or numbers.dtype == torch.bool):
+        raise TypeError(f"{name}: expected integers, got {numbers.dtype}")
+    return numbers.long()
 
 
 def sizes_of(attributes: Mapping[str, Any], num_nodes: int) -> Int64[Tensor, " batch"]:
     """The number of nodes of each graph: by ``ptr``, else by ``batch``, else there is one.
 
     Raises:
+        TypeError: if these are no integers.
         ValueError: if these do not fit the number of nodes, or do not ascend.
 
     Example:
@@ -73,13 +80,13 @@ def sizes_of(attributes: Mapping[str, Any], num_nodes: int) -> Int64[Tensor, " b
         tensor([2, 1])
     """
     if attributes.get("ptr") is not None:
-        ptr = table("ptr", attributes["ptr"]).long()
+        ptr = _integers("ptr", attributes["ptr"])
         sizes = ptr.diff()
         if ptr.dim() != 1 or len(ptr) == 0 or int(ptr[0]) or int(ptr[-1]) != num_nodes or bool((sizes < 0).any()):
             raise ValueError(f"ptr: expected numbers that ascend from 0 to {num_nodes}")
         return sizes
     if attributes.get("batch") is not None:
-        batch = table("batch", attributes["batch"]).long()
+        batch = _integers("batch", attributes["batch"])
         if batch.dim() != 1 or len(batch) != num_nodes or bool((batch.diff() < 0).any()) or bool((batch < 0).any()):
             raise ValueError(f"batch: expected {num_nodes} numbers of graphs that ascend")
         return batch.bincount()

@@ -89,7 +89,14 @@ def test_what_is_no_edge_list_is_bad_and_named(tmp_path: Path) -> None:
     assert "expected words separated by" in reason(path, "1 2,0.5\n")
     assert "expected attributes such as" in reason(path, "1 2 {'weight': x}\n")
     assert "expected attributes such as" in reason(path, "1 2 {3}\n")
+    assert "expected attributes such as" in reason(path, "1 2 {[1]: 2}\n")
     assert "expected finite values" in reason(path, "1 2 nan\n1 3 1.0\n")
+    assert "expected finite values" in reason(path, f"1 2 {'9' * 400}\n1 3 1.0\n")
     for text in ("", "# none\n", "CCO\nCC\n"):
         path.write_text(text)
         assert read(path).bad == [Bad("a.txt", "expected at least one edge: a line with two nodes")]
+
+
+def test_python_does_not_warn_of_the_style_of_attributes(tmp_path: Path) -> None:
+    """Warnings are errors here: as one, it would be a reason."""
+    assert order(tmp_path / "a.txt", "1 2 {'weight': '\\d'}\n1 3 {'weight': '\\d'}\n") == 2

@@ -70,6 +70,12 @@ def test_everything_that_pyg_saves(tmp_path: Path) -> None:
     by_hand.batch = by_hand.batch.flip(0)
     torch.save(by_hand, path)
     assert read(path).bad[0].reason == "batch: expected 7 numbers of graphs that ascend"
+    for key, value in (("batch", [0, 0, 0.5, 1, 1, 1, 1]), ("ptr", [0, 4, 7.5]), ("ptr", [0, 4, 7 + 1j])):
+        wrong = Data(edge_index=batch.edge_index, x=batch.x, **{key: torch.tensor(value)})
+        torch.save(wrong, path)
+        assert read(path).bad[0].reason.startswith(f"{key}: expected integers, got torch.")
+        with pytest.raises(TypeError, match=f"{key}: expected integers, got torch"):
+            to_graphs(wrong)
     one = InMemoryDataset.collate([first])
     for content in (one, (one[0].to_dict(), one[1], Data), (one[0].to_dict(), None, Data), [first]):
         torch.save(content, path)

@@ -33,3 +33,15 @@ def test_packed(tmp_path: Path) -> None:
     (tmp_path / "b.smi.gz").write_bytes(b"CC")
     with pytest.raises(ValueError, match=r"data: b\.smi\.gz is damaged, or no gzip file: Not a gzipped file"):
         read(tmp_path / "b.smi.gz")
+
+
+def test_packed_records_that_are_damaged(tmp_path: Path) -> None:
+    records = b"".join(Chem.MolToMolBlock(Chem.MolFromSmiles(text)).encode() + b"$$$$\n" for text in ("CC", "CCO"))
+    packed = gzip.compress(records)
+    path = tmp_path / "a.sdf.gz"
+    for content in (packed[:-20], packed[1:], packed[:20] + bytes([packed[20] ^ 255]) + packed[21:], b"CC"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"data: a\.sdf\.gz is damaged, or no gzip file: "):
+            read(path)
+    path.write_bytes(packed)
+    assert orders(read(path)) == [2, 1]

@@ -25,3 +25,12 @@ def test_dative_bonds_have_a_direction_and_extensions_are_part_of_the_molecule(t
     report = read(path)
     assert orders(report) == [1, 2, 1, 72, 1, 2, 2, 1, 2]
     assert [bad.name for bad in report.bad] == ["a.smi:10"]
+
+
+def test_only_space_and_tabs_end_a_molecule(tmp_path: Path) -> None:
+    """As in RDKit, which refuses other space inside of a string."""
+    path = tmp_path / "a.smi"
+    path.write_text("CC \tethane\n\x0b\nCC\xa0O\nCC\u3000C\nCCO\n", encoding="utf-8")
+    report = read(path)
+    assert (report.names, orders(report)) == (["a.smi:1", "a.smi:5"], [2, 1])
+    assert [bad.name for bad in report.bad] == ["a.smi:2", "a.smi:3", "a.smi:4"]

@@ -420,6 +420,19 @@ def test_the_dtype_of_the_input_does_not_matter(dtype: torch.dtype) -> None:
     assert kernel.canonical_form(x.to(dtype)).dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+def test_wide_unsigned_numbers_are_compared_exactly(dtype: torch.dtype) -> None:
+    """All of the torus, of order 72; D_4 about one site; for two neighbours, an exchange and a reflection."""
+    most = torch.iinfo(dtype).max
+    values = np.full((3, 1, 3, 3), most, dtype=str(dtype).removeprefix("torch."))
+    values[1, 0, 1, 1] = values[2, 0, 1, 1] = values[2, 0, 1, 2] = most - 1
+    kernel = OrbitKernel(GridAction(P4M(3)))
+    x = torch.from_numpy(values)
+    assert kernel.entropy(x).exp().round().tolist() == [72, 8, 4]
+    same = torch.from_numpy((most - values).astype(np.int64)).neg()  # in the same order
+    assert torch.equal(kernel.coset(x), kernel.coset(same))
+
+
 def test_large_integers_are_told_apart() -> None:
     x = torch.full((1, 1, 3, 3), 2**62)
     x[0, 0, 1, 1] += 1
