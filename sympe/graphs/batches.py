@@ -129,14 +129,16 @@ class DenseGraphs:
         """Move the graphs by permutations: node i becomes node p[i].
 
         Arguments:
-            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on).
+            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on), at least as long as the
+                largest graph; padding beyond them stays as well.
 
         Raises:
             ValueError: if there are not as many as graphs, one is too short, or one is no permutation or moves padding.
         """
         n = self.mask.shape[1]
-        _check_places(p, self.sizes, n)
-        source = torch.empty_like(p).scatter(1, p, torch.arange(p.shape[1], device=p.device).expand_as(p))[:, :n]
+        _check_places(p, self.sizes)
+        place = torch.arange(max(n, p.shape[1]), device=p.device).repeat(len(p), 1)
+        source = place.scatter(1, p, place[:, : p.shape[1]])[:, :n]
         rows = torch.arange(len(self), device=self.device)[:, None]
         pairs = self.pairs[rows[:, :, None], source[:, :, None], source[:, None]]
         return DenseGraphs(pairs, self.colors.gather(1, source), self.mask)
@@ -305,12 +307,13 @@ class SparseGraphs:
         """Move the graphs by permutations: node i becomes node p[i].
 
         Arguments:
-            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on).
+            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on), at least as long as the
+                largest graph; padding beyond them stays as well.
 
         Raises:
             ValueError: if there are not as many as graphs, one is too short, or one is no permutation or moves padding.
         """
-        _check_places(p, self.sizes, int(self.sizes.max()) if len(self) else 0)
+        _check_places(p, self.sizes)
         graph = self.graph
         place = torch.arange(len(graph), device=self.device) - self.starts[graph]
         moved = p[graph, place] + self.starts[graph]
@@ -370,7 +373,8 @@ def _united(keys: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
     return unique, torch.where(count == 1, colors[first], hashed(summed[:, None]))
 
 
-def _check_places(p: Tensor, sizes: Tensor, nodes: int) -> None:
+def _check_places(p: Tensor, sizes: Tensor) -> None:
+    nodes = int(sizes.max()) if len(sizes) else 0
     if p.dim() != 2 or p.shape[0] != len(sizes) or p.shape[1] < nodes:
         raise ValueError(f"p: expected shape ({len(sizes)}, nodes >= {nodes}), got {tuple(p.shape)}")
     place = torch.arange(p.shape[1], device=p.device)

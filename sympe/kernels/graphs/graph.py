@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.graphs import Graphs
-from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding
+from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding, without_spare_padding
 from sympe.groups import Permutations
 from sympe.kernels.base import InversionKernel, Kernel, check_count, uniform
 from sympe.kernels.graphs.bliss import Draw
@@ -230,12 +230,13 @@ class GraphKernel(InversionKernel):
                 f"x: the order {self.order!r} is for graphs of at most {_ORDERED} nodes, got one of {n}; "
                 "the others take any"
             )
-        return NODE_ORDERS[self.order](x.relabel(self.group.inverse(g)), self.group.degree)
+        form = without_spare_padding(x.relabel(self.group.inverse(g)), self.group.degree)
+        return NODE_ORDERS[self.order](form, self.group.degree)
 
     def _start(self, x: Graphs) -> tuple[Tensor, Leaves, Tensor]:
         """Identities, the cosets that can be listed, and the numbers of the other graphs."""
         check_sizes(x, self.group.degree)
-        listed = list_cosets(x)
+        listed = list_cosets(without_spare_padding(x, self.group.degree))
         return self.group.identity((len(x),), device=x.device), listed, listed.too_many.nonzero().squeeze(1)
 
     def _padded(self, apart: Decomposed, values: Tensor) -> Tensor:
