@@ -40,6 +40,7 @@ class CoupledOrbitKernel(CoupledKernel):
         self, action: FiniteAction, target_action: FiniteAction, *, tolerance: float | Tolerance = 1e-6
     ) -> None:
         self._kernel = OrbitKernel(action, tolerance=tolerance)
+        self._target = OrbitKernel(target_action, tolerance=tolerance)
         self._joint = OrbitKernel(DirectSum(action, target_action), tolerance=tolerance)
 
     @property
@@ -64,28 +65,32 @@ class CoupledOrbitKernel(CoupledKernel):
         Raises:
             ValueError: if a shape is another, or an entry is NaN or infinite.
         """
-        h = self._joint.sample(_joined(x, y), generator=generator)
+        h = self._joint.sample(self._joined(x, y), generator=generator)
         return self.group.compose(h, self._last(h, x))
 
     def log_prob(
         self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."], y: Shaped[Tensor, "batch ..."]
     ) -> Float[Tensor, " batch"]:
         r""":math:`-\log |G_x \cap G_y|` on C(x, y), minus infinity elsewhere."""
-        both = _joined(x, y)
+        both = self._joined(x, y)
         k = self._last(self._joint.canonicalize(both), x)
         return self._joint.log_prob(self.group.compose(g, self.group.inverse(k)), both)
 
     def entropy(self, x: Shaped[Tensor, "batch ..."], y: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
         r""":math:`\log |G_x \cap G_y|`, in nats."""
-        return self._joint.entropy(_joined(x, y))
+        return self._joint.entropy(self._joined(x, y))
 
     def _last(self, h: Tensor, x: Tensor) -> Tensor:
         """K = c(h^-1 x)."""
         return self._kernel.canonicalize(self._kernel.action(self.group.inverse(h), x))
 
-
-def _joined(x: Tensor, y: Tensor) -> Tensor:
-    """Both in one tensor, in which neither loses a digit: of another type than the other, integers become ranks."""
-    if x.dtype != y.dtype:
-        x, y = (z.double() if z.is_floating_point() else z.unique(return_inverse=True)[1].double() for z in (x, y))
-    return torch.cat([x, y], 1)
+    def _joined(self, x: Tensor, y: Tensor) -> Tensor:
+        """Both in one tensor, in which neither loses a digit: next to integers that are permuted, floats are ranks."""
+        if x.dtype != y.dtype and self._joint.action.permutes_entries:
+            x, y = (
+                of.ranks(z).view(z.shape) if z.is_floating_point() else z.long()
+                for of, z in ((self._kernel, x), (self._target, y))
+            )
+        elif x.dtype != y.dtype:
+            x, y = x.double(), y.double()
+        return torch.cat([x, y], 1)
