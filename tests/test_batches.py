@@ -38,11 +38,12 @@ from sympe.kernels import (
     PartialKernel,
     ScoreKernel,
 )
+from sympe.kernels.graphs import cosets
 from sympe.kernels.graphs.orders import NODE_ORDERS
 from sympe.nn import P4MNet
 from sympe.randomness import seeded
 from tests.catalogue import ACTIONS, MIXING, public_leaves, symmetric_inputs, symmetric_vectors
-from tests.situations import CHUNKS, NODES, SITUATIONS, Input, Situation, hard_graphs, plain_graphs, singles
+from tests.situations import CHUNKS, NODES, SITUATIONS, Input, Situation, hard_graphs, plain_graphs, singles, threads
 
 FIELD = GridAction(P4M(3))
 WORDS = RegularAction(Cyclic(6))
@@ -280,3 +281,85 @@ def test_an_answer_does_not_depend_on_the_situation(name: str) -> None:
 @pytest.mark.parametrize("name", ["graph, breadth-first", "coupled graph", "refinement"])
 def test_an_answer_does_not_depend_on_the_situation_of_any_graph(name: str) -> None:
     check_law(CASES[name], CASES[name].inputs(), SITUATIONS)
+
+
+# ----- twins: each situation finds the kernel that depends on it ------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A kernel on graphs that does one thing or another by what no answer may depend on."""
+
+    kernel: GraphKernel
+    seen: Callable[[Any, int], bool]
+
+    @property
+    def group(self) -> Any:
+        return self.kernel.group
+
+    def sample(self, x: Any, *, generator: torch.Generator) -> Tensor:
+        return self._turned(self.kernel.sample(x, generator=generator), x)
+
+    def entropy(self, x: Any) -> Tensor:
+        return self.kernel.entropy(x)
+
+    def log_prob(self, g: Tensor, x: Any) -> Tensor:
+        return self.kernel.log_prob(self._turned(g, x), x)
+
+    def _turned(self, g: Tensor, x: Any) -> Tensor:
+        """With the first two places exchanged where it sees its sign: equivariant, with another canonical form."""
+        seen = torch.tensor([self.seen(x, row) and int(x.sizes[row]) > 1 for row in range(len(x))])
+        other = torch.cat([g[:, :2].flip(1), g[:, 2:]], 1)
+        return torch.where(seen[:, None], other, g)
+
+
+TWINS: dict[str, Callable[[Any, int], bool]] = {
+    "in a batch": lambda x, row: len(x) > 1,
+    "in another order": lambda x, row: row > 0 and int(x.sizes[row - 1]) > int(x.sizes[row]),
+    "three at a time": lambda x, row: len(x) == 3 and row == 2,
+    "in small chunks": lambda x, row: cosets._CHUNK == 1 and len(x) > 1,
+    "alone in small chunks": lambda x, row: cosets._CHUNK == 1 and len(x) == 1,
+    "one thread": lambda x, row: torch.get_num_threads() == 1 and len(x) > 1,
+    "two threads": lambda x, row: torch.get_num_threads() == 2,
+    "padded": lambda x, row: isinstance(x, DenseGraphs) and x.mask.shape[1] == NODES,
+    "padded beyond the group": lambda x, row: isinstance(x, DenseGraphs) and x.mask.shape[1] > NODES,
+    "sparse": lambda x, row: isinstance(x, SparseGraphs),
+    "sparse in a batch": lambda x, row: isinstance(x, SparseGraphs) and len(x) > 1,
+    "sparse in small chunks": lambda x, row: isinstance(x, SparseGraphs) and cosets._CHUNK == 1,
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_each_situation_finds_what_depends_on_it(name: str) -> None:
+    inputs = [(x,) for x in plain_graphs()[16:20]]  # two of them of more than one canonical labelling
+    two = {"alone": SITUATIONS["alone"], name: SITUATIONS[name]}
+    kernel = GraphKernel(NODES)
+    check_law(Case(lambda: Sign(kernel, lambda x, row: False), list, relabelled), inputs, two)
+    if name == "alone":
+        return
+    with threads(3 if "thread" in name else torch.get_num_threads()):
+        twin = Case(lambda: Sign(kernel, TWINS[name]), list, relabelled)
+        with pytest.raises(AssertionError, match=r"a draw has no log_prob|another canonical form"):
+            check_law(twin, inputs, two)
+
+
+@pytest.mark.parametrize("name", ["graph Haar", "refinement, small", "node score, small", "score", "Haar"])
+def test_a_log_prob_that_follows_the_size_of_the_batch_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of kernels without a canonical form: the batch's mean is no part of an input's probability."""
+    case = CASES[name]
+    kernel = case.make()
+    original = kernel.log_prob
+    monkeypatch.setattr(kernel, "log_prob", lambda g, x: original(g, x) - 0.01 * len(x))
+    with pytest.raises(AssertionError, match="in a batch: another log_prob"):
+        check_law(Case(lambda: kernel, list, entropy=case.entropy), case.inputs()[:4], SITUATIONS)
+
+
+def test_a_form_that_follows_the_largest_of_the_batch_is_found() -> None:
+    """A tolerance relative to the largest entry of the whole batch leaves nothing of the small fields."""
+
+    class OfTheBatch(OrbitKernel):
+        def support(self, x: Tensor) -> Any:
+            return super().support((x / x.abs().max().clamp(min=1e-9)).round(decimals=4))
+
+    with pytest.raises(AssertionError, match=r"a draw has no log_prob|another canonical form"):
+        check_law(Case(lambda: OfTheBatch(FIELD), list, FIELD), fields(), SITUATIONS)

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from sympe.actions import Action
 from sympe.encodings.base import Encoding
 from sympe.graphs import DenseGraphs, SparseGraphs
-from sympe.groups import Permutations
+from sympe.graphs.checks import without_spare_padding
+from sympe.groups import Group, Permutations
 from sympe.kernels import InversionKernel, Kernel
 
 Move = Callable[[Tensor, Any], Any]
@@ -122,7 +123,8 @@ class Canonicalized(nn.Module):
         return (total / counts.view(-1, *[1] * (y.dim() - 1))).to(y.dtype)
 
     def _evaluated(self, g: Tensor, x: Any) -> Tensor:
-        y = self.network(self.action_in(self.kernel.group.inverse(g), x))
+        group = self.kernel.group
+        y = self.network(self.action_in(group.inverse(g), _fitted(x, group)))
         if self.action_out is None:
             return y
         if isinstance(self.action_out, Action):
@@ -189,7 +191,8 @@ class CanonicalEncoding(Encoding):
 
     def given(self, g: Tensor, x: Any) -> Float[Tensor, "batch ..."]:
         """The features for elements that were drawn before."""
-        features = _padded(self.features(self.kernel.move(self.kernel.group.inverse(g), x)), self.action)
+        group = self.kernel.group
+        features = _padded(self.features(self.kernel.move(group.inverse(g), _fitted(x, group))), self.action)
         if features.shape != (len(x), *self.shape):
             raise ValueError(
                 f"features: expected shape ({len(x)}, {', '.join(map(str, self.shape))}), got {tuple(features.shape)}"
@@ -208,6 +211,13 @@ def _padded(y: Tensor, action: Action) -> Tensor:
     before_and_after = [part for number in (*missing, 0)[::-1] for part in (0, number)]
     padded: Tensor = nn.functional.pad(y, before_and_after)
     return padded
+
+
+def _fitted(x: Any, group: Group) -> Any:
+    """Graphs without padding that the group does not reach."""
+    if isinstance(group, Permutations) and isinstance(x, DenseGraphs | SparseGraphs):
+        return without_spare_padding(x, group.degree)
+    return x
 
 
 def _repeated(x: Any, rows: Tensor) -> Any:
