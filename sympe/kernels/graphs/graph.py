@@ -34,6 +34,10 @@ class GraphKernel(InversionKernel):
     canonicalized by BLISS, one by one on the CPU. Which way a graph goes depends on its isomorphism class alone, and
     nothing depends on the rest of the batch.
 
+    It is exact up to hashes of 64 bits: refinement tells colours apart by them, and the batched search the labellings
+    that it finds. A graph gets an element that is not of C(x) with a probability of about :math:`2^{-62}` for each two
+    things that are compared, unless its colours were made up for that: the hashes have no secret.
+
     Arguments:
         max_nodes: the degree of the group; smaller graphs are padded, and the padding stays where it is.
         order: which canonical form: one of :data:`~sympe.kernels.graphs.orders.NODE_ORDERS`. All of them are exact,
@@ -44,7 +48,8 @@ class GraphKernel(InversionKernel):
 
     Raises:
         ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
-            or more than 2,048 and ``order`` is "degree" or "fiedler".
+            or more than 2,048 and ``order`` is "degree" or "fiedler", or if two of its components share a hash and are
+            not isomorphic.
         ImportError: on use, if a graph needs BLISS and igraph is missing.
 
     References:
