@@ -4,6 +4,7 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
 import torch
 
 README = Path(__file__).parent.parent / "README.md"
@@ -36,6 +37,18 @@ def test_the_chapter_on_the_theorem_says_what_comes_out():
 def test_numbers_on_graphs_go_to_canonical_form_and_back():
     names, _ = run_blocks(README.parent / "docs" / "method.md", 1)
     assert sorted(names["y"][0, :, 0].tolist()) == [1.0, 2.0, 3.0, 4.0]  # each node has its place
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own
+@pytest.mark.usefixtures("unchecked")  # what compilers trace
+def test_the_chapter_on_trainings_runs(capsys: pytest.CaptureFixture[str]):
+    torch._dynamo.reset()
+    names, _ = run_blocks(README.parent / "docs" / "modules.md", 6)
+    assert "(tolerance: 1e-06 there, 0.1 here)" in capsys.readouterr().out
+    assert not torch.equal(names["first"], names["second"])  # type: ignore[arg-type]
+    model = torch.compile(names["encoding"], fullgraph=True, backend="eager")  # type: ignore[call-overload]
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        model(names["x"])
 
 
 def test_python_blocks_run_in_order():

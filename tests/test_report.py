@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import json
 import math
 import sys
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from torch import Tensor
 
 from sympe import cli
 from sympe.actions import GridAction
+from sympe.experiments import report as command
 from sympe.experiments.autoencoder.data import dataset
 from sympe.experiments.report import draw_report, report_of
 from sympe.files import Options
@@ -32,7 +35,9 @@ from sympe.report import (
     LatticeInput,
     SymmetryReport,
     entry_orbits,
+    look,
     pair_orbits,
+    summary,
     symmetry_report,
 )
 from tests.files.reading import read, star
@@ -383,3 +388,61 @@ def test_lines_that_are_shared_among_processes_make_the_same_report(tmp_path: Pa
 
 def alone_pair() -> SymmetryReport:
     return symmetry_report([GraphInput("CC", sparse(nx.path_graph(2)))])
+
+
+# ----- memory ---------------------------------------------------------------------------------------------------------
+
+
+def grown(tmp_path: Path, lines: list[str]) -> float:
+    """Bytes for each line by which the most memory of a report grows when the lines come twice."""
+    peaks = []
+    for times in (1, 1, 2):  # once to import and to fill caches
+        path = tmp_path / f"{times}.g6"
+        path.write_text("\n".join(lines * times))
+        gc.collect()
+        tracemalloc.start()
+        report = report_of([path], Options(), jobs=1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert report.inputs + report.unread == times * len(lines)
+    return (peaks[2] - peaks[1]) / len(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bad", [False, True])
+def test_the_memory_of_a_report_does_not_grow_with_the_lines(
+    bad: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less than 40 bytes a line, which are noise; a name and a logarithm kept for each are more, and so is what is bad.
+
+    The kernel, which keeps nothing, is left out: where memory is traced it would take a minute.
+    """
+
+    def add_all(report: SymmetryReport, items: list[GraphInput]) -> None:
+        for item in items:
+            report.add(item.name, 0.0, torch.arange(3))
+
+    def keeping(make: Any) -> Any:
+        return lambda *inputs, **options: make(*inputs, **{**options, "each": True})
+
+    monkeypatch.setattr(look, "_add_graphs", add_all)
+    monkeypatch.setattr(look, "CHUNK", 32)
+    monkeypatch.setattr(command, "_CHUNK", 32)
+    monkeypatch.setattr(summary, "NAMED", 32)
+    lines = ["BwA" if bad else "Bw"] * 512
+    assert grown(tmp_path, lines) < 40
+    monkeypatch.setattr(command, "SymmetryReport", keeping(SymmetryReport))
+    monkeypatch.setattr(command, "symmetry_report", keeping(symmetry_report))
+    assert grown(tmp_path, lines) > 80
+
+
+def test_what_is_bad_is_counted_where_it_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "NAMED", 3)
+    items = [Bad(f"a:{line}", "truncated") for line in range(5)]
+    total = SymmetryReport(each=False)
+    for _ in range(2):
+        total.join(symmetry_report(items, each=False))
+    assert (total.unread, total.bad) == (10, items[:3])
+    assert total.summary()["unread"] == 10
+    assert "10 inputs could not be read" in total.markdown()
+    assert symmetry_report(items).bad == items

@@ -27,7 +27,8 @@ from sympe.actions import Action
 from sympe.encodings.base import Encoding
 from sympe.encodings.form import FormedModule, described
 from sympe.graphs import DenseGraphs, SparseGraphs
-from sympe.groups import Permutations
+from sympe.graphs.checks import without_spare_padding
+from sympe.groups import Group, Permutations
 from sympe.groups.checks import check_callable, check_kind
 from sympe.kernels import InversionKernel, Kernel
 
@@ -126,7 +127,8 @@ class Canonicalized(FormedModule):
         return (total / counts.view(-1, *[1] * (y.dim() - 1))).to(y.dtype)
 
     def _evaluated(self, g: Tensor, x: Any) -> Tensor:
-        y = self.network(self.action_in(self.kernel.group.inverse(g), x))
+        group = self.kernel.group
+        y = self.network(self.action_in(group.inverse(g), _fitted(x, group)))
         if self.action_out is None:
             return y
         if isinstance(self.action_out, Action):
@@ -195,7 +197,8 @@ class CanonicalEncoding(FormedModule, Encoding):
 
     def given(self, g: Tensor, x: Any) -> Float[Tensor, "batch ..."]:
         """The features for elements that were drawn before."""
-        features = _padded(self.features(self.kernel.move(self.kernel.group.inverse(g), x)), self.action)
+        group = self.kernel.group
+        features = _padded(self.features(self.kernel.move(group.inverse(g), _fitted(x, group))), self.action)
         if features.shape != (len(x), *self.shape):
             raise ValueError(
                 f"features: expected shape ({len(x)}, {', '.join(map(str, self.shape))}), got {tuple(features.shape)}"
@@ -214,6 +217,13 @@ def _padded(y: Tensor, action: Action) -> Tensor:
     before_and_after = [part for number in (*missing, 0)[::-1] for part in (0, number)]
     padded: Tensor = nn.functional.pad(y, before_and_after)
     return padded
+
+
+def _fitted(x: Any, group: Group) -> Any:
+    """Graphs without padding that the group does not reach."""
+    if isinstance(group, Permutations) and isinstance(x, DenseGraphs | SparseGraphs):
+        return without_spare_padding(x, group.degree)
+    return x
 
 
 def _repeated(x: Any, rows: Tensor) -> Any:

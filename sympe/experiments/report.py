@@ -99,7 +99,7 @@ def _look(suffix: str, options: Options, texts: Sequence[tuple[str, str]]) -> Sy
 
 def _join(total: SymmetryReport, part: SymmetryReport, bar: Bar) -> None:
     total.join(part)
-    bar.update(part.inputs + len(part.bad))
+    bar.update(part.inputs + part.unread)
 
 
 def draw_report(report: SymmetryReport, title: str, path: Path) -> None:

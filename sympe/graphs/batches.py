@@ -132,14 +132,16 @@ class DenseGraphs:
         """Move the graphs by permutations: node i becomes node p[i].
 
         Arguments:
-            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on).
+            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on), at least as long as the
+                largest graph; padding beyond them stays as well.
 
         Raises:
             ValueError: if there are not as many as graphs, one is too short, or one is no permutation or moves padding.
         """
         n = self.mask.shape[1]
-        _check_places(p, self.sizes, n)
-        source = torch.empty_like(p).scatter(1, p, torch.arange(p.shape[1], device=p.device).expand_as(p))[:, :n]
+        _check_places(p, self.sizes)
+        place = torch.arange(max(n, p.shape[1]), device=p.device).repeat(len(p), 1)
+        source = place.scatter(1, p, place[:, : p.shape[1]])[:, :n]
         rows = torch.arange(len(self), device=self.device)[:, None]
         pairs = self.pairs[rows[:, :, None], source[:, :, None], source[:, None]]
         return DenseGraphs(pairs, self.colors.gather(1, source), self.mask)
@@ -311,12 +313,13 @@ class SparseGraphs:
         """Move the graphs by permutations: node i becomes node p[i].
 
         Arguments:
-            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on).
+            p: permutations that fix the padding (``p[i] = i`` from the size of the graph on), at least as long as the
+                largest graph; padding beyond them stays as well.
 
         Raises:
             ValueError: if there are not as many as graphs, one is too short, or one is no permutation or moves padding.
         """
-        _check_places(p, self.sizes, int(self.sizes.max()) if len(self) else 0)
+        _check_places(p, self.sizes)
         graph = self.graph
         place = torch.arange(len(graph), device=self.device) - self.starts[graph]
         moved = p[graph, place] + self.starts[graph]
@@ -376,7 +379,8 @@ def _united(keys: Tensor, colors: Tensor) -> tuple[Tensor, Tensor]:
     return unique, torch.where(count == 1, colors[first], hashed(summed[:, None]))
 
 
-def _check_places(p: Tensor, sizes: Tensor, nodes: int) -> None:
+def _check_places(p: Tensor, sizes: Tensor) -> None:
+    nodes = int(sizes.max()) if len(sizes) else 0
     if p.dim() != 2 or p.shape[0] != len(sizes) or p.shape[1] < nodes:
         raise ValueError(f"p: expected shape ({len(sizes)}, nodes >= {nodes}), got {tuple(p.shape)}")
     place = torch.arange(p.shape[1], device=p.device)
@@ -455,28 +459,32 @@ def _dense_colors(name: str, features: Tensor, real: Tensor, tolerance: float | 
     return colors
 
 
-def content_hash(x: Graphs) -> Int64[Tensor, " batch"]:
-    """A hash of each graph with its labels: the same for equal graphs, whatever their padding and form.
+def contents(x: Graphs) -> list[bytes]:
+    """Each graph with its labels, as bytes: the same for equal graphs, whatever their padding and form, and no others.
 
-    Different graphs share it with a probability of about 2^-62.
+    Of a graph of n nodes they are n (n + 1) numbers: for small graphs.
 
     Example:
         >>> x = SparseGraphs.from_features(torch.tensor([[0, 1, 3, 4], [1, 0, 4, 3]]), torch.tensor([3, 3]))
-        >>> a, b = content_hash(x).tolist()
-        >>> a == b, content_hash(x.dense()).tolist() == [a, b]
+        >>> a, b = contents(x)
+        >>> a == b, contents(x.dense()) == [a, b]
         (True, True)
     """
-    if isinstance(x, DenseGraphs):
-        place = torch.arange(x.mask.shape[1], device=x.device)
-        nodes = torch.where(x.mask, mix(place) * mix(x.colors), 0).sum(1)
-        arcs = torch.where(x.pairs == 0, 0, _pair_weights(place[:, None], place) * (2 * mix(x.pairs) + 1)).sum((1, 2))
-        return mix(mix(nodes + mix(x.sizes)) + arcs)
-    place = torch.arange(len(x.colors), device=x.device) - x.starts[x.graph]
-    nodes = torch.zeros_like(x.sizes).index_add_(0, x.graph, mix(place) * mix(x.colors))
-    weights = _pair_weights(*place[x.arcs]) * (2 * mix(x.arc_colors) + 1)
-    arcs = torch.zeros_like(x.sizes).index_add_(0, x.graph[x.arcs[0]], weights)
-    return mix(mix(nodes + mix(x.sizes)) + arcs)
-
-
-def _pair_weights(i: Tensor, j: Tensor) -> Tensor:
-    return mix(mix(i) + j)
+    x = x.dense()
+    n = x.mask.shape[1]
+    # node by node: its colour, and its pairs with those before it and with itself; so padding comes last
+    place = torch.arange(n)
+    shell = torch.cat([torch.maximum(place[:, None], place).flatten(), place]).argsort(stable=True)
+    words = torch.cat([x.pairs.flatten(1), x.colors], 1)[:, shell.to(x.device)]
+    short = words.short()
+    wide = (short != words).any(1).tolist()
+    width = n * (n + 1)
+    rows = [(row * width, row * width + size * (size + 1)) for row, size in enumerate(x.sizes.tolist())]
+    packed = short.cpu().numpy().tobytes()
+    if not any(wide):
+        return [packed[2 * first : 2 * last] for first, last in rows]
+    whole = words.cpu().numpy().tobytes()  # of an odd number of bytes, as those of short numbers never are
+    return [
+        b"w" + whole[8 * first : 8 * last] if long else packed[2 * first : 2 * last]
+        for long, (first, last) in zip(wide, rows, strict=True)
+    ]

@@ -32,6 +32,17 @@ def check_sizes(x: Graphs, max_nodes: int) -> Int64[Tensor, " batch"]:
     return sizes
 
 
+def without_spare_padding(x: Graphs, max_nodes: int) -> Graphs:
+    """The same graphs, in no more than ``max_nodes`` places.
+
+    Example:
+        >>> x = DenseGraphs.from_features(torch.zeros(1, 9, 9).long(), mask=torch.arange(9)[None] < 2)
+        >>> without_spare_padding(x, 4).mask.shape
+        torch.Size([1, 2])
+    """
+    return x.trimmed() if isinstance(x, DenseGraphs) and x.mask.shape[1] > max_nodes else x
+
+
 def equal_graphs(x: Graphs, y: Graphs) -> Bool[Tensor, " batch"]:
     """Which graphs of two batches of the same sizes are the same, node by node and arc by arc."""
     x, y = x.sparse(), y.sparse()

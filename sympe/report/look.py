@@ -41,7 +41,8 @@ def symmetry_report(
         inputs: graphs, lattices, and what could not be read. Targets that do not fit make their input a bad one.
         tolerance: largest gap between entries of fields on lattices that count as equal; graphs have
             colours.
-        each: whether names and logarithms of orders of all inputs are kept; without, memory does not grow with them.
+        each: whether names and logarithms of orders of all inputs are kept, and all that is bad; without, memory does
+            not grow with them.
         progress: called with the number of inputs that were looked at since it was called before.
 
     Example:
@@ -62,7 +63,7 @@ def symmetry_report(
 
     for item in inputs:
         if isinstance(item, Bad):
-            report.bad.append(item)
+            report.add_bad(item)
             progress(1)
         elif isinstance(item, LatticeInput):
             same = lattices.setdefault((tuple(item.field.shape), item.bonds), [])
@@ -188,7 +189,7 @@ def _add(
             for key, kind, column in _columns(report, of, targets, len(labels))
         ]
     except ValueError as error:
-        report.bad.append(Bad(name, str(error)))
+        report.add_bad(Bad(name, str(error)))
         return
     for key, kind, labels, column in found:
         report.floors.setdefault(key, Floor(kind)).add(labels, column)

@@ -15,13 +15,16 @@ from sympe.report.floors import Floor
 from sympe.report.inputs import Bad, Spread
 from sympe.tolerance import Tolerance
 
+NAMED = 1024
+"""So many of the inputs that could not be read are named in a report that does not keep each."""
+
 
 @dataclass
 class SymmetryReport:
     """What was found; made by :func:`symmetry_report`.
 
     Arguments:
-        each: whether ``log_orders`` and ``names`` are kept: memory for every input.
+        each: whether ``log_orders`` and ``names`` are kept, and all that is bad: memory for every input.
         log_orders: the logarithm of the order of the stabilizer of every input, in nats.
         names: their names.
         counts: how many inputs have which logarithm.
@@ -29,7 +32,8 @@ class SymmetryReport:
         members: nodes (or sites) of all inputs.
         moved: how many of them are in an orbit with others.
         orbits: number of orbits of all inputs.
-        bad: what could not be read.
+        bad: what could not be read; without ``each``, the first thousand or so.
+        unread: how many could not be read.
         floors: by what the targets are of, "nodes" or "edges"; of several columns of classes, "nodes[0]" and so on.
         spreads: of each channel of floats, the largest spread and number of clusters in an input.
         tolerance: with which floats were compared.
@@ -44,6 +48,7 @@ class SymmetryReport:
     moved: int = 0
     orbits: int = 0
     bad: list[Bad] = field(default_factory=list)
+    unread: int = 0
     floors: dict[str, Floor] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
     tolerance: float | Tolerance = 1e-6
@@ -87,6 +92,22 @@ class SymmetryReport:
         self.orbits += len(count)
         self.moved += int(count[count > 1].sum())
 
+    def add_bad(self, bad: Bad) -> None:
+        """Count one that could not be read.
+
+        Example:
+            >>> report = SymmetryReport(each=False)
+            >>> for line in range(5000):
+            ...     report.add_bad(Bad(f"a.g6:{line}", "truncated"))
+            >>> report.unread, len(report.bad)
+            (5000, 1024)
+        """
+        self.unread += 1
+        self._keep([bad])
+
+    def _keep(self, bad: list[Bad]) -> None:
+        self.bad += bad if self.each else bad[: max(0, NAMED - len(self.bad))]
+
     def add_spreads(self, spreads: Iterable[Spread]) -> None:
         """Keep the largest."""
         for one in spreads:
@@ -118,7 +139,8 @@ class SymmetryReport:
         self.members += other.members
         self.moved += other.moved
         self.orbits += other.orbits
-        self.bad += other.bad
+        self._keep(other.bad)
+        self.unread += other.unread
         self.add_spreads(other.spreads.values())
 
     @property
@@ -136,6 +158,7 @@ class SymmetryReport:
             orders[_readable(value)] += number
         return {
             "inputs": count,
+            "unread": self.unread,
             "bad": [{"name": bad.name, "reason": bad.reason} for bad in self.bad],
             "symmetric": self.symmetric,
             "symmetric_percent": 100 * self.symmetric / count if count else 0.0,
@@ -180,10 +203,10 @@ class SymmetryReport:
         else:
             lines.append("Symmetry breaking is not needed for these targets: they are constant on all orbits.")
         lines += [line for warning in self.warnings for line in ("", f"**Warning**: {warning}")]
-        if self.bad:
-            lines += ["", f"{len(self.bad):,} inputs could not be read:", ""]
+        if self.unread:
+            lines += ["", f"{self.unread:,} inputs could not be read:", ""]
             lines += [f"- {bad.name}: {bad.reason}" for bad in self.bad[:20]]
-            lines += [f"- and {len(self.bad) - 20:,} more"] if len(self.bad) > 20 else []
+            lines += [f"- and {self.unread - 20:,} more"] if self.unread > 20 else []
         return "\n".join(lines) + "\n"
 
 

@@ -40,7 +40,7 @@ class CoupledOrbitKernel(CoupledKernel):
         self, action: FiniteAction, target_action: FiniteAction, *, tolerance: float | Tolerance = 1e-6
     ) -> None:
         self._kernel = OrbitKernel(action, tolerance=tolerance)
-        self._target = target_action
+        self._target = OrbitKernel(target_action, tolerance=tolerance)
         self._joint = OrbitKernel(DirectSum(action, target_action), tolerance=tolerance)
 
     @property
@@ -83,16 +83,20 @@ class CoupledOrbitKernel(CoupledKernel):
 
     def _both(self, x: Tensor, y: Tensor) -> Tensor:
         self._kernel.action.check(x)
-        self._target.check(y, "y")
-        return _joined(x, y)
+        self._target.action.check(y, "y")
+        return self._joined(x, y)
 
     def _last(self, h: Tensor, x: Tensor) -> Tensor:
         """K = c(h^-1 x)."""
         return self._kernel.canonicalize(self._kernel.action(self.group.inverse(h), x))
 
-
-def _joined(x: Tensor, y: Tensor) -> Tensor:
-    """Both in one tensor, in which neither loses a digit: of another type than the other, integers become ranks."""
-    if x.dtype != y.dtype:
-        x, y = (z.double() if z.is_floating_point() else z.unique(return_inverse=True)[1].double() for z in (x, y))
-    return torch.cat([x, y], 1)
+    def _joined(self, x: Tensor, y: Tensor) -> Tensor:
+        """Both in one tensor, in which neither loses a digit: next to integers that are permuted, floats are ranks."""
+        if x.dtype != y.dtype and self._joint.action.permutes_entries:
+            x, y = (
+                of.ranks(z).view(z.shape) if z.is_floating_point() else z.long()
+                for of, z in ((self._kernel, x), (self._target, y))
+            )
+        elif x.dtype != y.dtype:
+            x, y = x.double(), y.double()
+        return torch.cat([x, y], 1)

@@ -87,6 +87,31 @@ class OrbitKernel(InversionKernel):
             TypeError: if ``x`` is no tensor, or complex.
             ValueError: if ``x`` has another shape than ``(batch, *action.shape)`` or holds NaN or infinity.
         """
+        x = self._checked(x)
+        if len(x) == 0:
+            empty = torch.empty(0, dtype=torch.int64, device=x.device)
+            return empty, empty
+        if self._plan is None:
+            return search_enumerating(self.action, self._component.to(x.device), x, self.tolerance)
+        return search_permuting(self.action, self._plan.to(x.device), self.ranks(x))
+
+    def ranks(self, x: Shaped[Tensor, "batch ..."]) -> Int64[Tensor, "batch entries"]:
+        """What the entries are compared by, of an action that permutes them: the same for equal ones, and so sorted.
+
+        Raises:
+            ValueError: as :meth:`support`.
+
+        Example:
+            >>> import torch
+            >>> from sympe.actions import RegularAction
+            >>> from sympe.groups import Cyclic
+            >>> OrbitKernel(RegularAction(Cyclic(3))).ranks(torch.tensor([[[0.3, 0.1, 0.3]]]))
+            tensor([[1, 0, 1]])
+        """
+        x = self._checked(x)
+        return rank_entries(x.reshape(len(x), -1), self._component.to(x.device), self.tolerance)
+
+    def _checked(self, x: Tensor) -> Tensor:
         self.action.check(x)
         if x.ndim != len(self.action.shape) + 1:
             raise ValueError(f"x: expected one batch dimension, got shape {tuple(x.shape)}")
@@ -94,14 +119,7 @@ class OrbitKernel(InversionKernel):
             raise TypeError(f"x: expected numbers that have an order, got {x.dtype}; give torch.view_as_real(x)")
         if x.is_floating_point() and not bool(x.isfinite().all()):
             raise ValueError("x: expected finite entries, got NaN or infinity")
-        if len(x) == 0:
-            empty = torch.empty(0, dtype=torch.int64, device=x.device)
-            return empty, empty
-        x = _comparable(x.detach())
-        if self._plan is None:
-            return search_enumerating(self.action, self._component.to(x.device), x, self.tolerance)
-        plan = self._plan.to(x.device)
-        return search_permuting(self.action, plan, rank_entries(x.reshape(len(x), -1), plan.component, self.tolerance))
+        return _comparable(x.detach())
 
     def move(self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
         """``g x``."""

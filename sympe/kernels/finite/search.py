@@ -45,10 +45,6 @@ def rank_entries(
     Ranks depend on the sorted values only, so they move with the entries: the clusters of gx are those of x, moved.
     Floats differ where the gap exceeds the tolerance, on the scale of their row and component; integers where they do.
     """
-    if x.dtype in (torch.uint16, torch.uint32):  # torch neither sorts nor gathers the wide unsigned types
-        x = x.long()
-    elif x.dtype == torch.uint64:
-        x = x.view(torch.int64) ^ torch.iinfo(torch.int64).min  # in the same order
     order = x.argsort(1)
     if component.amax() > 0:
         order = order.gather(1, component[order].argsort(dim=1, stable=True))

@@ -6,17 +6,18 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.graphs import Graphs, content_hash
+from sympe.graphs import Graphs, contents
 from sympe.graphs.checks import check_sizes
 from sympe.groups import Permutations
 from sympe.groups.checks import check_integer, check_kind
 from sympe.groups.eager import on_cpu
 from sympe.kernels.base import InversionKernel, uniform
+from sympe.kernels.graphs.cosets import SMALL
 from sympe.kernels.graphs.graph import GraphKernel
 
 
 class CachedGraphKernel(InversionKernel):
-    """A :class:`~sympe.kernels.GraphKernel` that keeps the cosets of the graphs it has seen, by their content.
+    """A :class:`~sympe.kernels.GraphKernel` that keeps the cosets of the graphs it has seen, by their contents.
 
     With one state of a generator it draws what the kernel draws, whatever was seen before: it only saves time. Cosets
     that the kernel does not list (of large or very symmetric graphs) are drawn anew. A copy in a worker of a data
@@ -24,8 +25,8 @@ class CachedGraphKernel(InversionKernel):
 
     Arguments:
         kernel: draws for graphs that are new.
-        max_elements: elements of cosets that are kept, ``max_nodes`` integers each; when there are more, all are
-            forgotten.
+        max_elements: elements of cosets that are kept, ``max_nodes`` integers each; when there are more of them, or
+            more graphs, all are forgotten.
 
     Raises:
         ValueError: if ``max_elements < 1``.
@@ -43,7 +44,7 @@ class CachedGraphKernel(InversionKernel):
         check_integer("max_elements", max_elements)
         self.kernel = kernel
         self.max_elements = max_elements
-        self._spans: dict[int, list[int]] = {}
+        self._spans: dict[bytes, list[int]] = {b"": [0, 0]}
         self._orders = self._nothing()
 
     def __repr__(self) -> str:
@@ -71,13 +72,12 @@ class CachedGraphKernel(InversionKernel):
 
     def sample(self, x: Graphs, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch max_nodes"]:
         """Draw a uniform element of C(x) for every graph; the padding stays in place."""
-        check_sizes(x, self.group.degree)
-        keys = content_hash(x).tolist()
+        keys = self._keys(x, check_sizes(x, self.group.degree))
         new = [row for row, key in enumerate(keys) if key not in self._spans]
         if new:
-            if len(self._orders) > self.max_elements:
-                self._spans, self._orders = {}, self._nothing()
-                new = list(range(len(keys)))
+            if max(len(self._orders), len(self._spans)) > self.max_elements:
+                self._spans, self._orders = {b"": [0, 0]}, self._nothing()
+                new = [row for row, key in enumerate(keys) if key]
             self._remember(x.select(torch.tensor(new, device=x.device)), [keys[row] for row in new])
         spans = torch.tensor([self._spans[key] for key in keys], dtype=torch.int64).view(-1, 2)
         first, count = spans.to(x.device).unbind(1)
@@ -99,7 +99,17 @@ class CachedGraphKernel(InversionKernel):
         """``log |G_x|``, in nats."""
         return self.kernel.entropy(x)
 
-    def _remember(self, x: Graphs, keys: list[int]) -> None:
+    def _keys(self, x: Graphs, sizes: Tensor) -> list[bytes]:
+        """The contents of small graphs; nothing for those that the kernel does not list."""
+        small = ((sizes > 0) & (sizes <= SMALL)).nonzero().squeeze(1)
+        if len(small) == len(x):
+            return contents(x)
+        keys = [b""] * len(x)
+        for row, key in zip(small.tolist(), contents(x.select(small)), strict=True):
+            keys[row] = key
+        return keys
+
+    def _remember(self, x: Graphs, keys: list[bytes]) -> None:
         listed = self.kernel.cosets(x)
         count = torch.bincount(listed.rows, minlength=len(x))
         first = len(self._orders) + count.cumsum(0) - count

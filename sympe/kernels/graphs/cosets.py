@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
+from sympe.graphs.checks import equal_graphs
 from sympe.graphs.coloring import mix
 from sympe.kernels.graphs.bliss import BlissGraph, Draw
 from sympe.kernels.graphs.individualization import Leaves, search_graphs
@@ -221,12 +222,34 @@ class Decomposed:
         ]
 
     def _kinds(self, places: Tensor) -> Tensor:
-        """A hash of the canonical form of each component: equal for isomorphic ones."""
+        """A hash of the canonical form of each component: equal for isomorphic ones.
+
+        Raises:
+            ValueError: if others of one graph share it.
+        """
         parts = self.found.components
         hashes = torch.zeros(len(parts), dtype=torch.int64, device=places.device)
         hashes.index_add_(0, parts.graph, mix(mix(places) + parts.colors))
         i, j = places[parts.arcs]
-        return hashes.index_add_(0, parts.graph[parts.arcs[0]], mix(mix(mix(i) + j) + parts.arc_colors))
+        hashes.index_add_(0, parts.graph[parts.arcs[0]], mix(mix(mix(i) + j) + parts.arc_colors))
+        order = lexsort(self.found.graph, hashes)
+        same = (self.found.graph[order].diff() == 0) & (hashes[order].diff() == 0)
+        one, other = order[:-1][same], order[1:][same]
+        if len(one) and not _isomorphic(parts, places, one, other):
+            raise ValueError("x: two components of a graph share a hash, and are not isomorphic; give other colours")
+        return hashes
+
+
+def _isomorphic(parts: SparseGraphs, places: Tensor, one: Tensor, other: Tensor) -> bool:
+    """Whether some components have the same canonical forms as others."""
+    place = parts.starts[parts.graph] + places
+    colors = torch.empty_like(parts.colors)
+    colors[place] = parts.colors
+    arcs = place[parts.arcs]
+    by = lexsort(*arcs)
+    forms = SparseGraphs(parts.sizes, colors, arcs[:, by], parts.arc_colors[by])
+    a, b = forms.select(one), forms.select(other)
+    return torch.equal(a.sizes, b.sizes) and bool(equal_graphs(a, b).all())
 
 
 def least_of_orbits(generators: Int64[Tensor, "count nodes"]) -> Int64[Tensor, " nodes"]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.graphs import DenseGraphs, Graphs, content_hash
+from sympe.graphs import DenseGraphs, Graphs, contents
 from sympe.graphs.coloring import hashed
 from sympe.groups import Permutations
 from sympe.groups.checks import check_kind
@@ -83,8 +83,11 @@ class CoupledGraphKernel(CoupledKernel):
         A = self._kernel.canonicalize(y.relabel(self.group.inverse(h)))
         moved = x.relabel(self.group.inverse(self.group.compose(h, A))).dense()
         # very symmetric graphs are the slowest, and most of them are now the same: once is enough
-        kinds, kind = content_hash(moved).unique(return_inverse=True)
-        one = torch.zeros_like(kinds).scatter_(0, kind, torch.arange(len(kind), device=kind.device))  # of each kind
+        kinds: dict[bytes, int] = {}
+        number = [kinds.setdefault(of, len(kinds)) for of in contents(moved)]
+        kind = torch.tensor(number, dtype=torch.int64, device=moved.device)
+        first = torch.zeros(len(kinds), dtype=torch.int64, device=moved.device)
+        one = first.scatter_(0, kind, torch.arange(len(kind), device=moved.device))  # of each kind
         return self.group.compose(A, self._kernel.canonicalize(moved.select(one))[kind])
 
 

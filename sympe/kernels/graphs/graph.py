@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.graphs import Graphs
-from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding
+from sympe.graphs.checks import check_sizes, equal_graphs, fixes_padding, without_spare_padding
 from sympe.groups import Permutations
 from sympe.groups.checks import check_integer
 from sympe.kernels.base import InversionKernel, Kernel, check_count, uniform
@@ -35,6 +35,10 @@ class GraphKernel(InversionKernel):
     canonicalized by BLISS, one by one on the CPU. Which way a graph goes depends on its isomorphism class alone, and
     nothing depends on the rest of the batch.
 
+    It is exact up to hashes of 64 bits: refinement tells colours apart by them, and the batched search the labellings
+    that it finds. A graph gets an element that is not of C(x) with a probability of about :math:`2^{-62}` for each two
+    things that are compared, unless its colours were made up for that: the hashes have no secret.
+
     Arguments:
         max_nodes: the degree of the group; smaller graphs are padded, and the padding stays where it is.
         order: which canonical form: one of :data:`~sympe.kernels.graphs.orders.NODE_ORDERS`. All of them are exact,
@@ -45,7 +49,8 @@ class GraphKernel(InversionKernel):
 
     Raises:
         ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
-            or more than 2,048 and ``order`` is "degree" or "fiedler".
+            or more than 2,048 and ``order`` is "degree" or "fiedler", or if two of its components share a hash and are
+            not isomorphic.
         ImportError: on use, if a graph needs BLISS and igraph is missing.
 
     References:
@@ -240,12 +245,13 @@ class GraphKernel(InversionKernel):
                 f"x: the order {self.order!r} is for graphs of at most {_ORDERED} nodes, got one of {n}; "
                 "the others take any"
             )
-        return NODE_ORDERS[self.order](x.relabel(self.group.inverse(g)), self.group.degree)
+        form = without_spare_padding(x.relabel(self.group.inverse(g)), self.group.degree)
+        return NODE_ORDERS[self.order](form, self.group.degree)
 
     def _start(self, x: Graphs) -> tuple[Tensor, Leaves, Tensor]:
         """Identities, the cosets that can be listed, and the numbers of the other graphs."""
         check_sizes(x, self.group.degree)
-        listed = list_cosets(x)
+        listed = list_cosets(without_spare_padding(x, self.group.degree))
         return self.group.identity((len(x),), device=x.device), listed, listed.too_many.nonzero().squeeze(1)
 
     def _padded(self, apart: Decomposed, values: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sympe.graphs import Graphs
-from sympe.graphs.checks import check_sizes, fixes_padding
+from sympe.graphs.checks import check_sizes, fixes_padding, without_spare_padding
 from sympe.groups import Permutations
 from sympe.groups.checks import check_integer, check_kind
 from sympe.kernels.base import RelaxedPermutationKernel, uniform
@@ -86,7 +86,7 @@ class NodeScoreKernel(nn.Module, RelaxedPermutationKernel):
     def _scores(self, x: Graphs) -> tuple[Tensor, torch.dtype]:
         """In double precision, for at small temperatures single would round the noise away; and the network's type."""
         sizes = check_sizes(x, self.group.degree)
-        scores: Tensor = self.network(x)
+        scores: Tensor = self.network(without_spare_padding(x, self.group.degree))
         n = int(sizes.max()) if len(sizes) else 0
         if scores.dim() != 2 or scores.shape[0] != len(x) or not n <= scores.shape[1] <= self.group.degree:
             raise ValueError(

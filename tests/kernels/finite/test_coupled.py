@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sympe.actions import DirectSum, GridAction
-from sympe.groups import P4M
+from sympe.actions import DirectSum, GridAction, MatrixAction
+from sympe.groups import P4M, Cyclic
 from sympe.kernels import CoupledOrbitKernel, OrbitKernel
 
 
@@ -75,3 +75,27 @@ def test_targets_of_another_type_lose_no_digit(x_type: torch.dtype, low: int) ->
         assert float(kernel.entropy(x, y).exp().round()) == 8
         g = kernel.sample(x, y)
         assert float(kernel.log_prob(g, x, y).exp()) == pytest.approx(1 / 8)
+
+
+def test_integers_beside_floats_are_compared_as_they_are_whatever_the_batch() -> None:
+    """Ranks in the batch, compared as floats, made 8 symmetries 32: 100 and 101 were the last of many integers."""
+    action = GridAction(P4M(2))
+    kernel = CoupledOrbitKernel(action, action, tolerance=0.1)
+    x = torch.cat([torch.tensor([[[[100, 101], [100, 100]]]]), torch.arange(40).view(10, 1, 2, 2)])
+    y = torch.zeros(11, 1, 2, 2)
+    assert float(kernel.entropy(x[:1], y[:1]).exp().round()) == 8
+    torch.testing.assert_close(kernel.entropy(x, y), kernel.kernel.entropy(x))
+    g = kernel.sample(x, y)
+    torch.testing.assert_close(kernel.kernel.log_prob(g, x), -kernel.entropy(x, y))
+    nan = torch.full_like(y, torch.nan)
+    with pytest.raises(ValueError, match="x: expected finite entries, got NaN or infinity"):
+        kernel.sample(x, nan)
+
+
+def test_integers_that_are_mixed_keep_their_values_beside_floats() -> None:
+    """Their ranks did not change sign with them: -3 alone had rank 0, and counted as symmetric."""
+    sign = MatrixAction(Cyclic(2), torch.tensor([1.0, -1.0]).view(2, 1, 1))
+    kernel = CoupledOrbitKernel(sign, sign)
+    x, y = torch.tensor([[-3], [5], [0]]), torch.zeros(3, 1)
+    assert kernel.entropy(x, y).exp().round().tolist() == [1, 1, 2]
+    assert kernel.entropy(x[:1], y[:1]).exp().round().tolist() == [1]

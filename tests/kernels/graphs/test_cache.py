@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from sympe.experiments.autoencoder.data import dataset
-from sympe.graphs import DenseGraphs, content_hash
-from sympe.kernels import CachedGraphKernel, GraphKernel
+from sympe.graphs import DenseGraphs, contents
+from sympe.graphs.coloring import mix
+from sympe.kernels import CachedGraphKernel, CoupledGraphKernel, GraphKernel
 from sympe.kernels.base import check_count
+from sympe.kernels.graphs import cache
+from sympe.kernels.graphs.hashes import mix_one
 from sympe.kernels.graphs.orders import NODE_ORDERS
+from sympe.randomness import seeded
 
 
 def graphs() -> DenseGraphs:
@@ -60,38 +64,109 @@ def test_cosets_are_the_support_of_the_kernel() -> None:
         assert len(torch.cat([listed.rows[:, None], listed.orders], 1).unique(dim=0)) == len(listed.rows)
 
 
-def test_hashes_are_of_the_content() -> None:
+def test_contents_tell_graphs_apart_and_nothing_else() -> None:
     x = dataset("er", "test")
-    hashes = content_hash(x)
-    assert torch.equal(content_hash(x.sparse()), hashes)
+    keys = contents(x)
+    assert contents(x.sparse()) == keys
     cut = DenseGraphs(x.pairs[:1, :7, :7], x.colors[:1, :7], x.mask[:1, :7])
-    assert torch.equal(content_hash(cut), hashes[:1])
-    assert len(hashes.unique()) == len(x.pairs.flatten(1).unique(dim=0))
+    assert contents(cut) == keys[:1]
+    assert len(set(keys)) == len(x.pairs.flatten(1).unique(dim=0))
     one = x.select(torch.tensor([3]))
     for changed in (
         DenseGraphs(one.pairs * 2, one.colors, one.mask),
         DenseGraphs(one.pairs, one.colors + one.mask.long(), one.mask),
+        DenseGraphs(one.pairs + (one.pairs != 0) * 2**16, one.colors, one.mask),  # the same in 16 bits
+        DenseGraphs(one.pairs + (one.pairs != 0) * 2**62, one.colors, one.mask),
         DenseGraphs(
             torch.where(one.mask[:, :, None] & one.mask[:, None], one.pairs.roll(1, 1), 0), one.colors, one.mask
         ),
     ):
-        assert int(content_hash(changed)) != int(content_hash(one))
+        assert contents(changed) != contents(one)
+        assert contents(DenseGraphs.concatenate([changed, one])) == contents(changed) + contents(one)
     empty = DenseGraphs.from_features(
-        torch.zeros(2, 4, 4, dtype=torch.int64), None, torch.arange(4) < torch.tensor([[2], [3]])
+        torch.zeros(3, 4, 4, dtype=torch.int64), None, torch.arange(4) < torch.tensor([[0], [2], [3]])
     )
-    assert len(content_hash(empty).unique()) == 2  # the number of nodes counts
+    assert len(set(contents(empty))) == 3  # the number of nodes counts
 
 
-def test_hashes_read_every_bit_of_every_colour() -> None:
-    """Floats' bits as integers differ in high bits: a hash linear in them gave 1,339 hashes for 2,145 graphs."""
-    values = torch.linspace(0, 1, 66).view(torch.int32).long() << 32
-    i, j = torch.ones(66, 66).triu().nonzero().T
-    pairs = torch.zeros(len(i), 3, 3, dtype=torch.int64)
-    pairs[:, 0, 1] = pairs[:, 1, 0] = values[i]
-    pairs[:, 1, 2] = pairs[:, 2, 1] = values[j]
-    x = DenseGraphs.from_features(pairs)
-    assert len(content_hash(x).unique()) == len(pairs.flatten(1).unique(dim=0))
-    assert torch.equal(content_hash(x.sparse()), content_hash(x))
+def unmixed(value: int) -> int:
+    """The number that :func:`~sympe.graphs.coloring.mix` takes to ``value``."""
+    bits = 2**64 - 1
+    value &= bits
+    for shift, factor in ((31, 0x94D049BB133111EB), (27, 0xBF58476D1CE4E5B9), (30, 1)):
+        whole = value
+        for _ in range(3):
+            whole = value ^ (whole >> shift)
+        value = whole * pow(factor, -1, 2**64) & bits
+    value = (value - 0x9E3779B97F4A7C15) & bits
+    return value - (value >> 63 << 64)
+
+
+def test_two_graphs_that_shared_a_hash_do_not_share_an_answer() -> None:
+    """The hash was linear in the mixed colours of nodes, and whoever came second was drawn from the coset of the first.
+
+    Here are sixteen pairs of nodes without an edge that shared one; each has one canonical order, not all the same.
+    """
+    one, two = (mix_one(place) for place in (0, 1))
+    pairs = [[unmixed(mix_one(5) + k * two), unmixed(mix_one(9) - k * one)] for k in range(16)]
+    colors = torch.tensor(pairs)
+    summed = (mix(torch.arange(2)) * mix(colors)).sum(1)
+    assert len(colors.unique(dim=0)) == 16
+    assert len(summed.unique()) == 1
+    x = DenseGraphs.from_features(torch.zeros(16, 2, 2, dtype=torch.int64), colors)
+    kernel = GraphKernel(2)
+    expected = kernel.canonicalize(x)
+    assert len(expected.unique(dim=0)) == 2
+    for turn in (torch.arange(16), torch.arange(16).flip(0)):
+        cached = CachedGraphKernel(kernel)
+        drawn = torch.cat([cached.sample(x.select(turn[row : row + 1])) for row in range(16)])
+        assert torch.equal(drawn, expected[turn])
+    y = DenseGraphs.from_features(torch.ones(16, 2, 2, dtype=torch.int64))
+    coupled = CoupledGraphKernel(kernel)
+    assert bool(coupled.log_prob(coupled.sample(x, y), x, y).isfinite().all())
+    assert bool((kernel.log_prob(coupled.sample(x, y), x) > -torch.inf).all())
+
+
+def test_keys_of_few_bits_do_not_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin: a cache that trusts short hashes gives one graph the answer of another."""
+    x = graphs().select(torch.arange(7))
+    expected = GraphKernel(16).sample(x, generator=seeded(0))
+    assert torch.equal(CachedGraphKernel(GraphKernel(16)).sample(x, generator=seeded(0)), expected)
+    monkeypatch.setattr(cache, "contents", lambda x: [key[:1] for key in contents(x)])
+    assert not torch.equal(CachedGraphKernel(GraphKernel(16)).sample(x, generator=seeded(0)), expected)
+
+
+def test_colliding_hashes_of_python_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dictionary compares its keys, whatever their hashes."""
+
+    class Colliding(bytes):
+        def __hash__(self) -> int:
+            return 0
+
+    x = graphs()
+    expected = GraphKernel(16).sample(x, generator=seeded(0))
+    monkeypatch.setattr(cache, "contents", lambda x: [Colliding(key) for key in contents(x)])
+    cached = CachedGraphKernel(GraphKernel(16))
+    for _ in range(2):
+        assert torch.equal(cached.sample(x, generator=seeded(0)), expected)
+
+
+def test_large_graphs_are_not_kept() -> None:
+    """Nor is their content looked at, of which a graph of n nodes has n (n + 1) numbers."""
+    large = DenseGraphs.from_features(torch.zeros(1, 70, 70, dtype=torch.int64))
+    none = DenseGraphs.from_features(torch.zeros(1, 0, 0, dtype=torch.int64))
+    x = DenseGraphs.concatenate([large, graphs().select(torch.arange(3)), none])
+    kernel = GraphKernel(70)
+    for limit in (1, 10**6):
+        cached = CachedGraphKernel(kernel, max_elements=limit)
+        for _ in range(3):
+            assert torch.equal(cached.sample(x, generator=seeded(0)), kernel.sample(x, generator=seeded(0)))
+        assert len(cached._spans) == 4
+    symmetric = DenseGraphs.from_features(torch.zeros(1, 12, 12, dtype=torch.int64))
+    small = CachedGraphKernel(GraphKernel(12), max_elements=1)  # graphs that are not listed count as well
+    for color in range(5):
+        small.sample(DenseGraphs(symmetric.pairs, symmetric.colors + color, symmetric.mask))
+    assert len(small._spans) <= 3
 
 
 def test_errors() -> None:

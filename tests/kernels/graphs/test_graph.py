@@ -574,3 +574,30 @@ def test_small_colours_have_different_hashes() -> None:
     numbers = torch.arange(-(2**20), 2**20)
     for hashes in (numbers, mix(numbers)):
         assert len(color(hashes).unique()) == 2**21
+
+
+def test_components_that_share_a_hash_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With hashes of two bits most of these graphs have two components with one; the twin exchanges any such."""
+    graphs = [
+        sparse(nx.disjoint_union_all([nx.random_regular_graph(3, 8 + 2 * (i % 3), seed=i) for i in range(2 + more)]))
+        for more in range(12)
+    ]
+    kernel = GraphKernel(200)
+    wanted = [float(kernel.entropy(x)) for x in graphs]
+    monkeypatch.setattr(cosets, "SMALL", 12)
+    original = cosets.mix
+    assert [float(kernel.entropy(x)) for x in graphs] == pytest.approx(wanted)
+    monkeypatch.setattr(cosets, "mix", lambda x: original(x) & 3)
+    refused = 0
+    for x, entropy in zip(graphs, wanted, strict=True):
+        try:
+            found = float(kernel.entropy(x))
+        except ValueError:
+            refused += 1
+            with pytest.raises(ValueError, match="two components of a graph share a hash, and are not isomorphic"):
+                kernel.sample(x)
+        else:
+            assert found == pytest.approx(entropy)
+    assert 0 < refused < len(graphs)
+    monkeypatch.setattr(cosets, "_isomorphic", lambda *args: True)
+    assert [float(kernel.entropy(x)) for x in graphs] != pytest.approx(wanted)
