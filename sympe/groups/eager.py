@@ -41,20 +41,20 @@ def is_eager() -> bool:
 
 
 def require(right: Tensor, message: Callable[[], str]) -> None:
-    """Raise unless all of ``right`` are true: at once on the CPU, without waiting (an assertion) on other devices.
+    """Raise unless all of ``right`` are true: at once, but on CUDA without waiting, as an assertion of the device.
 
     Where there are no values to look at, nothing is checked.
 
     Arguments:
         right: booleans.
-        message: says what was expected and what came; called only then, and not on other devices than the CPU.
+        message: says what was expected and what came; called only then, and not on CUDA.
 
     Raises:
         ValueError: with the message.
     """
     if right.is_meta or not is_eager():
         return
-    if right.device.type != "cpu":
+    if right.device.type == "cuda":
         torch._assert_async(right.all(), "sympe: an argument holds elements that are none of the group")
     elif not bool(right.all()):
         raise ValueError(message())
