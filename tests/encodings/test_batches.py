@@ -30,14 +30,13 @@ from sympe.encodings import (
     SymPE,
 )
 from sympe.graphs import relabel
-from sympe.groups import P4M, Permutations
+from sympe.groups import Permutations
 from sympe.kernels import GraphKernel, HaarKernel, OrbitKernel, PartialKernel
 from sympe.randomness import seeded
 from tests.catalogue import symmetric_inputs
+from tests.encodings.modules import GROUP, MIRROR
 from tests.situations import NODES, SITUATIONS, Input, Situation, plain_graphs, singles
 
-GROUP = P4M(3)
-MIRROR = GROUP.pack(s=1, k=0, p=0, q=0)
 FIELD = GridAction(GROUP)
 WIDE = GridAction(GROUP, 2)
 

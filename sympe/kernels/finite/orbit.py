@@ -93,7 +93,7 @@ class OrbitKernel(InversionKernel):
             return empty, empty
         if self._plan is None:
             return search_enumerating(self.action, self._component.to(x.device), x, self.tolerance)
-        return search_permuting(self.action, self._plan.to(x.device), self.ranks(x))
+        return search_permuting(self.action, self._plan.to(x.device), self._ranked(x))
 
     def ranks(self, x: Shaped[Tensor, "batch ..."]) -> Int64[Tensor, "batch entries"]:
         """What the entries are compared by, of an action that permutes them: the same for equal ones, and so sorted.
@@ -108,7 +108,9 @@ class OrbitKernel(InversionKernel):
             >>> OrbitKernel(RegularAction(Cyclic(3))).ranks(torch.tensor([[[0.3, 0.1, 0.3]]]))
             tensor([[1, 0, 1]])
         """
-        x = self._checked(x)
+        return self._ranked(self._checked(x))
+
+    def _ranked(self, x: Tensor) -> Tensor:
         return rank_entries(x.reshape(len(x), -1), self._component.to(x.device), self.tolerance)
 
     def _checked(self, x: Tensor) -> Tensor:
