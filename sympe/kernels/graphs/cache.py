@@ -15,6 +15,9 @@ from sympe.kernels.base import InversionKernel, uniform
 from sympe.kernels.graphs.cosets import SMALL
 from sympe.kernels.graphs.graph import GraphKernel
 
+_LARGE = b"large"
+"""The key of all graphs that are not kept: the contents of none."""
+
 
 class CachedGraphKernel(InversionKernel):
     """A :class:`~sympe.kernels.GraphKernel` that keeps the cosets of the graphs it has seen, by their contents.
@@ -44,7 +47,7 @@ class CachedGraphKernel(InversionKernel):
         check_integer("max_elements", max_elements)
         self.kernel = kernel
         self.max_elements = max_elements
-        self._spans: dict[bytes, list[int]] = {b"": [0, 0]}
+        self._spans: dict[bytes, list[int]] = {_LARGE: [0, 0]}
         self._orders = self._nothing()
 
     def __repr__(self) -> str:
@@ -76,8 +79,8 @@ class CachedGraphKernel(InversionKernel):
         new = [row for row, key in enumerate(keys) if key not in self._spans]
         if new:
             if max(len(self._orders), len(self._spans)) > self.max_elements:
-                self._spans, self._orders = {b"": [0, 0]}, self._nothing()
-                new = [row for row, key in enumerate(keys) if key]
+                self._spans, self._orders = {_LARGE: [0, 0]}, self._nothing()
+                new = [row for row, key in enumerate(keys) if key != _LARGE]
             self._remember(x.select(torch.tensor(new, device=x.device)), [keys[row] for row in new])
         spans = torch.tensor([self._spans[key] for key in keys], dtype=torch.int64).view(-1, 2)
         first, count = spans.to(x.device).unbind(1)
@@ -100,11 +103,11 @@ class CachedGraphKernel(InversionKernel):
         return self.kernel.entropy(x)
 
     def _keys(self, x: Graphs, sizes: Tensor) -> list[bytes]:
-        """The contents of small graphs; nothing for those that the kernel does not list."""
-        small = ((sizes > 0) & (sizes <= SMALL)).nonzero().squeeze(1)
+        """The contents of small graphs; :data:`_LARGE` for those that the kernel does not list."""
+        small = (sizes <= SMALL).nonzero().squeeze(1)
         if len(small) == len(x):
             return contents(x)
-        keys = [b""] * len(x)
+        keys = [_LARGE] * len(x)
         for row, key in zip(small.tolist(), contents(x.select(small)), strict=True):
             keys[row] = key
         return keys

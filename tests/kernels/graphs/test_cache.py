@@ -161,12 +161,24 @@ def test_large_graphs_are_not_kept() -> None:
         cached = CachedGraphKernel(kernel, max_elements=limit)
         for _ in range(3):
             assert torch.equal(cached.sample(x, generator=seeded(0)), kernel.sample(x, generator=seeded(0)))
-        assert len(cached._spans) == 4
+        assert set(cached._spans) == {cache._LARGE, *contents(graphs().select(torch.arange(3))), *contents(none)}
     symmetric = DenseGraphs.from_features(torch.zeros(1, 12, 12, dtype=torch.int64))
     small = CachedGraphKernel(GraphKernel(12), max_elements=1)  # graphs that are not listed count as well
     for color in range(5):
         small.sample(DenseGraphs(symmetric.pairs, symmetric.colors + color, symmetric.mask))
     assert len(small._spans) <= 3
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_graph_without_nodes_changes_no_draw_of_the_others(place: int) -> None:
+    """The kernel lists it, so that it takes a number of the generator; it took none here."""
+    none = DenseGraphs.from_features(torch.zeros(1, 0, 0, dtype=torch.int64))
+    parts = [DenseGraphs.from_features(torch.zeros(1, 4, 4, dtype=torch.int64)) for _ in range(2)]
+    parts.insert(place, none)
+    x, kernel = DenseGraphs.concatenate(parts), GraphKernel(4)
+    cached = CachedGraphKernel(kernel)
+    for seed in range(5):
+        assert torch.equal(cached.sample(x, generator=seeded(seed)), kernel.sample(x, generator=seeded(seed)))
 
 
 def test_errors() -> None:
