@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sympe.groups import FiniteGroup
-from sympe.groups.checks import check_kind
+from sympe.groups.checks import check_batch, check_kind
 from sympe.kernels.base import RelaxedKernel, uniform
 from sympe.tolerance import Tolerance
 
@@ -70,8 +70,10 @@ class ScoreKernel(nn.Module, RelaxedKernel):
         """The score of every element.
 
         Raises:
+            TypeError: if ``x`` is no batch.
             ValueError: if the network gives another number of scores than the group has elements, or NaN or infinity.
         """
+        check_batch(x)
         scores: Tensor = self.network(x).flatten(1)
         if scores.shape != (len(x), self.group.order):
             raise ValueError(
