@@ -7,7 +7,7 @@ predicts the clean one, and so defines the reverse process (Austin et al. 2021, 
 from sympe.diffusion.bound import Denoiser, denoising_loss, nll, nll_digress, training_loss
 from sympe.diffusion.graphs import Features, GraphNoise
 from sympe.diffusion.noise import CategoricalNoise, cosine_schedule
-from sympe.diffusion.sampling import sample_graphs
+from sympe.diffusion.sampling import reverse_times, sample_graphs
 
 __all__ = [
     "CategoricalNoise",
@@ -18,6 +18,7 @@ __all__ = [
     "denoising_loss",
     "nll",
     "nll_digress",
+    "reverse_times",
     "sample_graphs",
     "training_loss",
 ]

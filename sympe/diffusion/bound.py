@@ -28,8 +28,9 @@ single precision are 0.004 nats too high, and a logit that is 104 below another 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -104,6 +105,7 @@ def nll(
     log_sizes: Float[Tensor, " sizes"],
     *,
     times: int | None = None,
+    chain: Sequence[int] | None = None,
     draws: int = 1,
     last: DenseGraphs | None = None,
     generator: torch.Generator | None = None,
@@ -115,27 +117,30 @@ def nll(
         noise: the forward process.
         x: clean graphs.
         log_sizes: log p(n) for n = 0, 1, ...
-        times: how many t each graph is judged at, spread evenly over 1 to T with a random start; None for all.
+        times: how many steps of the chain each graph is judged at, spread evenly with a random start; None for all.
+        chain: the times that the chain visits, from T down to 0 (:func:`~sympe.diffusion.reverse_times`): with few
+            steps it is another model, with a bound of its own. None for all.
         draws: K, of the denoiser's own randomness.
         last: x_T, if it is known already, as where the denoiser has a g that was drawn from it.
         generator: draws everything.
 
     Raises:
-        ValueError: if a graph is not clean or has a size of probability 0, ``times`` is not between 1 and T,
-            ``draws < 1``, or ``last`` has other sizes or another padding than ``x``.
+        ValueError: if a graph is not clean or has a size of probability 0, ``times`` is not between 1 and the number of
+            steps, the chain does not fall from T to 0, ``draws < 1``, or ``last`` has other sizes or another padding
+            than ``x``.
     """
     noise.check(x)
     if draws < 1:
         raise ValueError(f"draws: expected at least 1, got {draws}")
     exact = copy.deepcopy(noise).double()
 
-    def term(t: Tensor) -> Tensor:
+    def term(s: Tensor, t: Tensor) -> Tensor:
         x_t = noise.sample(x, t, last=last, generator=generator)
-        true = exact.reverse_probabilities(exact.certain(x), x_t, t - 1, t)
+        true = exact.reverse_probabilities(exact.certain(x), x_t, s, t)
 
         def step() -> Features:
             logits = denoiser(x_t, t, generator=generator)
-            return exact.reverse_log_probabilities(_double(logits), x_t, t - 1, t)
+            return exact.reverse_log_probabilities(_double(logits), x_t, s, t)
 
         steps = [step() for _ in range(draws)]
         mean = torch.stack([_log_divergence(true, log_p, x.mask) for log_p in steps]).mean(0)
@@ -145,7 +150,7 @@ def nll(
         log_p = torch.stack([log_joint(step, x_s) for step in steps])
         return mean - (log_p.logsumexp(0) - math.log(draws) - log_p.mean(0))
 
-    return exact.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, generator)
+    return exact.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, chain, generator)
 
 
 @torch.no_grad()
@@ -171,14 +176,14 @@ def nll_digress(
     noise.check(x)
     exact = copy.deepcopy(noise).double()
 
-    def term(t: Tensor) -> Tensor:
+    def term(s: Tensor, t: Tensor) -> Tensor:
         x_t = noise.sample(x, t, generator=generator)
-        true = exact.reverse_probabilities(exact.certain(x), x_t, t - 1, t)
+        true = exact.reverse_probabilities(exact.certain(x), x_t, s, t)
         prediction = exact.predict(_double(denoiser(x_t, t, generator=generator)), x_t, t)
-        p = exact.digress_probabilities(prediction, x_t, t - 1, t)
+        p = exact.digress_probabilities(prediction, x_t, s, t)
         return total(divergence(true.nodes, p.nodes), 2.0 * divergence(true.edges, p.edges), x.mask)
 
-    return exact.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, generator)
+    return exact.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, None, generator)
 
 
 def _log_divergence(q: Features, log_p: Features, mask: Tensor) -> Float[Tensor, " batch"]:
@@ -189,23 +194,39 @@ def _double(logits: Features) -> Features:
     return Features(logits.nodes.double(), logits.edges.double())
 
 
+def chain_of(noise: GraphNoise, chain: Sequence[int] | None) -> list[int]:
+    """The times that a chain visits, from T down to 0; None for all.
+
+    Raises:
+        ValueError: if they do not fall from T to 0.
+    """
+    times = list(range(noise.steps, -1, -1)) if chain is None else [int(t) for t in chain]
+    falls = all(t > s for t, s in itertools.pairwise(times))
+    if not falls or len(times) < 2 or (times[0], times[-1]) != (noise.steps, 0):
+        raise ValueError(f"chain: expected times that fall from {noise.steps} to 0, got {times}")
+    return times
+
+
 def _over_times(
-    term: Callable[[Tensor], Tensor],
+    term: Callable[[Tensor, Tensor], Tensor],
     noise: GraphNoise,
     x: DenseGraphs,
     times: int | None,
+    chain: Sequence[int] | None,
     generator: torch.Generator | None,
 ) -> Float[Tensor, " batch"]:
-    """The sum of a term over t = 1, ..., T, or T times its mean over evenly spread ones."""
-    count = noise.steps if times is None else times
-    if not 1 <= count <= noise.steps:
-        raise ValueError(f"times: expected 1 to {noise.steps}, got {times}")
+    """The sum of a term over the steps of a chain, or as many times its mean over evenly spread ones."""
+    visited = torch.tensor(chain_of(noise, chain)[::-1], device=x.device)
+    steps = len(visited) - 1
+    count = steps if times is None else times
+    if not 1 <= count <= steps:
+        raise ValueError(f"times: expected 1 to {steps}, got {times}")
     start = draw_numbers(torch.rand, len(x), generator=generator, device=x.device, dtype=torch.float64)
     result = torch.zeros(len(x), device=x.device, dtype=torch.float64)
     for number in range(count):
-        t = ((number + start) * noise.steps / count).long().clamp(max=noise.steps - 1) + 1
-        result += term(t)
-    return result * (noise.steps / count)
+        place = ((number + start) * steps / count).long().clamp(max=steps - 1)
+        result += term(visited[place], visited[place + 1])
+    return result * (steps / count)
 
 
 def _log_size(x: DenseGraphs, log_sizes: Tensor) -> Float[Tensor, " batch"]:

@@ -121,12 +121,13 @@ class Experiment:
         if task.global_rank != 0:
             return None
         numbers, arrays = task.measure(out)
+        environment = numbers.pop("environment", None) or runs.environment()  # it may have been trained elsewhere
         row = {
             **{key: getattr(config, key) for key in self.keys},
             **numbers,
             "steps": config.steps,
             "config": dataclasses.asdict(config),
-            "environment": runs.environment(),
+            "environment": environment,
         }
         runs.write_row(row, arrays, out, config.name)
         return row

@@ -245,14 +245,13 @@ def read_curve(run: Path, *, name: str = "curve") -> list[tuple[int, float]]:
     return sorted(points.items())
 
 
-def read_arrays(out: Path, name: str) -> dict[str, Any]:
-    """What the figures of a row need.
+def read_arrays(path: Path) -> dict[str, Any]:
+    """The arrays of a file; those that the figures of a row need are in ``DIR/rows/NAME.npz``.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged, naming the file.
     """
-    path = out / "rows" / f"{name}.npz"
     content = path.read_bytes()
     try:
         with np.load(io.BytesIO(content)) as arrays:
@@ -278,7 +277,7 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of the source tree, with "+" if it has changes; None outside a checkout."""
+    """The commit of the source tree, with "+" if it has changes; outside a checkout $SYMPE_COMMIT, or None."""
     here = Path(__file__).parent
     try:
         commit = subprocess.run(
@@ -292,5 +291,5 @@ def _git_commit() -> str | None:
             check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get("SYMPE_COMMIT")
     return commit + ("+" if dirty else "")

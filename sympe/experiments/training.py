@@ -71,6 +71,10 @@ class RowTask(lightning.LightningModule, abc.ABC):
         """Options of :func:`fit` that this training needs."""
         return {}
 
+    def brought(self, run: Path) -> bool:
+        """Take a model that was trained on another machine, if the run directory has one; else it is trained."""
+        return False
+
     def finish(self, run: Path) -> None:
         """Put the model in the state in which it is judged."""
 
@@ -84,9 +88,10 @@ class RowTask(lightning.LightningModule, abc.ABC):
         Raises:
             ValueError: as :func:`fit`.
         """
-        fit(self, run, gradient_clip=self.config.gradient_clip, **self.trainer_options(run), **options)
-        self.cpu()
-        self.finish(run)
+        if not self.brought(run):
+            fit(self, run, gradient_clip=self.config.gradient_clip, **self.trainer_options(run), **options)
+            self.cpu()
+            self.finish(run)
         self.eval()
 
     def measure(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -66,12 +66,12 @@ def test_broken_json_is_named(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])
 def test_damaged_arrays_and_curves_are_named(tmp_path, content):
     runs.write_row({}, {"bound": np.arange(3)}, tmp_path, "row")
-    assert runs.read_arrays(tmp_path, "row")["bound"].tolist() == [0, 1, 2]
+    assert runs.read_arrays(tmp_path / "rows" / "row.npz")["bound"].tolist() == [0, 1, 2]
     (tmp_path / "rows" / "row.npz").write_bytes(content)
     with pytest.raises(ValueError, match=r"row\.npz is damaged"):
-        runs.read_arrays(tmp_path, "row")
+        runs.read_arrays(tmp_path / "rows" / "row.npz")
     with pytest.raises(FileNotFoundError):
-        runs.read_arrays(tmp_path, "another")
+        runs.read_arrays(tmp_path / "rows" / "another.npz")
     for damaged in ("step,curve\n20,x\n", "curve\n0.5\n", "step,curve\n,0.5\n"):
         write_log(tmp_path, 0, damaged)
         with pytest.raises(ValueError, match=r"metrics\.csv is damaged: expected a step and a value in every line"):

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from sympe.actions import EdgeAction, NodeAction
-from sympe.experiments.molecules.data import load_molecules
+from sympe.experiments.molecules.data import Molecules, load_molecules
 from sympe.experiments.molecules.evaluation import check_sizes
 from sympe.experiments.molecules.files import load_model
+from sympe.experiments.molecules.model import MoleculeModel
 from sympe.graphs import DenseGraphs
 from sympe.groups import Permutations
 from sympe.kernels import GraphKernel
@@ -61,28 +62,38 @@ def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options
             know.
     """
     network = load_model(run)
+    return check_model(network, load_molecules(network.config.dataset, "test", data=data), inputs=inputs, **options)
+
+
+def check_model(network: MoleculeModel, test: Molecules, *, inputs: int = 4, **options: Any) -> EquivarianceTest:
+    """The same for a model on any device, and the molecules that noisy ones are made of.
+
+    Raises:
+        ValueError: as :func:`check_run`.
+    """
+    device = network.log_sizes.device
     if not 1 <= inputs <= network.noise.steps:
         raise ValueError(f"inputs: expected 1 to {network.noise.steps}, one for each time; got {inputs}")
     coupled = network.encoding.coupled
-    test = load_molecules(network.config.dataset, "test", data=data)
     size = int(test.sizes.bincount().argmax())
     chosen = (test.sizes == size).nonzero().squeeze(1)[:CANDIDATES]
     check_sizes(network, test.subset(chosen))
-    clean = test.graphs(chosen)
+    clean = test.graphs(chosen).to(device)
     kernel, group = GraphKernel(size), Permutations(size)
     found = []
     for number in range(inputs):
-        t = network.noise.steps if coupled is not None else network.noise.steps * (number + 1) // inputs
-        noisy = network.noise.sample(clean, torch.full((len(clean),), t), generator=seeded("check", number))
+        t = network.noise.steps if coupled else network.noise.steps * (number + 1) // inputs
+        draws = seeded("check", number, device=device)
+        noisy = network.noise.sample(clean, torch.full((len(clean),), t, device=device), generator=draws)
         order = kernel.entropy(noisy).argsort(descending=True, stable=True)
-        found.append((noisy.select(order[:1]), torch.tensor([t])))
+        found.append((noisy.select(order[:1]), torch.tensor([t], device=device)))
     parts = zip(*((x.pairs, x.colors, x.mask, t) for x, t in found), strict=True)
     pairs, colors, mask, times = (torch.cat(part) for part in parts)
     nodes = NodeAction(group, network.noise.nodes.clean_types)
     edges = EdgeAction(group, network.noise.edges.clean_types)
 
     def model(x: Noisy, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        g = None if coupled is None else coupled.kernel.sample(x.graphs, generator=generator)
+        g = network.encoding.of_chain(x.graphs, generator=generator) if coupled else None
         logits = network(x.graphs, x.times, g=g, generator=generator)
         return logits.nodes.softmax(2), logits.edges.softmax(3)
 

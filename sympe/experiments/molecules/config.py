@@ -6,11 +6,23 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sympe.experiments.configs import check_config
-from sympe.experiments.molecules.features import CYCLE_FEATURES, SPECTRAL_FEATURES
+from sympe.experiments.molecules.features import CANONICAL_FEATURES
 from sympe.kernels.graphs.orders import NODE_ORDERS
 
 Encoding = Literal[
-    "none", "cycles", "stock", "noise", "haar", "laplacian", "sympe-nodes", "sympe-nodes-edges", "sympe-scores"
+    "none",
+    "cycles",
+    "structure",
+    "stock",
+    "canonical",
+    "noise",
+    "haar",
+    "laplacian",
+    "sympe-nodes",
+    "sympe-nodes-edges",
+    "sympe-scores",
+    "structure+sympe",
+    "canonical+sympe",
 ]
 Dataset = Literal["qm9", "qm9-h", "moses"]
 Transition = Literal["marginal", "uniform", "absorbing"]
@@ -21,8 +33,11 @@ DATASETS: tuple[Dataset, ...] = get_args(Dataset)
 TRANSITIONS: tuple[Transition, ...] = get_args(Transition)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
-LEAST_CHANNELS = CYCLE_FEATURES[0] + SPECTRAL_FEATURES[0]
-"""Features of a node that the stock features of DiGress need."""
+LEAST_CHANNELS = CANONICAL_FEATURES[0]
+"""Features of a node that the stock features of DiGress need, and one channel more where SymPE is beside them."""
+
+WITH_COUPLING = ("haar", "sympe-nodes", "sympe-nodes-edges", "structure+sympe")
+"""Encodings whose g can be coupled to x_0."""
 
 CODE_VERSION = 3
 """Raise this when a change alters what a config trains: rows of another version are trained again."""
@@ -33,12 +48,12 @@ class MoleculesConfig:
     """One row of the comparison: everything that decides its numbers.
 
     Arguments:
-        encoding: what the network is told beside the types: none, cycles, stock, noise, haar, laplacian, sympe-nodes,
-            sympe-nodes-edges or sympe-scores.
+        encoding: what the network is told beside the types: one of ENCODINGS
+            (:mod:`sympe.experiments.molecules.model`).
         dataset: the molecules: qm9, qm9-h (with hydrogens) or moses.
         transition: towards what the noise goes: marginal, uniform or absorbing.
         coupled: whether g is drawn once for all times, from x_T and in training also from x_0, and not anew from each
-            noisy graph; for sympe-nodes and sympe-nodes-edges.
+            noisy graph; for the encodings WITH_COUPLING.
         seed: of the initial weights, the batches, the noise and the draws of the encoding; not of the data.
         steps: optimiser steps, the same for every row.
         batch: molecules a step, over all devices.
@@ -113,15 +128,16 @@ class MoleculesConfig:
             positive=("encoding_scale", "learning_rate", "gradient_clip"),
             shares=("warmup", "average"),
         )
-        if self.encoding_channels < LEAST_CHANNELS:
+        least = LEAST_CHANNELS + (self.encoding == "canonical+sympe")
+        if self.encoding_channels < least:
             raise ValueError(
-                f"encoding_channels: expected at least {LEAST_CHANNELS}, for the stock features; "
+                f"encoding_channels: expected at least {least}, for the features of all rows; "
                 f"got {self.encoding_channels}"
             )
         if self.warmup * self.steps <= 1:
             raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
-        if self.coupled and self.encoding not in ("sympe-nodes", "sympe-nodes-edges"):
-            raise ValueError(f"coupled: expected the encoding sympe-nodes or sympe-nodes-edges, got {self.encoding!r}")
+        if self.coupled and self.encoding not in WITH_COUPLING:
+            raise ValueError(f"coupled: expected an encoding of {', '.join(WITH_COUPLING)}; got {self.encoding!r}")
 
     @property
     def name(self) -> str:

@@ -1,12 +1,12 @@
 """QM9 and MOSES as batches of graphs: read once, kept as a cache with the hash of what was read.
 
 QM9 comes from the CSV files in the package ``qm9pack``, MOSES from those in the wheel of ``molsets``. Neither package
-is imported: their files are read from where pip put them, from the wheel itself, or from a folder.
+is imported: their files are read from where pip put them, from the wheel itself, or from a folder. That needs RDKit;
+a file that :func:`write_molecules` made needs NumPy alone, for machines that train and have no chemistry.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import io
@@ -14,13 +14,9 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,22 +24,17 @@ from jaxtyping import Int8, Int64
 from torch import Tensor
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
-from sympe.experiments.progress import Bar
-from sympe.files.molecules import entries
-from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
+
+BOND_TYPES = 4
+"""Types of pairs: no bond, a single, a double, a triple one."""
 
 SPLITS = ("train", "validation", "test")
 LARGEST_TRAINING_SET = 100_000
 LARGEST_MOLECULE = 256
 """Atoms, at most: graphs are dense, and all are padded to the largest."""
 
-_CHUNK = 2000
-Parsed = tuple[str, str, "np.ndarray | None", "np.ndarray | None"]
-"""Name, SMILES, types of atoms and pairs; of what cannot be used name and reason. Arrays go from process to process."""
-
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -135,14 +126,15 @@ def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Pa
     Arguments:
         name: one of SOURCES: it decides the elements and whether hydrogens are nodes.
         split: "train", "validation" or "test".
-        data: where the files are, if the package is not installed: its wheel, a folder, or one file of one's own (.smi,
-            .csv or .sdf, also with .gz after it).
+        data: where the files are, if the package is not installed: its wheel, a folder, one file of one's own (.smi,
+            .csv or .sdf, also with .gz after it), or one that :func:`write_molecules` made (.npz).
         cache: a folder for the cache; None for ``$SYMPE_CACHE``, or ``~/.cache/sympe``.
 
     Raises:
         ValueError: if a name is unknown, a file is empty or has no column of SMILES, no molecule can be used or fewer
-            than 10 are to be split, or the cache is damaged.
+            than 10 are to be split, or the cache or an .npz file is damaged or of other elements.
         FileNotFoundError: if the files are not there; says how to get them.
+        ModuleNotFoundError: if RDKit is needed and not there.
     """
     (found,) = load_splits(name, [split], data=data, cache=cache)
     return found
@@ -161,8 +153,10 @@ def load_splits(
     own = data is not None and data.is_file() and data.suffix not in (".whl", ".zip")
 
     def read(part: str) -> Molecules:
+        if data is not None and data.suffix == ".npz":
+            return read_molecules(data, source)
         files = () if own else source.files[part]
-        return _cached(name, source, _contents(source, files, data, own=own), _cache_folder(cache))
+        return _cached(name, source, _contents(source, files, data, own=own), cache_folder(cache))
 
     if not own and "all" not in source.files:
         return [read(split) for split in splits]
@@ -176,61 +170,9 @@ def load_splits(
     return [found.subset(torch.from_numpy(parts[split])) for split in splits]
 
 
-def canonical_smiles(molecules: Molecules, *, cache: Path | None = None) -> list[str]:
-    """The SMILES of the graphs as samples are written: without charges and stereochemistry that types do not know.
-
-    Molecules that are not valid without them are left out. The list is kept in the cache, by the
-    elements, the content of the graphs and the version of RDKit.
-
-    Arguments:
-        molecules: most often a training set.
-        cache: as in :func:`load_molecules`.
-
-    Raises:
-        ValueError: if the cache is damaged.
-    """
-    name = f"smiles-{'-'.join(molecules.atoms)}-{molecules.content_hash}-rdkit-{version('rdkit')}.txt"
-    path = _cache_folder(cache) / name
-    if not path.exists():
-        parts = torch.arange(len(molecules)).split(_CHUNK)
-        graphs = [(molecules.colors[part], molecules.pairs[part], molecules.sizes[part]) for part in parts]
-        found = _in_parallel(partial(_smiles_chunk, atoms=molecules.atoms), graphs, len(molecules), "writing SMILES")
-        lines = "".join(f"{text}\n" for text in found if text is not None)
-        runs.write_text(path, f"{_digest(lines)}\n{lines}")
-    digest, _, lines = path.read_text(errors="replace").partition("\n")
-    if digest != _digest(lines):
-        raise ValueError(f"cache: {path} is damaged; remove it, and it is made again")
-    return lines.splitlines()
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _smiles_chunk(graphs: tuple[Tensor, Tensor, Tensor], atoms: tuple[str, ...]) -> list[str | None]:
-    return [
-        smiles_of(molecule_from_types(colors[:n].long(), pairs[:n, :n].long(), atoms))
-        for colors, pairs, n in zip(*graphs[:2], graphs[2].tolist(), strict=True)
-    ]
-
-
-def _cache_folder(cache: Path | None) -> Path:
+def cache_folder(cache: Path | None) -> Path:
+    """Where caches are: as named, or in ``$SYMPE_CACHE``, or in ``~/.cache/sympe``."""
     return Path(os.environ.get("SYMPE_CACHE", Path.home() / ".cache" / "sympe")) if cache is None else cache
-
-
-def _in_parallel(work: Callable[[Any], list[Any]], chunks: Sequence[Any], total: int, what: str) -> list[Any]:
-    """The results of all chunks, one after the other; in processes if there are several chunks."""
-    done: list[Any] = []
-    with contextlib.ExitStack() as stack:
-        results: Iterator[list[Any]] = map(work, chunks)
-        if len(chunks) > 2:
-            workers = ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,))
-            results = stack.enter_context(workers).map(work, chunks)
-        bar = stack.enter_context(Bar(total=total, unit="molecule", desc=what, delay=5))
-        for result in results:
-            done += result
-            bar.update(len(result))
-    return done
 
 
 def _contents(source: Source, files: tuple[str, ...], data: Path | None, *, own: bool) -> list[tuple[str, bytes]]:
@@ -266,19 +208,16 @@ def _cached(name: str, source: Source, contents: list[tuple[str, bytes]], cache:
     for file, content in contents:
         digest.update(file.encode() + hashlib.sha256(content).digest())
     path = cache / f"{name}-{digest.hexdigest()[:16]}.npz"
-    if not path.exists():
-        found = _parse(source, contents)
-        cache.mkdir(parents=True, exist_ok=True)
-        with runs.written_aside(path) as aside, aside.open("wb") as file_object:
-            np.savez(
-                file_object,
-                colors=found.colors.numpy(),
-                pairs=found.pairs.numpy(),
-                sizes=found.sizes.numpy(),
-                text=np.frombuffer(json.dumps([found.smiles, found.failed]).encode(), np.uint8),
-            )
+    if path.exists():
+        try:
+            found = read_molecules(path, source)
+        except ValueError as error:
+            raise ValueError(f"cache: {error}; remove it, and it is made again") from error
     else:
-        found = _read_cache(path, source)
+        from sympe.experiments.molecules.reading import parse  # RDKit is for those who read, not for those who train
+
+        found = parse(source, contents)
+        write_molecules(found, path)
     if found.failed:
         some = "; ".join(f"{row}: {reason}" for row, reason in found.failed[:5])
         more = f"; and {len(found.failed) - 5:,} more" if len(found.failed) > 5 else ""
@@ -286,60 +225,44 @@ def _cached(name: str, source: Source, contents: list[tuple[str, bytes]], cache:
     return found
 
 
-def _read_cache(path: Path, source: Source) -> Molecules:
+def write_molecules(molecules: Molecules, path: Path) -> None:
+    """Write molecules as one .npz file, whole or not at all: types, sizes, SMILES, elements and the hash of all graphs.
+
+    Arguments:
+        molecules: what is written.
+        path: the file; its folder is made.
+    """
+    about = {"atoms": molecules.atoms, "smiles": molecules.smiles, "failed": molecules.failed}
+    text = json.dumps({**about, "hash": molecules.content_hash})
+    with runs.written_aside(path) as aside, aside.open("wb") as file_object:
+        np.savez_compressed(
+            file_object,
+            colors=molecules.colors.numpy(),
+            pairs=molecules.pairs.numpy(),
+            sizes=molecules.sizes.numpy(),
+            text=np.frombuffer(text.encode(), np.uint8),
+        )
+
+
+def read_molecules(path: Path, source: Source) -> Molecules:
+    """Read what :func:`write_molecules` wrote.
+
+    Raises:
+        ValueError: if the file is damaged, or of other elements.
+        FileNotFoundError: if there is none.
+    """
     content = path.read_bytes()
     try:
         with np.load(io.BytesIO(content)) as stored:
             arrays = {key: torch.from_numpy(stored[key]) for key in ("colors", "pairs", "sizes")}
-            smiles, failed = json.loads(stored["text"].tobytes())
+            about = json.loads(stored["text"].tobytes())
+        atoms, failed = tuple(about["atoms"]), [(name, reason) for name, reason in about["failed"]]
+        found = Molecules(**arrays, smiles=about["smiles"], failed=failed, atoms=atoms)
+        digest, wanted = found.content_hash, about["hash"]
     except Exception as error:  # NumPy, zipfile and zlib have their own kinds
-        raise ValueError(f"cache: {path} is damaged ({error}); remove it, and it is made again") from error
-    return Molecules(**arrays, smiles=smiles, failed=[(a, b) for a, b in failed], atoms=source.atoms)
-
-
-def _parse(source: Source, contents: list[tuple[str, bytes]]) -> Molecules:
-    rows = []
-    for file, content in contents:
-        for place, text, columns in entries(file, io.BytesIO(content)):
-            index = columns.get("Index", "")
-            rows.append((int(index) if index.isdecimal() else None, place, text))
-    if any(order is not None for order, _, _ in rows):
-        rows.sort(key=lambda row: row[0] or 0)  # the parts of QM9 are not in its order
-    named = [(place, text) for _, place, text in rows]
-    chunks = [named[i : i + _CHUNK] for i in range(0, len(named), _CHUNK)]
-    parse = partial(_parse_chunk, atoms=source.atoms, hydrogens=source.hydrogens)
-    done: list[Parsed] = _in_parallel(parse, chunks, len(named), "reading")
-    return _padded(done, source.atoms)
-
-
-def _padded(done: list[Parsed], atoms: tuple[str, ...]) -> Molecules:
-    good = [(text, colors, pairs) for _, text, colors, pairs in done if colors is not None and pairs is not None]
-    failed = [(name, text) for name, text, colors, _ in done if colors is None]
-    if not good:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed[:5]) or "There is none."
-        raise ValueError(f"data: no molecule could be used. {reasons}")
-    n = max(len(colors) for _, colors, _ in good)
-    all_colors = np.zeros((len(good), n), np.int8)
-    all_pairs = np.zeros((len(good), n, n), np.int8)
-    for row, (_, colors, pairs) in enumerate(good):
-        all_colors[row, : len(colors)] = colors
-        all_pairs[row, : len(colors), : len(colors)] = pairs
-    sizes = torch.tensor([len(colors) for _, colors, _ in good])
-    types = torch.from_numpy(all_colors), torch.from_numpy(all_pairs)
-    return Molecules(*types, sizes, [text for text, _, _ in good], failed, atoms)
-
-
-def _parse_chunk(rows: list[tuple[str, str]], atoms: tuple[str, ...], hydrogens: bool) -> list[Parsed]:
-    """Name, SMILES and types of each; of one that fails name and reason."""
-    found: list[Parsed] = []
-    for name, text in rows:
-        try:
-            molecule = molecule_from_smiles(text, hydrogens=hydrogens)
-            if molecule.GetNumAtoms() > LARGEST_MOLECULE:
-                raise ValueError(f"{molecule.GetNumAtoms()} atoms: expected at most {LARGEST_MOLECULE}")
-            colors, pairs = types_of(molecule, atoms)
-        except ValueError as error:
-            found.append((name, str(error), None, None))
-        else:
-            found.append((name, text, colors.to(torch.int8).numpy(), pairs.to(torch.int8).numpy()))
+        raise ValueError(f"{path} is damaged ({error})") from error
+    if digest != wanted:
+        raise ValueError(f"{path} is damaged (its graphs have the hash {digest}, not {wanted})")
+    if atoms != source.atoms:
+        raise ValueError(f"{path} is of the elements {', '.join(atoms)}, not {', '.join(source.atoms)}")
     return found

@@ -1,4 +1,6 @@
-r"""How good a model of molecules is: the bound of its likelihood, its samples, and how random its kernel is.
+r"""How good a model of molecules is: the bound of its likelihood, samples, and how random its kernel is.
+
+Nothing here needs RDKit; what chemistry says of the samples is in :mod:`sympe.experiments.molecules.quality`.
 
 For a coupled row the bound is joint in x_T and the trajectory, with the price of g paid once
 (:mod:`sympe.kernels.coupled`),
@@ -18,10 +20,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sympe.diffusion import Denoiser, Features, GraphNoise, nll, nll_digress, sample_graphs
-from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, stability
 from sympe.experiments.molecules.config import MoleculesConfig
-from sympe.experiments.molecules.data import Molecules, canonical_smiles
-from sympe.experiments.molecules.features import same_piece
+from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.model import MoleculeModel
 from sympe.experiments.progress import Bar
 from sympe.graphs import DenseGraphs
@@ -35,12 +35,12 @@ TIMES = 20
 """Times at which each test molecule is judged in one of them."""
 
 ENTROPY_TIMES = 26
-"""Times at which the entropy of the kernel is taken, on as many molecules as are sampled."""
+"""Times at which the entropy of the kernel is taken, on as many molecules as are sampled, at most 1,000."""
 
 
 def at_once(device: torch.device) -> int:
     """Molecules that are evaluated or sampled at once: what fits the caches of a CPU, more where there is a GPU."""
-    return 128 if device.type == "cpu" else 1024
+    return 128 if device.type == "cpu" else 4096
 
 
 def drawing(model: MoleculeModel, generator: torch.Generator | None, g: Tensor | None = None) -> Denoiser:
@@ -75,7 +75,8 @@ def bound(
     model: MoleculeModel,
     molecules: Molecules,
     *,
-    times: int,
+    times: int | None,
+    chain: Sequence[int] | None = None,
     draws: int = 1,
     digress: bool = False,
     generator: torch.Generator | None = None,
@@ -90,20 +91,24 @@ def bound(
     Arguments:
         model: on any device.
         molecules: of the kind that it was trained on.
-        times: how many t each molecule is judged at; all T if there are fewer.
+        times: how many steps of the chain each molecule is judged at; all if there are fewer, or for None.
+        chain: the times that are visited, from T down to 0; None for all. See :func:`sympe.diffusion.nll`.
         draws: K, of the encoding; see :func:`sympe.diffusion.nll`.
         digress: the number that DiGress reports in place of the bound.
         generator: draws everything.
         progress: wraps the parts that are evaluated at once, such as tqdm.
 
     Raises:
-        ValueError: if ``draws`` is not 1 for a coupled row or DiGress' number; and what :func:`sympe.diffusion.nll`
-            raises.
+        ValueError: if ``draws`` is not 1 for a coupled row or DiGress' number, or that is asked for a chain; and what
+            :func:`sympe.diffusion.nll` raises.
     """
     coupled = model.encoding.coupled
-    if draws != 1 and (digress or coupled is not None):
+    if draws != 1 and (digress or coupled):
         raise ValueError(f"draws: expected 1 for nll_digress and for coupled rows, got {draws}")
-    times = min(times, model.noise.steps)
+    if digress and chain is not None:
+        raise ValueError(f"chain: nll_digress is of all times, got {list(chain)}")
+    steps = model.noise.steps if chain is None else len(chain) - 1
+    times = steps if times is None else min(times, steps)
     found = []
     by_size = molecules.sizes.argsort(stable=True)  # little padding
     device = model.log_sizes.device
@@ -112,16 +117,24 @@ def bound(
         x = molecules.graphs(rows).to(device)
         g = last = None
         price = torch.zeros(len(x), device=device)
-        if coupled is not None:
+        if coupled:
             last = model.noise.sample_limit(x.sizes, generator=own)
-            g = coupled.sample(last, x, generator=own)
-            price = coupled.kernel.entropy(last) - coupled.entropy(last, x)
+            g = model.encoding.of_chain(last, x, generator=own)
+            price = model.encoding.price(last, x)
         denoiser = drawing(model, own, g)
         if digress:
             value = nll_digress(denoiser, model.noise, x, model.log_sizes, times=times, generator=generator)
         else:
             value = nll(
-                denoiser, model.noise, x, model.log_sizes, times=times, draws=draws, last=last, generator=generator
+                denoiser,
+                model.noise,
+                x,
+                model.log_sizes,
+                times=times,
+                chain=chain,
+                draws=draws,
+                last=last,
+                generator=generator,
             )
         found.append((value + price).cpu())
     return torch.cat(found)[by_size.argsort()]
@@ -153,7 +166,7 @@ def sample(
     model: MoleculeModel,
     count: int,
     *,
-    steps: int | None = None,
+    steps: int | Sequence[int] | None = None,
     generator: torch.Generator | None = None,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> DenseGraphs:
@@ -162,7 +175,7 @@ def sample(
     Arguments:
         model: on any device.
         count: how many.
-        steps: reverse steps, see :func:`sympe.diffusion.sample_graphs`.
+        steps: reverse steps, or the times that are visited, see :func:`sympe.diffusion.sample_graphs`.
         generator: draws everything, on the device of the model.
         progress: wraps the numbers of the reverse steps of all parts that are drawn at once, such as tqdm.
 
@@ -174,7 +187,8 @@ def sample(
     sizes = torch.multinomial(model.log_sizes.exp(), count, replacement=True, generator=generator)
     by_size = sizes.argsort(stable=True)  # little padding
     together = by_size.split(at_once(sizes.device))
-    ticks = iter(progress(range(len(together) * (model.noise.steps if steps is None else steps))))
+    each = model.noise.steps if steps is None else steps if isinstance(steps, int) else len(steps) - 1
+    ticks = iter(progress(range(len(together) * each)))
 
     def ticking(times: Iterable[Any]) -> Iterable[Any]:
         for pair in times:
@@ -184,55 +198,11 @@ def sample(
     parts = []
     for rows in together:
         x = model.noise.sample_limit(sizes[rows], generator=generator)
-        coupled = model.encoding.coupled
-        g = None if coupled is None else coupled.kernel.sample(x, generator=generator)
+        g = model.encoding.of_chain(x, generator=generator) if model.encoding.coupled else None
         denoiser = drawing(model, generator, g)
         parts.append(sample_graphs(denoiser, model.noise, x, steps=steps, generator=generator, progress=ticking))
     next(ticks, None)  # a bar ends
     return DenseGraphs.concatenate(parts).select(by_size.argsort()).to("cpu")
-
-
-def smiles(x: DenseGraphs, atoms: tuple[str, ...]) -> list[str | None]:
-    """The canonical SMILES of the largest fragment of every molecule; None where it is not valid."""
-    return [
-        smiles_of(molecule_from_types(colors[:n], pairs[:n, :n], atoms))
-        for colors, pairs, n in zip(x.colors, x.pairs, x.sizes.tolist(), strict=True)
-    ]
-
-
-def sample_metrics(
-    x: DenseGraphs, found: Sequence[str | None], atoms: tuple[str, ...], training: set[str] | None
-) -> dict[str, Any]:
-    """How good samples are, as shares.
-
-    - ``validity``: of samples that RDKit sanitizes.
-    - ``uniqueness``: of different SMILES among the valid ones.
-    - ``novelty``: of those that are not in the training set; None if that is not given.
-    - ``connected``: of samples in one piece. SMILES are those of the largest.
-    - ``atom_stability`` and ``molecule_stability``, where hydrogens are nodes: of atoms with the usual number of bonds,
-      and of samples in which all have it.
-
-    Arguments:
-        x: samples as graphs.
-        found: their SMILES, None where not valid.
-        atoms: the elements.
-        training: SMILES of the training set.
-
-    References:
-        Vignac et al., ICLR 2023, for the first three; Hoogeboom et al., ICML 2022, for stability.
-    """
-    valid = [text for text in found if text is not None]
-    unique = set(valid)
-    metrics: dict[str, Any] = {
-        "samples": len(found),
-        "validity": len(valid) / len(found),
-        "uniqueness": len(unique) / len(valid) if valid else 0.0,
-        "novelty": None if training is None else len(unique - training) / max(1, len(unique)),
-        "connected": float((same_piece(x)[:, 0].sum(1) == x.sizes).double().mean()),
-    }
-    if "H" in atoms:
-        metrics |= stability(x, atoms)
-    return metrics
 
 
 def entropies(
@@ -269,15 +239,12 @@ def judged(config: MoleculesConfig, test: Molecules) -> Molecules:
     return test.subset(torch.arange(min(config.tested, len(test))))
 
 
-def evaluate(
-    model: MoleculeModel, training: Molecules, test: Molecules, *, draws: int = 1
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The numbers of a row, and what its figures need.
+def measure(model: MoleculeModel, test: Molecules, *, draws: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers of a row that need no chemistry, what its figures need, and samples as graphs.
 
     - ``nll``: the bound in nats a molecule, the mean over the test set, with the standard error ``nll_error`` that
       comes of the draws (:func:`bound`).
     - ``nll_digress``: the number that DiGress reports; only to compare with theirs; None for coupled rows.
-    - those of :func:`sample_metrics`.
 
     Raises:
         ValueError: if there are molecules of a size that the model does not know.
@@ -285,13 +252,14 @@ def evaluate(
     name = model.config.name
     test = judged(model.config, test)
     check_sizes(model, test)
+    device = model.log_sizes.device
     parts = [
         bound(
             model,
             test,
             times=TIMES,
             draws=draws,
-            generator=seeded("test", number),
+            generator=seeded("test", number, device=device),
             progress=bar(f"{name}: bound {number + 1} of {REPEATS}"),
         )
         for number in range(REPEATS)
@@ -304,28 +272,45 @@ def evaluate(
             test,
             times=TIMES,
             digress=True,
-            generator=seeded("test", "digress"),
+            generator=seeded("test", "digress", device=device),
             progress=bar(f"{name}: nll_digress"),
         )
-    generator = seeded("samples", model.config.seed)
+    generator = seeded("samples", model.config.seed, device=device)
     graphs = sample(model, model.config.sampled, generator=generator, progress=bar(f"{name}: samples"))
-    found = smiles(graphs, training.atoms)
-    metrics = sample_metrics(graphs, found, training.atoms, set(canonical_smiles(training)))
     numbers = {
         "nll": nll,
         "nll_error": error,
         "nll_draws": draws,
         "nll_digress": None if digress is None else float(digress.mean()),
-        **metrics,
     }
-    some = test.subset(torch.arange(min(model.config.sampled, len(test))))
+    some = test.subset(torch.arange(min(model.config.sampled, 1000, len(test))))
     times = torch.linspace(0, model.noise.steps, ENTROPY_TIMES).round().long().unique().tolist()
-    along = entropies(model.noise, some, model.max_nodes, times, seeded("entropy"))
+    along = entropies(model.noise.cpu(), some, model.max_nodes, times, seeded("entropy"))
+    model.noise.to(device)
     arrays = {
         "bound": torch.stack(parts).mean(0).numpy(),
         "sizes": test.sizes.numpy(),
         "times": np.array(times),
         **{f"entropy_{key}": value.numpy() for key, value in along.items()},
-        "samples": np.array([text or "" for text in found]),
+        **stored(graphs),
     }
     return numbers, arrays
+
+
+def stored(x: DenseGraphs, label: str = "") -> dict[str, Any]:
+    """Graphs as arrays of small integers, each pair once, by names with a label."""
+    i, j = torch.triu_indices(x.pairs.shape[1], x.pairs.shape[1], 1)
+    found = {"colors": x.colors, "pairs": x.pairs[:, i, j], "sizes": x.sizes}
+    return {f"graphs{label}_{key}": value.to(torch.int16).numpy() for key, value in found.items()}
+
+
+def restored(arrays: dict[str, Any], label: str = "") -> DenseGraphs:
+    """Take out of ``arrays`` what :func:`stored` put there."""
+    colors, upper, sizes = (
+        torch.from_numpy(arrays.pop(f"graphs{label}_{key}")).long() for key in ("colors", "pairs", "sizes")
+    )
+    n = colors.shape[1]
+    i, j = torch.triu_indices(n, n, 1)
+    pairs = torch.zeros(len(colors), n, n, dtype=torch.int64)
+    pairs[:, i, j] = pairs[:, j, i] = upper
+    return DenseGraphs(pairs, colors, torch.arange(n) < sizes[:, None])

@@ -1,7 +1,9 @@
 r"""The extra features of DiGress on noisy graphs, rivals of an encoding: counts of cycles, and a spectrum.
 
-Counts of cycles are equivariant and break no symmetry. The eigenvectors do, in a way that depends on the order of the
-nodes, and, as with DiGress, on the padding: whatever sign and basis of an eigenspace the solver returns.
+Counts of cycles, of components and eigenvalues are equivariant and break no symmetry (:func:`structure_features`). The
+eigenvectors do, in a way that depends on the order of the nodes, and, as with DiGress, on the padding: whatever sign
+and basis of an eigenspace the solver returns (:func:`spectral_features`). On a canonical form sign and basis can be
+chosen by the order of its nodes, which no solver and no padding changes (:func:`canonical_features`).
 
 References:
     Vignac et al., "DiGress: Discrete Denoising diffusion for graph generation", ICLR 2023, Appendix B.2 and their code;
@@ -9,6 +11,8 @@ References:
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +26,15 @@ CYCLE_FEATURES = (3, 4)
 
 SPECTRAL_FEATURES = (3, 6)
 """Those of :func:`spectral_features`."""
+
+STRUCTURE_FEATURES = (4, 10)
+"""Those of :func:`structure_features`."""
+
+CANONICAL_FEATURES = (6, 10)
+"""Those of :func:`canonical_features`."""
+
+_SAME = 1e-6
+"""Eigenvalues that differ by less are one, entries of eigenvectors below it are 0: in double precision, of integers."""
 
 
 def count_cycles(
@@ -80,24 +93,104 @@ def spectral_features(
 ) -> tuple[Float[Tensor, "batch nodes 3"], Float[Tensor, "batch 6"]]:
     """Of the Laplacian: two eigenvectors and five eigenvalues, the lowest above 0.
 
-    Before the eigenvectors stands whether a node is outside the largest component, before the eigenvalues the number of
-    components. Eigenvalues are over the number of nodes. Where a graph has fewer, 0 and 2 stand in.
+    Before the eigenvectors stands whether a node is outside the largest component, of equally large ones that of the
+    first node; before the eigenvalues the number of components. Eigenvalues are over the number of nodes. Where a graph
+    has fewer, 0 and 2 stand in.
     """
+    spectrum = _spectrum(x)
+    columns = F.pad(spectrum.vectors, (0, 5)).gather(2, spectrum.place[:, None, :2].expand(*x.mask.shape, 2))
+    vectors = torch.where(spectrum.there[:, None, :2] & x.mask[:, :, None], columns, 0.0)
+    together = same_piece(x)
+    largest = torch.where(x.mask, together.sum(2), 0).argmax(1)
+    outside = x.mask & ~together[torch.arange(len(x), device=x.device), largest]
+    nodes = torch.cat([outside[..., None].double(), vectors], 2)
+    return nodes.to(torch.get_default_dtype()), spectrum.of_graphs()
+
+
+def stock_features(
+    x: DenseGraphs,
+) -> tuple[Float[Tensor, "batch nodes 6"], Float[Tensor, "batch 10"]]:
+    """All extra features of DiGress: cycles, then the spectrum."""
+    (nodes, graphs), (more_nodes, more_graphs) = cycle_features(x), spectral_features(x)
+    return torch.cat([nodes, more_nodes], 2), torch.cat([graphs, more_graphs], 1)
+
+
+def structure_features(
+    x: DenseGraphs,
+) -> tuple[Float[Tensor, "batch nodes 4"], Float[Tensor, "batch 10"]]:
+    """What of all these breaks no symmetry: cycles, whether a component is smaller than the largest, eigenvalues."""
+    nodes, graphs = cycle_features(x)
+    size = torch.where(x.mask, same_piece(x).sum(2), 0)
+    smaller = x.mask & (size < size.max(1, keepdim=True).values)
+    return torch.cat([nodes, smaller[..., None].to(nodes)], 2), torch.cat([graphs, _spectrum(x).of_graphs()], 1)
+
+
+def canonical_features(
+    x: DenseGraphs,
+) -> tuple[Float[Tensor, "batch nodes 6"], Float[Tensor, "batch 10"]]:
+    r"""Those of :func:`structure_features` with two eigenvectors whose signs and bases follow from the order of nodes.
+
+    With P the projection on an eigenspace and i its first node with :math:`P e_i \neq 0`, the vector is
+    :math:`P e_i / |P e_i|`; a second one of the same space comes in the same way from what is left of it. Meant for
+    canonical forms: there the order of the nodes is no arbitrary one.
+
+    Example:
+        >>> path = DenseGraphs.from_features(torch.tensor([[[0, 1, 0], [1, 0, 1], [0, 1, 0]]]))
+        >>> canonical_features(path)[0][0, :, 4:]
+        tensor([[ 0.7071,  0.4082],
+                [ 0.0000, -0.8165],
+                [-0.7071,  0.4082]])
+    """
+    spectrum = _spectrum(x)
+    nodes, graphs = structure_features(x)
+    vectors = torch.zeros(*x.mask.shape, 2, dtype=torch.float64, device=x.device)
+    for k in range(2):
+        lowest = F.pad(spectrum.values, (0, 5), value=torch.inf).gather(1, spectrum.place[:, k, None])
+        U = spectrum.vectors * ((spectrum.values - lowest).abs() < _SAME)[:, None] * x.mask[:, :, None]
+        P = U @ U.transpose(1, 2)
+        earlier = vectors[..., :k]  # those of another space are orthogonal to this one
+        P = P - earlier @ (earlier.transpose(1, 2) @ P)
+        first = (_diagonal(P) > _SAME).long().argmax(1)
+        column = P.gather(2, first[:, None, None].expand(*x.mask.shape, 1))
+        column = column / column.norm(dim=1, keepdim=True).clamp(min=_SAME)
+        vectors[..., k : k + 1] = torch.where(spectrum.there[:, k, None, None], column, 0.0)
+    return torch.cat([nodes, vectors.to(nodes)], 2), graphs
+
+
+class _Spectrum(NamedTuple):
+    """Of the Laplacians, in double precision.
+
+    Arguments:
+        values: eigenvalues, those of real nodes first.
+        vectors: their eigenvectors in columns.
+        pieces: numbers of components, that is of eigenvalues 0.
+        place: of the five lowest above 0.
+        there: which of these there are.
+        sizes: numbers of nodes.
+    """
+
+    values: Tensor
+    vectors: Tensor
+    pieces: Tensor
+    place: Tensor
+    there: Tensor
+    sizes: Tensor
+
+    def of_graphs(self) -> Float[Tensor, "batch 6"]:
+        """The number of components, and the lowest eigenvalues over the number of nodes."""
+        lowest = F.pad(self.values, (0, 5)).gather(1, self.place) / self.sizes.clamp(min=1)[:, None]
+        lowest = torch.where(self.there, lowest, 2.0)
+        return torch.cat([self.pieces[:, None].double(), lowest], 1).to(torch.get_default_dtype())
+
+
+def _spectrum(x: DenseGraphs) -> _Spectrum:
     A = x.pairs.ne(0).double()
-    batch, n, _ = A.shape
-    real = x.mask
-    L = torch.diag_embed(A.sum(2)) - A + torch.diag_embed(2.0 * n * ~real)  # the padding comes last
+    n = A.shape[1]
+    L = torch.diag_embed(A.sum(2)) - A + torch.diag_embed(2.0 * n * ~x.mask)  # the padding comes last
     values, U = torch.linalg.eigh(L)
     pieces = ((values < 1e-5) & (torch.arange(n, device=A.device) < x.sizes[:, None])).sum(1)
-    values = values / x.sizes.clamp(min=1)[:, None]
     place = pieces[:, None] + torch.arange(5, device=A.device)
-    there = place < x.sizes[:, None]
-    lowest = torch.where(there, F.pad(values, (0, 5)).gather(1, place), 2.0)
-    columns = F.pad(U, (0, 5)).gather(2, place[:, None, :2].expand(batch, n, 2))
-    vectors = torch.where(there[:, None, :2] & real[:, :, None], columns, 0.0)
-    nodes = torch.cat([_outside(x)[..., None].double(), vectors], 2)
-    graphs = torch.cat([pieces[:, None].double(), lowest], 1)
-    return nodes.to(torch.get_default_dtype()), graphs.to(torch.get_default_dtype())
+    return _Spectrum(values, U, pieces, place, place < x.sizes[:, None], x.sizes)
 
 
 def same_piece(x: DenseGraphs) -> Bool[Tensor, "batch nodes nodes"]:
@@ -107,13 +200,6 @@ def same_piece(x: DenseGraphs) -> Bool[Tensor, "batch nodes nodes"]:
     for _ in range(max(1, (n - 1).bit_length())):  # paths of twice the length
         reached = (reached @ reached).clamp(max=1)
     return reached > 0
-
-
-def _outside(x: DenseGraphs) -> Tensor:
-    """Which real nodes are not in the largest component; of equally large ones that of the first node counts."""
-    together = same_piece(x)
-    largest = torch.where(x.mask, together.sum(2), 0).argmax(1)
-    return x.mask & ~together[torch.arange(len(x), device=x.device), largest]
 
 
 def _diagonal(A: Tensor) -> Tensor:

@@ -19,17 +19,25 @@ from rdkit import Chem
 from rdkit.Chem import Draw
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.config import ENCODINGS, MoleculesConfig
+from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.pictures import save
 
 Rows = Sequence[Mapping[str, Any]]
-COLORS: dict[str, str] = dict(
-    zip(
-        ENCODINGS,
-        ("0.5", "tab:brown", "tab:olive", "tab:orange", "tab:purple", "tab:pink", "tab:cyan", "tab:blue", "tab:green"),
-        strict=True,
-    )
-)
+COLORS: dict[str, str] = {
+    "none": "0.5",
+    "cycles": "tab:brown",
+    "structure": "tab:red",
+    "stock": "tab:olive",
+    "canonical": "goldenrod",
+    "noise": "tab:orange",
+    "haar": "tab:purple",
+    "laplacian": "tab:pink",
+    "sympe-nodes": "tab:cyan",
+    "sympe-nodes-edges": "tab:blue",
+    "sympe-scores": "tab:green",
+    "structure+sympe": "navy",
+    "canonical+sympe": "teal",
+}
 SHOWN = 12
 """Samples of each encoding that are drawn."""
 
@@ -39,7 +47,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
     paths = []
     for name, transition in sorted({(row["dataset"], row["transition"]) for row in rows}):
         some = [row for row in rows if (row["dataset"], row["transition"]) == (name, transition)]
-        arrays = [runs.read_arrays(out, MoleculesConfig(**row["config"]).name) for row in some]
+        arrays = [runs.read_arrays(out / "rows" / f"{MoleculesConfig(**row['config']).name}.npz") for row in some]
         title = f"{name}, {transition} noise"
         figures = {
             "samples": samples(some, arrays, title),

@@ -3,13 +3,19 @@
 Every row has the same network, with the same channels going in; what an encoding does not give is 0:
 
 - ``none``: nothing.
-- ``cycles``: the numbers of cycles of DiGress; ``stock``: with the spectrum, all of its extra features
+- ``cycles``: the numbers of cycles of DiGress; ``structure``: with all else of its extra features that breaks no
+  symmetry; ``stock``: all of them, with eigenvectors in whatever sign and basis the solver gives; ``canonical``: the
+  same on the canonical form of the noisy graph, moved back
   (:mod:`sympe.experiments.molecules.features`).
 - ``noise``: Gaussian noise on nodes and pairs.
 - ``laplacian``: eigenvectors of the Laplacian, with every eigenspace in a random basis.
 - ``sympe-nodes``: SymPE on the nodes, with the exact inversion kernel of the noisy graph; ``sympe-nodes-edges``: on
   nodes and pairs, ``haar`` as well, but with a uniform permutation in place of the kernel's; ``sympe-scores``: on the
   nodes, with learned scores.
+- ``structure+sympe``, ``canonical+sympe``: SymPE on nodes and pairs in the channels that the features leave.
+
+Coupled rows draw g once for all times, from x_T and in training also from x_0. ``haar`` coupled forgets x_T: its g is
+uniform on all permutations, and in training on those that bring x_0 to canonical form.
 """
 
 from __future__ import annotations
@@ -25,16 +31,34 @@ from torch.nn import functional as F
 from sympe.actions import NodeAction
 from sympe.diffusion import CategoricalNoise, Features, GraphNoise, cosine_schedule
 from sympe.encodings import Encoding, GraphSymPE, LaplacianEncoding, NoiseEncoding, SymPE
-from sympe.experiments.molecules.chemistry import BONDS
 from sympe.experiments.molecules.config import MoleculesConfig
-from sympe.experiments.molecules.data import Molecules
-from sympe.experiments.molecules.features import CYCLE_FEATURES, SPECTRAL_FEATURES, cycle_features, spectral_features
+from sympe.experiments.molecules.data import BOND_TYPES, Molecules
+from sympe.experiments.molecules.features import (
+    CANONICAL_FEATURES,
+    STRUCTURE_FEATURES,
+    canonical_features,
+    cycle_features,
+    stock_features,
+    structure_features,
+)
 from sympe.graphs import DenseGraphs
 from sympe.kernels import CoupledGraphKernel, GraphHaarKernel, GraphKernel, NodeScoreKernel
 from sympe.nn import GNN, GraphTransformer
 from sympe.nn.gnn import standardized
 
-GRAPH_CHANNELS = CYCLE_FEATURES[1] + SPECTRAL_FEATURES[1]
+GRAPH_CHANNELS = CANONICAL_FEATURES[1]
+
+_FEATURES = {
+    "cycles": cycle_features,
+    "structure": structure_features,
+    "structure+sympe": structure_features,
+    "stock": stock_features,
+    "canonical": canonical_features,
+    "canonical+sympe": canonical_features,
+}
+
+
+_WITH_KERNEL = ("haar", "sympe-nodes", "sympe-nodes-edges", "structure+sympe", "canonical", "canonical+sympe")
 
 
 class Statistics(NamedTuple):
@@ -54,7 +78,7 @@ class Statistics(NamedTuple):
     def of(cls, molecules: Molecules) -> Statistics:
         """Count, a part of the molecules at a time."""
         nodes = torch.zeros(len(molecules.atoms), dtype=torch.int64)
-        edges = torch.zeros(len(BONDS), dtype=torch.int64)
+        edges = torch.zeros(BOND_TYPES, dtype=torch.int64)
         for rows in torch.arange(len(molecules)).split(10_000):
             x = molecules.graphs(rows)
             nodes += torch.bincount(x.colors[x.mask], minlength=len(nodes))
@@ -151,17 +175,19 @@ class GraphEncoding(nn.Module):
         super().__init__()
         self.name = config.encoding
         self.channels = (config.encoding_channels, config.pair_channels)
+        self.forgets = config.coupled and config.encoding == "haar"
+        """Whether the g of a chain does not depend on x_T."""
+        self.features = _FEATURES.get(config.encoding)
         shape = (max_nodes, config.encoding_channels)
-        kernels: dict[str, GraphKernel | GraphHaarKernel] = {
-            "haar": GraphHaarKernel(max_nodes),
-            "sympe-nodes": GraphKernel(max_nodes, order=config.order),
-            "sympe-nodes-edges": GraphKernel(max_nodes, order=config.order),
-        }
-        kernel = kernels.get(config.encoding)
-        self.kernel = kernel
+        self.kernel: GraphKernel | GraphHaarKernel | None = None
         """Draws g, where it has nothing to learn."""
-        self.coupled = CoupledGraphKernel(kernel) if config.coupled and isinstance(kernel, GraphKernel) else None
-        """Draws g from x_T and x_0, in training."""
+        if config.encoding == "haar" and not config.coupled:
+            self.kernel = GraphHaarKernel(max_nodes)
+        elif (
+            "sympe-nodes" in config.encoding or "+sympe" in config.encoding or config.encoding in ("haar", "canonical")
+        ):
+            self.kernel = GraphKernel(max_nodes, order=config.order)
+        self.coupled = config.coupled
         self.on_nodes: Encoding | None = None
         self.on_pairs: NoiseEncoding | None = None
         self.on_both: GraphSymPE | None = None
@@ -174,10 +200,43 @@ class GraphEncoding(nn.Module):
         elif config.encoding == "sympe-scores":
             scores = NodeScoreKernel(NodeScores(), max_nodes)
             self.on_nodes = SymPE(scores, NodeAction(scores.group, shape[1]), scale=scale)
-        elif config.encoding == "sympe-nodes" and kernel is not None:
-            self.on_nodes = SymPE(kernel, NodeAction(kernel.group, shape[1]), scale=scale)
-        elif kernel is not None:
-            self.on_both = GraphSymPE(kernel, *self.channels, scale=scale)
+        elif config.encoding == "sympe-nodes" and self.kernel is not None:
+            self.on_nodes = SymPE(self.kernel, NodeAction(self.kernel.group, shape[1]), scale=scale)
+        elif self.kernel is not None and config.encoding != "canonical":
+            left = {"structure+sympe": STRUCTURE_FEATURES[0], "canonical+sympe": CANONICAL_FEATURES[0]}
+            own = config.encoding_channels - left.get(config.encoding, 0)
+            self.on_both = GraphSymPE(self.kernel, own, config.pair_channels, scale=scale)
+
+    def of_chain(
+        self, last: DenseGraphs, clean: DenseGraphs | None = None, *, generator: torch.Generator | None = None
+    ) -> Int64[Tensor, "batch max_nodes"]:
+        """Draw the g of a coupled row for all times: from x_T, and in training also from x_0.
+
+        Raises:
+            ValueError: if the row is not coupled.
+        """
+        kernel, x = self._of_chain(last)
+        return (
+            kernel.kernel.sample(x, generator=generator)
+            if clean is None
+            else kernel.sample(x, clean, generator=generator)
+        )
+
+    def price(self, last: DenseGraphs, clean: DenseGraphs) -> Float[Tensor, " batch"]:
+        r"""What g costs a coupled row, in nats: :math:`\log |G_{x_T}| - \log |G_{x_T} \cap G_{x_0}|`.
+
+        Raises:
+            ValueError: if the row is not coupled.
+        """
+        kernel, x = self._of_chain(last)
+        return kernel.kernel.entropy(x) - kernel.entropy(x, clean)
+
+    def _of_chain(self, last: DenseGraphs) -> tuple[CoupledGraphKernel, DenseGraphs]:
+        if not self.coupled or not isinstance(self.kernel, GraphKernel):
+            raise ValueError(f"g: the encoding {self.name} is not coupled, it draws g anew at each time")
+        if self.forgets:
+            last = DenseGraphs(torch.zeros_like(last.pairs), torch.zeros_like(last.colors), last.mask)
+        return CoupledGraphKernel(self.kernel), last
 
     def forward(
         self,
@@ -189,27 +248,36 @@ class GraphEncoding(nn.Module):
         """Draw for every graph; with ``g`` nothing is drawn, and v is moved by it.
 
         Raises:
-            ValueError: if ``g`` is given to an encoding that does not move v by a kernel's g, or is missing where it
+            ValueError: if ``g`` is given to an encoding that moves nothing by a kernel's g, or is missing where it
                 must be the same for all times.
         """
-        if g is None and self.coupled is not None:
+        if g is None and self.coupled:
             raise ValueError("g: a coupled encoding needs the g of the trajectory, got none")
         if g is not None and self.kernel is None:
             raise ValueError(f"g: the encoding {self.name} takes none")
+        if g is None and self.kernel is not None:
+            g = self.kernel.sample(x, generator=generator)
         nodes, edges, graphs = None, None, []
-        if self.on_both is not None:
-            nodes, edges = self.on_both(x, generator=generator) if g is None else self.on_both.moved(g)
-        elif isinstance(self.on_nodes, SymPE) and g is not None:
-            nodes = self.on_nodes.moved(g)
+        if g is not None:
+            if self.on_both is not None:
+                nodes, edges = self.on_both.moved(g)
+            elif isinstance(self.on_nodes, SymPE):
+                nodes = self.on_nodes.moved(g)
         elif self.on_nodes is not None:
             nodes = self.on_nodes(x, generator=generator)
         if self.on_pairs is not None:
             edges = self.on_pairs(x, generator=generator)
             edges = (edges + edges.transpose(1, 2)) / math.sqrt(2)
-        if self.name in ("cycles", "stock"):
-            kinds = [cycle_features(x)] + ([spectral_features(x)] if self.name == "stock" else [])
-            nodes = torch.cat([kind[0] for kind in kinds], 2)
-            graphs = [kind[1] for kind in kinds]
+        if self.features is canonical_features and g is not None and self.kernel is not None:
+            group = self.kernel.group
+            told, of_graphs = canonical_features(x.relabel(group.inverse(g)).dense())
+            told = F.pad(told, (0, 0, 0, group.degree - told.shape[1]))
+            nodes = _beside(NodeAction(group, told.shape[2])(g, told), nodes)
+            graphs.append(of_graphs)
+        elif self.features is not None:
+            told, of_graphs = self.features(x)
+            nodes = _beside(told, nodes)
+            graphs.append(of_graphs)
         return self._filled(x, nodes, edges, graphs)
 
     def _filled(self, x: DenseGraphs, nodes: Tensor | None, edges: Tensor | None, graphs: list[Tensor]) -> Told:
@@ -249,6 +317,11 @@ class NodeScores(nn.Module):
             x.mask,
         )
         return 10 * standardized(self.score(h).squeeze(2), x.mask)  # against Gumbel noise of deviation 1.3
+
+
+def _beside(features: Tensor, nodes: Tensor | None) -> Tensor:
+    """Features of nodes, and after them what SymPE gives, cut to as many nodes."""
+    return features if nodes is None else torch.cat([features, nodes[:, : features.shape[1]]], 2)
 
 
 def _noise(transition: str, counts: Tensor) -> CategoricalNoise:

@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
 import tyro
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.data import SOURCES, canonical_smiles, load_molecules
-from sympe.experiments.molecules.evaluation import bar, sample, sample_metrics, smiles
+from sympe.experiments.molecules.chemnet import frechet_distance
+from sympe.experiments.molecules.data import SOURCES, load_molecules
+from sympe.experiments.molecules.evaluation import bar, sample
 from sympe.experiments.molecules.figures import grid
 from sympe.experiments.molecules.files import load_model
+from sympe.experiments.molecules.quality import sample_metrics, smiles
+from sympe.experiments.molecules.reading import canonical_smiles
 from sympe.randomness import seeded
 
-Activations = npt.NDArray[np.float32]
 STEPS = 100
 """Reverse steps, unless told otherwise: by ``benchmarks/sampling_steps.py`` the least number tried after which samples
 of qm9-small are as good as after all 500 (``results/molecules/steps``)."""
@@ -120,49 +119,3 @@ def sample_to(
         metrics["fcd"] = frechet_distance(valid, reference)
         runs.write_json(out / "metrics.json", metrics)
     return metrics
-
-
-def frechet_distance(found: list[str], reference: list[str]) -> float:
-    r"""The Fréchet ChemNet distance between two sets of molecules, by fcd-torch's network.
-
-    .. math:: |\mu - \mu'|^2 + \mathrm{tr}\bigl(\Sigma + \Sigma' - 2 (\Sigma \Sigma')^{1/2}\bigr)
-
-    Arguments:
-        found: SMILES, at least two.
-        reference: SMILES, at least two.
-
-    Raises:
-        ValueError: if there are fewer.
-
-    References:
-        Preuer et al., "Fréchet ChemNet Distance", J. Chem. Inf. Model. 2018.
-    """
-    if min(len(found), len(reference)) < 2:
-        raise ValueError(f"found: expected at least 2 molecules on both sides, got {len(found)} and {len(reference)}")
-    return distance_of_activations(chemnet_activations(found), chemnet_activations(reference))
-
-
-def chemnet_activations(some: list[str]) -> Activations:
-    """What ChemNet makes of molecules in its last but one layer: (molecules, channels), on the CPU."""
-    from fcd_torch import FCD  # only this number needs it
-
-    network = FCD().model  # on the CPU
-    parts = [some[start : start + 512] for start in range(0, len(some), 512)]
-    return np.concatenate([_activations(network, part) for part in bar("ChemNet")(parts)])
-
-
-def distance_of_activations(found: Activations, reference: Activations) -> float:
-    """The Fréchet distance between two sets of activations, see :func:`frechet_distance`."""
-    (mu, sigma), (nu, tau) = ((some.mean(0), np.cov(some.T)) for some in (found, reference))
-    root = np.sqrt(np.clip(np.linalg.eigvals(sigma @ tau).real, 0, None)).sum()  # a product of two psd matrices
-    return float(((mu - nu) ** 2).sum() + np.trace(sigma) + np.trace(tau) - 2 * root)
-
-
-@torch.no_grad()
-def _activations(network: Any, some: list[str]) -> Activations:
-    """Of the last but one layer; FCD.get_predictions calls what NumPy deprecates."""
-    from fcd_torch.utils import get_one_hot
-
-    letters = np.stack([get_one_hot(text, 350) for text in some])
-    found: Activations = network(torch.from_numpy(letters / letters.shape[2]).float().transpose(1, 2)).numpy()
-    return found

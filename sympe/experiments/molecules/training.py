@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sympe.diffusion import denoising_loss
+from sympe.experiments import runs
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import SPLITS, Molecules, load_splits
-from sympe.experiments.molecules.evaluation import bound, check_sizes, evaluate, judged
+from sympe.experiments.molecules.evaluation import bound, check_sizes, judged, measure
 from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
 from sympe.experiments.training import BLOCK, RowTask, ValidationCurve, evenly, restore
@@ -25,6 +28,12 @@ VALIDATIONS = 12
 
 VALIDATED = 1000
 """Molecules that the validation bound is taken over, at 20 times each."""
+
+MEASURED = "measured"
+"""The files of a run directory with what was measured where there is no chemistry."""
+
+Numbers = dict[str, Any]
+Measured = tuple[Numbers, dict[str, Any]]
 
 
 class Batch(NamedTuple):
@@ -48,17 +57,29 @@ class Batch(NamedTuple):
 class MoleculesTask(RowTask):
     """The cross-entropy of the clean types; AdamW in one cycle.
 
+    What is measured needs torch alone. SMILES and their metrics come after it, where RDKit is: a run directory that was
+    trained and measured elsewhere (:meth:`keep`) needs no more than that.
+
     Arguments:
         config: the row.
         training: molecules to train on.
         validation: molecules for the curve of the bound.
         test: molecules that the trained model is judged on.
+        measure: the numbers of a model on test molecules, and arrays, with sampled graphs among them.
     """
 
     config: MoleculesConfig
     model: MoleculeModel
 
-    def __init__(self, config: MoleculesConfig, training: Molecules, validation: Molecules, test: Molecules) -> None:
+    def __init__(
+        self,
+        config: MoleculesConfig,
+        training: Molecules,
+        validation: Molecules,
+        test: Molecules,
+        *,
+        measure: Callable[[MoleculeModel, Molecules], Measured] = measure,
+    ) -> None:
         statistics = Statistics.of(training)
         with torch.random.fork_rng(devices=[]):  # the initial weights come from the seed, and nothing else does
             torch.manual_seed(config.seed)
@@ -66,6 +87,7 @@ class MoleculesTask(RowTask):
         super().__init__(config, model, model.encoding, data_hash=training.content_hash)
         self.training_set = training
         self.test_set = test
+        self._measure = measure
         self.validation_set = validation.subset(torch.arange(min(VALIDATED, len(validation))))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -122,12 +144,12 @@ class MoleculesTask(RowTask):
         t = torch.randint(1, noise.steps + 1, (len(rows),), generator=generator).to(self.device)
         clean = self.training_set.graphs(rows).to(self.device)
         generator = seeded("noise", *purpose, device=self.device)
-        last = None if encoding.coupled is None else noise.sample_limit(clean.sizes, generator=generator)
+        last = noise.sample_limit(clean.sizes, generator=generator) if encoding.coupled else None
         noisy = noise.sample(clean, t, last=last, generator=generator)
         started = self.now()
         g = None
-        if encoding.coupled is not None and last is not None:
-            g = encoding.coupled.sample(last, clean, generator=generator)
+        if last is not None:
+            g = encoding.of_chain(last, clean, generator=generator)
         elif encoding.kernel is not None:
             g = encoding.kernel.sample(noisy, generator=generator)
         self.encoding_seconds += self.now() - started
@@ -164,9 +186,41 @@ class MoleculesTask(RowTask):
         if self.global_rank == 0:
             save_model(self.model, run / MODEL_FILE)
 
-    def judge(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The bound and the samples (:func:`~sympe.experiments.molecules.evaluation.evaluate`)."""
-        numbers, arrays = evaluate(self.model, self.training_set, self.test_set)
+    def brought(self, run: Path) -> bool:
+        """Take the model of a training that ended on another machine, whose checkpoint stayed there."""
+        if (run / "last.ckpt").exists() or not (run / MODEL_FILE).exists():
+            return False
+        self.model = load_model(run)
+        return True
+
+    def keep(self, run: Path) -> None:
+        """Measure the trained model, and keep in its run directory all that is left to chemistry."""
+        numbers, arrays = self._measure(self._on_device(), self.test_set)
+        numbers |= {
+            "counters": [self.train_seconds, self.encoding_seconds, self.skipped_steps],
+            "environment": runs.environment(),
+        }
+        with runs.written_aside(run / f"{MEASURED}.npz") as aside:
+            np.savez_compressed(aside, **arrays)
+        runs.write_json(run / f"{MEASURED}.json", numbers)
+
+    def judge(self, out: Path) -> Measured:
+        """The bound and the samples (:mod:`sympe.experiments.molecules.evaluation`), and what chemistry says of them.
+
+        Raises:
+            ModuleNotFoundError: if RDKit is not there.
+            ValueError: if what was measured elsewhere is damaged.
+        """
+        from sympe.experiments.molecules.quality import described  # the only part that needs RDKit
+
+        run = out / "runs" / self.config.name
+        if (run / f"{MEASURED}.json").exists():
+            numbers = runs.read_json(run / f"{MEASURED}.json", "counters", "environment")
+            arrays = runs.read_arrays(run / f"{MEASURED}.npz")
+            self.train_seconds, self.encoding_seconds, self.skipped_steps = numbers.pop("counters")
+        else:
+            numbers, arrays = self._measure(self._on_device(), self.test_set)
+        numbers, arrays = described(numbers, arrays, self.training_set)
         numbers["molecules"] = {
             "train": len(self.training_set),
             "test": min(self.config.tested, len(self.test_set)),
@@ -177,19 +231,23 @@ class MoleculesTask(RowTask):
         numbers["data_hash"] = self.data_hash
         return numbers, arrays
 
+    def _on_device(self) -> MoleculeModel:
+        return self.model.to("cuda" if torch.cuda.is_available() else "cpu")
 
-def make_task(config: MoleculesConfig, *, data: Path | None = None) -> MoleculesTask:
+
+def make_task(config: MoleculesConfig, *, data: Path | None = None, **options: Any) -> MoleculesTask:
     """The task of a row.
 
     Arguments:
         config: the row.
+        options: of :class:`MoleculesTask`.
         data: see :func:`~sympe.experiments.molecules.data.load_molecules`.
 
     Raises:
         ValueError: if the data have sizes that the training molecules have not, or the network's sizes do not fit.
         FileNotFoundError: if there is no dataset.
     """
-    task = MoleculesTask(config, *load_splits(config.dataset, SPLITS, data=data))
+    task = MoleculesTask(config, *load_splits(config.dataset, SPLITS, data=data), **options)
     for part in (task.validation_set, judged(config, task.test_set)):
         check_sizes(task.model, part)
     return task
@@ -202,6 +260,8 @@ def evaluate_run(run: Path, *, nll_draws: int = 1, data: Path | None = None) -> 
         ValueError: if it is damaged or does not fit, or there are molecules of a size that it does not know.
         FileNotFoundError: if there is no such model, or no dataset.
     """
+    from sympe.experiments.molecules.quality import evaluate  # the only part that needs RDKit
+
     model = load_model(run)
     training, test = load_splits(model.config.dataset, ("train", "test"), data=data)
     return evaluate(model, training, test, draws=nll_draws)[0]

@@ -12,8 +12,9 @@ import torch
 from sympe.diffusion import Features, denoising_loss
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
 from sympe.experiments.molecules.data import Molecules
-from sympe.experiments.molecules.evaluation import bound, entropies, estimate, sample, sample_metrics, smiles
+from sympe.experiments.molecules.evaluation import bound, entropies, estimate, sample
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
+from sympe.experiments.molecules.quality import sample_metrics, smiles
 from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
 from tests.diffusion.test_bound import every_graph, log_probability
@@ -30,7 +31,7 @@ def molecules_of(x: DenseGraphs) -> Molecules:
 @torch.no_grad()
 def exact_likelihoods(model: MoleculeModel) -> torch.Tensor:
     """p(x_0) of every graph of two nodes, by a coupled model, every sum carried out."""
-    kernel, noise = model.encoding.coupled.kernel, model.noise
+    kernel, noise = model.encoding.kernel, model.noise
     graphs = every_graph(noise.nodes.types)
     count = len(graphs)
     x, y = graphs.select(torch.arange(count).repeat_interleave(count)), graphs.select(torch.arange(count).repeat(count))
@@ -68,7 +69,7 @@ def fixture_coupled(request: pytest.FixtureRequest) -> MoleculeModel:
     for _ in range(150):
         t = torch.randint(1, 4, (64,), generator=generator)
         last = model.noise.sample_limit(clean.sizes, generator=generator)
-        g = model.encoding.coupled.sample(last, clean, generator=generator)
+        g = model.encoding.of_chain(last, clean, generator=generator)
         loss = denoising_loss(model(model.noise.sample(clean, t, last=last, generator=generator), t, g=g), clean)
         optimizer.zero_grad()
         loss.backward()
@@ -111,7 +112,7 @@ def test_coupled_models_sample_their_exact_distribution(coupled: MoleculeModel) 
 def test_at_the_end_the_graph_is_the_one_that_g_was_drawn_from() -> None:
     """A denoiser that is good only where g does not canonicalize x_T is never good: it must not seem so."""
     model = MoleculeModel(dataclasses.replace(TINY, coupled=True, times=1), PAIR).eval()
-    kernel, seen = model.encoding.coupled.kernel, []
+    kernel, seen = model.encoding.kernel, []
     model.register_forward_pre_hook(
         lambda module, inputs, options: seen.append(kernel.log_prob(options["g"], inputs[0])), with_kwargs=True
     )
@@ -122,7 +123,7 @@ def test_at_the_end_the_graph_is_the_one_that_g_was_drawn_from() -> None:
     seen.clear()
     x = copies.graphs(torch.arange(200))
     last = model.noise.sample_limit(x.sizes)  # the twin: another x_T than the one that is denoised
-    g = model.encoding.coupled.sample(last, x)
+    g = model.encoding.of_chain(last, x)
     model(model.noise.sample(x, torch.ones(200).long()), torch.ones(200).long(), g=g)
     assert not bool(torch.cat(seen).isfinite().all())
 

@@ -9,8 +9,9 @@ import torch
 from rdkit import Chem
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.evaluation import sample, sample_metrics, smiles
+from sympe.experiments.molecules.evaluation import sample
 from sympe.experiments.molecules.files import PRETRAINED, load_model, pretrained_names
+from sympe.experiments.molecules.quality import sample_metrics, smiles
 from sympe.experiments.molecules.sampling import sample_to
 
 ATOMS = ("C", "N", "O", "F")

@@ -142,7 +142,7 @@ def test_g_is_asked_for_and_refused() -> None:
         ("transition", "masked", "transition: expected one of marginal, uniform, absorbing; got 'masked'"),
         ("precision", "16", "precision: expected one of 32-true, bf16-mixed; got '16'"),
         ("steps", 0, "steps: expected at least 1, got 0"),
-        ("encoding_channels", 5, "encoding_channels: expected at least 6, for the stock features; got 5"),
+        ("encoding_channels", 5, "encoding_channels: expected at least 6, for the features of all rows; got 5"),
         ("learning_rate", 0.0, "learning_rate: expected a positive, finite number, got 0.0"),
         ("warmup", 0.001, "warmup: expected more than one step, got 0.001 of 100"),
         ("average", 1.0, "average: expected a share in \\[0, 1\\), got 1.0"),

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import sampling_steps
 from benchmarks.sampling_steps import distance, enough, main
 from sympe.experiments import runs
-from sympe.experiments.molecules.sampling import Activations
+from sympe.experiments.molecules.chemnet import Activations
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
 

@@ -20,14 +20,16 @@ from safetensors.torch import load_file, save_file
 from sympe.experiments import runs
 from sympe.experiments.molecules import compare as comparison
 from sympe.experiments.molecules.check import check_run
+from sympe.experiments.molecules.chemnet import frechet_distance
 from sympe.experiments.molecules.config import CODE_VERSION, ENCODINGS, MoleculesConfig
-from sympe.experiments.molecules.data import SPLITS, Molecules, canonical_smiles, load_molecules
+from sympe.experiments.molecules.data import SPLITS, Molecules, load_molecules
 from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import Statistics
-from sympe.experiments.molecules.sampling import STEPS, frechet_distance, sample_to
+from sympe.experiments.molecules.reading import canonical_smiles
+from sympe.experiments.molecules.sampling import STEPS, sample_to
 from sympe.experiments.molecules.training import Batch, MoleculesTask, evaluate_run
 from sympe.experiments.training import BLOCK
-from sympe.kernels import CoupledGraphKernel
+from sympe.kernels import CoupledGraphKernel, GraphKernel
 from tests.experiments.molecules.test_model import TINY
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
@@ -280,8 +282,9 @@ def test_coupled_batches_bring_the_order_of_the_clean_graph(parts) -> None:
     config = dataclasses.replace(SHORT, coupled=True, transition="absorbing", batch=16)
     task = MoleculesTask(config, *parts)
     (batch,) = task.batches(range(1))
-    coupled = task.model.encoding.coupled
-    assert isinstance(coupled, CoupledGraphKernel)
+    kernel = task.model.encoding.kernel
+    assert isinstance(kernel, GraphKernel)
+    coupled = CoupledGraphKernel(kernel)
     last = task.model.noise.sample_limit(batch.clean.sizes)  # absorbing: always the same
     assert bool(coupled.log_prob(batch.g, last, batch.clean).isfinite().all())
     twin = coupled.kernel.sample(last)

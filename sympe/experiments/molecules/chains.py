@@ -1,0 +1,96 @@
+r"""How good a model is with few reverse steps: for chains of 1 to all steps the bound, and samples as graphs.
+
+A step is a product over nodes and pairs, wrong about all that changes together. A chain of few steps is a model of its
+own, with the bound of its own coarse steps, in which the price of a coupled g is paid once, whatever their number.
+Nothing here needs RDKit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+from sympe.diffusion import GraphNoise, reverse_times
+from sympe.experiments.molecules.data import Molecules
+from sympe.experiments.molecules.evaluation import bar, bound, check_sizes, judged, sample, stored
+from sympe.experiments.molecules.model import MoleculeModel
+from sympe.randomness import seeded
+
+JUDGED = 100
+"""Steps of a chain that each molecule is judged at, if there are more."""
+
+LONG = 100
+"""From so many steps on a tenth of the samples is drawn."""
+
+
+class Chain(NamedTuple):
+    """Times that are visited.
+
+    Arguments:
+        steps: how many.
+        spacing: see :func:`sympe.diffusion.reverse_times`.
+    """
+
+    steps: int
+    spacing: Literal["times", "entries"]
+
+    @property
+    def label(self) -> str:
+        """Names it in rows."""
+        return f"{self.steps}-{self.spacing}"
+
+
+CHAINS = tuple(
+    [Chain(steps, "times") for steps in (1, 2, 5, 10, 20, 50, 100, 500)]
+    + [Chain(steps, "entries") for steps in (2, 5, 10, 20, 50)]
+)
+
+
+def chains_of(noise: GraphNoise) -> list[Chain]:
+    """Those of CHAINS that have no more steps than there are times, and one with all of them."""
+    shorter = [chain for chain in CHAINS if chain.steps < noise.steps]
+    return [*shorter, Chain(noise.steps, "times")]
+
+
+def measure_chains(model: MoleculeModel, test: Molecules) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The bound of every chain in nats a molecule, with its standard error over test molecules, and its samples.
+
+    The noise depends on the chain alone: all rows are judged on the same noisy molecules.
+
+    Returns:
+        ``chains`` by label, and as arrays the bounds by molecule and the sampled graphs.
+
+    Raises:
+        ValueError: if there are molecules of a size that the model does not know.
+    """
+    name, config, device = model.config.name, model.config, model.log_sizes.device
+    test = judged(config, test)
+    check_sizes(model, test)
+    found: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
+    for chain in chains_of(model.noise):
+        times = reverse_times(model.noise, chain.steps, chain.spacing)
+        values = bound(
+            model,
+            test,
+            times=JUDGED,
+            chain=times,
+            generator=seeded("chain", chain.label, device=device),
+            progress=bar(f"{name}: bound of {chain.label}"),
+        )
+        count = config.sampled if chain.steps < LONG else max(1, config.sampled // 10)
+        graphs = sample(
+            model,
+            count,
+            steps=times,
+            generator=seeded("chain samples", config.seed, chain.label, device=device),
+            progress=bar(f"{name}: samples of {chain.label}"),
+        )
+        found[chain.label] = {
+            "steps": chain.steps,
+            "spacing": chain.spacing,
+            "nll": float(values.mean()),
+            "nll_error": float(values.std() / len(values) ** 0.5),
+        }
+        arrays[f"bound_{chain.label}"] = values.float().numpy()
+        arrays |= stored(graphs, chain.label)
+    return {"chains": found}, arrays
