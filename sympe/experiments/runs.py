@@ -277,7 +277,9 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    """The commit of the source tree, with "+" if it has changes; outside a checkout $SYMPE_COMMIT, or None."""
+    """The commit of the source tree, with "+" if it has changes; $SYMPE_COMMIT goes before it, None is for neither."""
+    if told := os.environ.get("SYMPE_COMMIT"):
+        return told
     here = Path(__file__).parent
     try:
         commit = subprocess.run(
@@ -291,5 +293,5 @@ def _git_commit() -> str | None:
             check=True,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("SYMPE_COMMIT")
+        return None
     return commit + ("+" if dirty else "")

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sympe.diffusion import denoising_loss
+from sympe.encodings import SymPE
 from sympe.experiments import runs
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import SPLITS, Molecules, load_splits
@@ -66,6 +67,8 @@ class MoleculesTask(RowTask):
         validation: molecules for the curve of the bound.
         test: molecules that the trained model is judged on.
         measure: the numbers of a model on test molecules, and arrays, with sampled graphs among them.
+        replay: on a GPU, whether the network's steps on full batches of molecules of the largest size are recorded
+            once as a CUDA graph and replayed: the same kernels without the time that it takes to launch each.
     """
 
     config: MoleculesConfig
@@ -79,6 +82,7 @@ class MoleculesTask(RowTask):
         test: Molecules,
         *,
         measure: Callable[[MoleculeModel, Molecules], Measured] = measure,
+        replay: bool = False,
     ) -> None:
         statistics = Statistics.of(training)
         with torch.random.fork_rng(devices=[]):  # the initial weights come from the seed, and nothing else does
@@ -88,6 +92,7 @@ class MoleculesTask(RowTask):
         self.training_set = training
         self.test_set = test
         self._measure = measure
+        self._replay = replay
         self.validation_set = validation.subset(torch.arange(min(VALIDATED, len(validation))))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -96,6 +101,15 @@ class MoleculesTask(RowTask):
         logits = self.model(batch.noisy, batch.t, g=batch.g, generator=generator)
         loss = denoising_loss(logits, batch.clean)
         return {"loss": loss, "curve": loss.detach()}
+
+    def on_train_start(self) -> None:
+        """Record the network, if its steps are to be replayed."""
+        if self._replay and self.device.type == "cuda":
+            record(self.model, self.config.batch // self.trainer.world_size)
+
+    def on_train_end(self) -> None:
+        """Forget what was recorded."""
+        vars(self.model.network).pop("forward", None)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """The bound on some validation molecules, with the same noise every time, and for all encodings."""
@@ -233,6 +247,34 @@ class MoleculesTask(RowTask):
 
     def _on_device(self) -> MoleculeModel:
         return self.model.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def record(model: MoleculeModel, batch: int) -> None:
+    """Record a training step of the network as a CUDA graph for full batches of the largest molecules.
+
+    Other batches, and all outside training, run as before.
+
+    Arguments:
+        model: on a GPU, in training mode.
+        batch: molecules a step.
+    """
+    network, encoding, device = model.network, model.encoding, model.log_sizes.device
+    n, (node_channels, edge_channels, graph_channels) = model.max_nodes, network.channels
+    nodes = torch.randn(batch, n, node_channels, device=device)
+    edges = torch.randn(batch, n, n, edge_channels, device=device)
+    graphs = torch.randn(batch, graph_channels, device=device)
+    mask = torch.ones(batch, n, dtype=torch.bool, device=device)
+    nodes.requires_grad_(isinstance(encoding.on_nodes, SymPE) or encoding.on_both is not None)
+    edges.requires_grad_(encoding.on_both is not None)
+    plain = network.forward
+    torch.cuda.make_graphed_callables(network, (nodes, edges, graphs, mask), allow_unused_input=True)
+    replayed = network.forward
+
+    def forward(*features: Tensor) -> Any:
+        fits = network.training and torch.is_grad_enabled() and features[0].shape == nodes.shape
+        return replayed(*features) if fits else plain(*features)
+
+    vars(network)["forward"] = forward
 
 
 def make_task(config: MoleculesConfig, *, data: Path | None = None, **options: Any) -> MoleculesTask:
