@@ -36,7 +36,9 @@ MISSING: list[Missing] = []
 
 try:
     from sympe.experiments.molecules.compare import EXPERIMENT as MOLECULES
+    from sympe.experiments.molecules.few_steps import EXPERIMENT as FEW_STEPS
 except ModuleNotFoundError as error:
-    MISSING.append(Missing("molecules", error.name or "", "molecules", ("sample",)))
+    MISSING.append(Missing("molecules", error.name or "", "molecules", ("sample", "molecules-file")))
+    MISSING.append(Missing("few-steps", error.name or "", "molecules"))
 else:
-    EXPERIMENTS.append(MOLECULES)
+    EXPERIMENTS += [MOLECULES, FEW_STEPS]

@@ -18,6 +18,7 @@ from sympe.diffusion import (
     cosine_schedule,
     nll,
     nll_digress,
+    reverse_times,
     sample_graphs,
     training_loss,
 )
@@ -104,8 +105,14 @@ def step_matrix(table: Table, noise: GraphNoise, t: int, s: int) -> torch.Tensor
     return torch.stack(matrices).mean(0).view(count, count).nan_to_num(0.0)
 
 
-def exact_bound(table: Table, noise: GraphNoise, number: int, average: str = "divergence") -> float:
-    """The bound for one clean graph, every expectation a sum; log p(n) left out.
+def exact_bound(
+    table: Table,
+    noise: GraphNoise,
+    number: int,
+    average: str = "divergence",
+    times: Sequence[int] = range(STEPS, -1, -1),
+) -> float:
+    """The bound of a chain for one clean graph, every expectation a sum; log p(n) left out.
 
     Over the states of the denoiser goes the mean of the divergence (one draw), of the "joint" probabilities (infinitely
     many draws), or of the "marginals" of each variable (which is not a model of the denoiser at all).
@@ -114,8 +121,8 @@ def exact_bound(table: Table, noise: GraphNoise, number: int, average: str = "di
     count = len(graphs)
     x0 = graphs.select(torch.full((count,), number))
     result = 0.0
-    for t in range(1, STEPS + 1):
-        now = torch.full((count,), t)
+    for t, s in itertools.pairwise(times):
+        now, then = torch.full((count,), t), torch.full((count,), s)
         alpha = noise.schedule[now]
         q_t = log_probability(
             Features(
@@ -126,11 +133,11 @@ def exact_bound(table: Table, noise: GraphNoise, number: int, average: str = "di
         ).exp()
         for row in q_t.nonzero().squeeze(1).tolist():
             x = graphs.select(torch.full((count,), row))
-            q = log_probability(noise.reverse_probabilities(noise.certain(x0), x, now - 1, now), graphs).exp()
+            q = log_probability(noise.reverse_probabilities(noise.certain(x0), x, then, now), graphs).exp()
             steps = []
             for state in range(table.states):
                 prediction = noise.predict(table.at(torch.full_like(now, state), x, now), x, now)
-                steps.append(noise.reverse_probabilities(prediction, x, now - 1, now))
+                steps.append(noise.reverse_probabilities(prediction, x, then, now))
             joint = torch.stack([log_probability(step, graphs).exp() for step in steps])
             if average == "joint":
                 joint = joint.mean(0, keepdim=True)
@@ -351,6 +358,56 @@ def test_samples_have_the_exact_distribution(noise: GraphNoise, times: tuple[int
     assert twin > 45
 
 
+@pytest.mark.parametrize("times", [(3, 2, 0), (3, 1, 0), (3, 0)])
+def test_a_chain_of_few_steps_has_a_bound_of_its_own(noise: GraphNoise, times: tuple[int, ...]) -> None:
+    """Its mean is the sum over its coarse steps, and no less than the negative log-likelihood of what it samples."""
+    table = Table(noise.nodes.types, states=2)
+    p = likelihoods(table, noise, times)
+    apart = 0.0
+    for number, x in clean_graphs(table):
+        exact, whole = exact_bound(table, noise, number, times=times), exact_bound(table, noise, number)
+        assert exact > -math.log(float(p[number])) - 1e-6
+        copies = x.select(torch.zeros(4000, dtype=torch.int64))
+        found = nll(table, noise, copies, LOG_SIZES, chain=times, generator=torch.Generator().manual_seed(number))
+        found = found + LOG_SIZES[2]
+        error = float(found.std()) / math.sqrt(len(copies))
+        assert abs(float(found.mean()) - exact) < 5 * error + 1e-4  # false alarm below 1e-6 a graph
+        apart = max(apart, abs(exact - whole) / max(error, 1e-3))
+    assert apart > 10, "the twin: the bound of all steps is another number"
+
+
+def test_the_times_of_a_chain_may_be_given() -> None:
+    noise, table = graph_noise("absorbing"), Table(3, states=2)
+    start = noise.sample_limit(torch.full((500,), 2), generator=torch.Generator().manual_seed(1))
+    by_number, by_times, others = (
+        sample_graphs(table, noise, start, steps=steps, generator=torch.Generator().manual_seed(0))
+        for steps in (2, [3, 2, 0], [3, 1, 0])
+    )
+    assert torch.equal(by_number.pairs, by_times.pairs)
+    assert torch.equal(by_number.colors, by_times.colors)
+    assert not torch.equal(by_number.pairs, others.pairs)
+
+
+@pytest.mark.parametrize("spacing", ["times", "entries"])
+def test_times_fall_from_the_last_to_0(spacing: str) -> None:
+    limits = CategoricalNoise.uniform(3), CategoricalNoise.uniform(2)
+    for last in (7, 50):
+        noise = GraphNoise(*limits, cosine_schedule(last))
+        for steps in range(1, last + 1):
+            times = reverse_times(noise, steps, spacing)
+            assert (times[0], times[-1], len(times)) == (last, 0, steps + 1)
+            assert all(t > s for t, s in itertools.pairwise(times))
+
+
+def test_equal_shares_are_equal() -> None:
+    noise = GraphNoise(CategoricalNoise.uniform(3), CategoricalNoise.uniform(2), cosine_schedule(1000))
+    for steps in (2, 5, 20):
+        shares = noise.schedule[torch.tensor(reverse_times(noise, steps, "entries"))].diff()
+        assert bool(((shares - 1 / steps).abs() < 0.002).all())
+        twin = noise.schedule[torch.tensor(reverse_times(noise, steps))].diff()
+        assert not bool(((twin - 1 / steps).abs() < 0.002).all()) or steps == 2
+
+
 def test_x_T_may_be_known(noise: GraphNoise) -> None:
     x = every_graph(2).select(torch.arange(8).repeat(4))
     t = torch.arange(4).repeat_interleave(8)
@@ -484,6 +541,15 @@ def test_errors() -> None:
         noise.check(DenseGraphs(torch.ones_like(x.pairs), x.colors, x.mask))
     with pytest.raises(ValueError, match="steps: expected 1 to 3, got 9"):
         sample_graphs(table, noise, noise.sample_limit(torch.tensor([2])), steps=9)
+    for chain in ([3, 1], [2, 0], [3, 1, 1, 0], [3], [3, 0, 1]):
+        with pytest.raises(ValueError, match="chain: expected times that fall from 3 to 0, got "):
+            nll(table, noise, x, LOG_SIZES, chain=chain)
+        with pytest.raises(ValueError, match="chain: expected times that fall from 3 to 0, got "):
+            sample_graphs(table, noise, noise.sample_limit(torch.tensor([2])), steps=chain)
+    with pytest.raises(ValueError, match="times: expected 1 to 2, got 3"):
+        nll(table, noise, x, LOG_SIZES, chain=[3, 1, 0], times=3)
+    with pytest.raises(ValueError, match="steps: expected 1 to 3, got 0"):
+        reverse_times(noise, 0)
     with pytest.raises(ValueError, match="x: expected graphs of at least 1 node, got one of 0"):
         sample_graphs(table, noise, noise.sample_limit(torch.tensor([2, 0])))
     for schedule in ([1.0], [1.0, 0.5], [0.9, 0.0], [1.0, 0.2, 0.5, 0.0], [1.0, 0.0, 0.0]):

@@ -22,6 +22,7 @@ from sympe.experiments.molecules.config import (
 )
 from sympe.experiments.molecules.data import load_molecules
 from sympe.experiments.molecules.figures import draw_figures
+from sympe.experiments.molecules.packing import MoleculesFile
 from sympe.experiments.molecules.presets import preset_configs
 from sympe.experiments.molecules.reading import canonical_smiles
 from sympe.experiments.molecules.sampling import Sample
@@ -140,6 +141,6 @@ EXPERIMENT = Experiment(
     keys=("dataset", "encoding", "transition", "coupled", "seed"),
     table=table,
     figures=draw_figures,
-    commands={"sample": Sample},
+    commands={"sample": Sample, "molecules-file": MoleculesFile},
     published={"DiGress": PUBLISHED},
 )

@@ -144,23 +144,12 @@ def load_splits(
     name: str, splits: Sequence[str], *, data: Path | None = None, cache: Path | None = None
 ) -> list[Molecules]:
     """Several splits of a dataset, read once where they come from the same files; as :func:`load_molecules`."""
-    if name not in SOURCES:
-        raise ValueError(f"name: expected one of {', '.join(SOURCES)}; got {name!r}")
     for split in splits:
         if split not in SPLITS:
             raise ValueError(f"split: expected one of {', '.join(SPLITS)}; got {split!r}")
-    source = SOURCES[name]
-    own = data is not None and data.is_file() and data.suffix not in (".whl", ".zip")
-
-    def read(part: str) -> Molecules:
-        if data is not None and data.suffix == ".npz":
-            return read_molecules(data, source)
-        files = () if own else source.files[part]
-        return _cached(name, source, _contents(source, files, data, own=own), cache_folder(cache))
-
-    if not own and "all" not in source.files:
-        return [read(split) for split in splits]
-    found = read("all")
+    if name in SOURCES and "all" not in SOURCES[name].files and not _is_own(data):
+        return [_read(name, split, data, cache) for split in splits]
+    found = load_all(name, data=data, cache=cache)
     order = np.random.RandomState(42).permutation(len(found))
     test = len(found) // 10
     train = min(LARGEST_TRAINING_SET, len(found) * 8 // 10)
@@ -168,6 +157,32 @@ def load_splits(
         raise ValueError(f"data: expected at least 10 molecules to split, got {len(found)}")
     parts = {"train": order[:train], "validation": order[train : len(order) - test], "test": order[len(order) - test :]}
     return [found.subset(torch.from_numpy(parts[split])) for split in splits]
+
+
+def load_all(name: str, *, data: Path | None = None, cache: Path | None = None) -> Molecules:
+    """All molecules of a dataset that has no splits of its own; as :func:`load_molecules`.
+
+    Raises:
+        ValueError: as there, and for a dataset that has its own.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"name: expected one of {', '.join(SOURCES)}; got {name!r}")
+    if "all" not in SOURCES[name].files and not _is_own(data):
+        raise ValueError(f"name: {name} has splits of its own, and is not one set of molecules")
+    return _read(name, "all", data, cache)
+
+
+def _is_own(data: Path | None) -> bool:
+    """Whether it is a file of one's own, and not a wheel."""
+    return data is not None and data.is_file() and data.suffix not in (".whl", ".zip")
+
+
+def _read(name: str, part: str, data: Path | None, cache: Path | None) -> Molecules:
+    source, own = SOURCES[name], _is_own(data)
+    if data is not None and data.suffix == ".npz":
+        return read_molecules(data, source)
+    files = () if own else source.files[part]
+    return _cached(name, source, _contents(source, files, data, own=own), cache_folder(cache))
 
 
 def cache_folder(cache: Path | None) -> Path:

@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from sympe.experiments.molecules.chains import LONG
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, stability
+from sympe.experiments.molecules.chemnet import Reference
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import measure, restored
 from sympe.experiments.molecules.features import same_piece
 from sympe.experiments.molecules.model import MoleculeModel
 from sympe.experiments.molecules.reading import canonical_smiles
 from sympe.graphs import DenseGraphs
+
+PICTURED = 60
+"""Samples of each chain that are kept."""
 
 
 def smiles(x: DenseGraphs, atoms: tuple[str, ...]) -> list[str | None]:
@@ -67,11 +72,11 @@ def evaluate(
     model: MoleculeModel, training: Molecules, test: Molecules, *, draws: int = 1
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The numbers of a row, and what its figures need: :func:`measure`, then :func:`described`."""
-    return described(*measure(model, test, draws=draws), training)
+    return described(*measure(model, test, draws=draws), training, test)
 
 
 def described(
-    numbers: dict[str, Any], arrays: dict[str, Any], training: Molecules
+    numbers: dict[str, Any], arrays: dict[str, Any], training: Molecules, test: Molecules
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What :func:`~sympe.experiments.molecules.evaluation.measure` found, with SMILES and metrics for sampled graphs.
 
@@ -79,9 +84,41 @@ def described(
         numbers: of the row.
         arrays: what its figures need, and the sampled graphs.
         training: the molecules that it was trained on.
+        test: the molecules that it was tested on.
     """
+    del test
     arrays = dict(arrays)
     graphs = restored(arrays)
     found = smiles(graphs, training.atoms)
     metrics = sample_metrics(graphs, found, training.atoms, set(canonical_smiles(training)))
     return {**numbers, **metrics}, {**arrays, "samples": np.array([text or "" for text in found])}
+
+
+def described_chains(
+    numbers: dict[str, Any], arrays: dict[str, Any], training: Molecules, test: Molecules
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What :func:`~sympe.experiments.molecules.chains.measure_chains` found, with metrics of every chain's samples.
+
+    Beside those of :func:`sample_metrics`: ``new``, the share of samples that are valid, unique and new, and, of chains
+    with all samples, ``fcd``, the Fréchet ChemNet distance to the test set.
+
+    Arguments:
+        numbers: of the row.
+        arrays: the bounds by molecule, and the sampled graphs.
+        training: the molecules that the row was trained on.
+        test: those that the distance is taken to.
+    """
+    arrays = dict(arrays)
+    known, reference = set(canonical_smiles(training)), Reference(test)
+    chains = {}
+    for label, chain in numbers["chains"].items():
+        graphs = restored(arrays, label)
+        found = smiles(graphs, training.atoms)
+        valid = [text for text in found if text is not None]
+        metrics = sample_metrics(graphs, found, training.atoms, known)
+        metrics["new"] = len(set(valid) - known) / len(found)
+        if chain["steps"] < LONG:
+            metrics["fcd"] = reference.distance(valid)
+        chains[label] = {**chain, **metrics}
+        arrays[f"samples_{label}"] = np.array(valid[:PICTURED])
+    return {**numbers, "chains": chains}, arrays

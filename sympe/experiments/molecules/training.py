@@ -34,7 +34,8 @@ MEASURED = "measured"
 """The files of a run directory with what was measured where there is no chemistry."""
 
 Numbers = dict[str, Any]
-Measured = tuple[Numbers, dict[str, Any]]
+Arrays = dict[str, Any]
+Measured = tuple[Numbers, Arrays]
 
 
 class Batch(NamedTuple):
@@ -67,6 +68,8 @@ class MoleculesTask(RowTask):
         validation: molecules for the curve of the bound.
         test: molecules that the trained model is judged on.
         measure: the numbers of a model on test molecules, and arrays, with sampled graphs among them.
+        describe: completes them by chemistry, with the molecules to train on and to test; None for
+            :func:`sympe.experiments.molecules.quality.described`.
         replay: on a GPU, whether the network's steps on full batches of molecules of the largest size are recorded
             once as a CUDA graph and replayed: the same kernels without the time that it takes to launch each.
     """
@@ -82,6 +85,7 @@ class MoleculesTask(RowTask):
         test: Molecules,
         *,
         measure: Callable[[MoleculeModel, Molecules], Measured] = measure,
+        describe: Callable[[Numbers, Arrays, Molecules, Molecules], Measured] | None = None,
         replay: bool = False,
     ) -> None:
         statistics = Statistics.of(training)
@@ -92,6 +96,7 @@ class MoleculesTask(RowTask):
         self.training_set = training
         self.test_set = test
         self._measure = measure
+        self._describe = describe
         self._replay = replay
         self.validation_set = validation.subset(torch.arange(min(VALIDATED, len(validation))))
 
@@ -234,7 +239,8 @@ class MoleculesTask(RowTask):
             self.train_seconds, self.encoding_seconds, self.skipped_steps = numbers.pop("counters")
         else:
             numbers, arrays = self._measure(self._on_device(), self.test_set)
-        numbers, arrays = described(numbers, arrays, self.training_set)
+        describe = described if self._describe is None else self._describe
+        numbers, arrays = describe(numbers, arrays, self.training_set, self.test_set)
         numbers["molecules"] = {
             "train": len(self.training_set),
             "test": min(self.config.tested, len(self.test_set)),

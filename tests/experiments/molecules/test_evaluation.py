@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 import torch
@@ -29,8 +30,8 @@ def molecules_of(x: DenseGraphs) -> Molecules:
 
 
 @torch.no_grad()
-def exact_likelihoods(model: MoleculeModel) -> torch.Tensor:
-    """p(x_0) of every graph of two nodes, by a coupled model, every sum carried out."""
+def exact_likelihoods(model: MoleculeModel, times: Sequence[int] | None = None) -> torch.Tensor:
+    """p(x_0) of every graph of two nodes, by a coupled model in a chain, every sum carried out."""
     kernel, noise = model.encoding.kernel, model.noise
     graphs = every_graph(noise.nodes.types)
     count = len(graphs)
@@ -39,11 +40,12 @@ def exact_likelihoods(model: MoleculeModel) -> torch.Tensor:
     result = torch.zeros(count)
     for order in ([0, 1], [1, 0]):
         g = torch.tensor([order])
-        p = (log_probability(limit, graphs) + kernel.log_prob(g.expand(count, 2), graphs)).exp()
-        for t in range(noise.steps, 0, -1):
+        drawn = -math.log(2) if model.encoding.forgets else kernel.log_prob(g.expand(count, 2), graphs)
+        p = (log_probability(limit, graphs) + drawn).exp()
+        for t, s in itertools.pairwise(times or range(noise.steps, -1, -1)):
             now = torch.full((count * count,), t)
             logits = model(x, now, g=g.expand(len(x), 2))
-            step = noise.reverse_probabilities(noise.predict(logits, x, now), x, now - 1, now)
+            step = noise.reverse_probabilities(noise.predict(logits, x, now), x, torch.full_like(now, s), now)
             p = p @ log_probability(step, y).exp().view(count, count).nan_to_num(0.0)
         result += p
     return result
@@ -56,10 +58,13 @@ def number_of(model: MoleculeModel, colors: list[int]) -> int:
     return int(right.nonzero())
 
 
-@pytest.fixture(scope="module", name="coupled", params=["absorbing", "marginal"])
+@pytest.fixture(
+    scope="module", name="coupled", params=["absorbing", "marginal", "haar"], ids=["absorbing", "marginal", "haar"]
+)
 def fixture_coupled(request: pytest.FixtureRequest) -> MoleculeModel:
     """A coupled model that has learned a C, an O and a bond, in either order, and sometimes two C and a bond."""
-    config = dataclasses.replace(TINY, coupled=True, transition=request.param, times=3)
+    kind = {"encoding": "haar"} if request.param == "haar" else {"transition": request.param}
+    config = dataclasses.replace(TINY, coupled=True, times=3, **kind)
     torch.manual_seed(0)
     model = MoleculeModel(config, PAIR)
     numbers = torch.tensor([number_of(model, colors) for colors in ([0, 1], [1, 0], [0, 0])])
@@ -94,6 +99,20 @@ def test_the_bound_of_a_coupled_model_is_one(coupled: MoleculeModel) -> None:
         assert float(found.mean()) < exact + 0.3, "it is nearly tight for a model that has learned"
         if coupled.config.transition == "absorbing" and colors == [0, 1]:
             assert float(found.mean()) - math.log(2) < exact - 0.3, "without the price of g it would not be a bound"
+
+
+@torch.no_grad()
+def test_so_is_that_of_a_chain_of_few_steps(coupled: MoleculeModel) -> None:
+    for times in ([3, 1, 0], [3, 0]):
+        p = exact_likelihoods(coupled, times)
+        for colors in ([0, 1], [0, 0]):
+            number = number_of(coupled, colors)
+            exact = -math.log(float(p[number]))
+            copies = molecules_of(every_graph(coupled.noise.nodes.types).select(torch.full((5_000,), number)))
+            found = bound(coupled, copies, times=None, chain=times, generator=torch.Generator().manual_seed(0))
+            error = float(found.std()) / math.sqrt(len(copies))
+            assert float(found.mean()) > exact - 5 * error - 1e-4
+            assert float(found.mean()) < exact + 0.3 + 5 * error, "it is nearly tight for a model that has learned"
 
 
 @torch.no_grad()
@@ -202,6 +221,7 @@ def test_metrics_of_samples() -> None:
         "uniqueness": 0.75,
         "novelty": pytest.approx(2 / 3),
         "connected": 0.8,
+        "valid_connected": 0.6,
     }
     assert sample_metrics(graphs, found, ("C", "N", "O"), None)["novelty"] is None
     assert sample_metrics(five, [None], ("C", "N", "O"), {"C"})["uniqueness"] == 0

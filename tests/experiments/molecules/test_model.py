@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
-from sympe.experiments.molecules.config import ENCODINGS, MoleculesConfig
+from sympe.experiments.molecules.config import ENCODINGS, WITH_COUPLING, MoleculesConfig
 from sympe.experiments.molecules.data import load_molecules
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
 from sympe.graphs import DenseGraphs
@@ -74,7 +75,9 @@ def test_denoisers_are_equivariant_in_x_and_g(encoding: str) -> None:
         assert not torch.allclose(twin, reference, atol=1e-5)
 
 
-@pytest.mark.parametrize("encoding", ["sympe-nodes", "sympe-nodes-edges"])
+@pytest.mark.parametrize(
+    "encoding", ["sympe-nodes", "sympe-nodes-edges", "structure+sympe", "canonical", "canonical+sympe"]
+)
 def test_the_law_of_the_logits_is_equivariant(encoding: str) -> None:
     model = build(encoding=encoding)
     x = ring()
@@ -98,7 +101,7 @@ def test_the_law_of_the_logits_is_equivariant(encoding: str) -> None:
         assert torch.allclose(law(x, torch.tensor(p)), reference, atol=1e-5)
 
 
-@pytest.mark.parametrize("encoding", ["none", "cycles"])
+@pytest.mark.parametrize("encoding", ["none", "cycles", "structure"])
 def test_nothing_is_broken_without_an_encoding(encoding: str) -> None:
     logits = build(encoding=encoding)(ring(), torch.tensor([5]))
     assert torch.allclose(logits.nodes, logits.nodes[:, :1].expand_as(logits.nodes), atol=1e-6)
@@ -111,7 +114,7 @@ def test_padding_makes_no_difference(encoding: str) -> None:
         logits = model(some, torch.tensor([5]), generator=torch.Generator().manual_seed(0))
         assert logits.nodes.shape[1] == logits.edges.shape[1] == some.mask.shape[1]
         assert bool((logits.nodes[~some.mask] == 0).all())
-    if encoding in ("none", "cycles"):
+    if encoding in ("none", "cycles", "structure"):
         short, long = (model(x, torch.tensor([5])) for x in (ring(3), ring(3, padding=1)))
         assert torch.allclose(short.nodes, long.nodes[:, :3], atol=1e-6)
     told = model.encoding(ring(3, padding=1))
@@ -155,8 +158,32 @@ def test_configs_out_of_range(name: str, value: object, message: str) -> None:
 
 
 def test_only_some_encodings_can_be_coupled() -> None:
-    with pytest.raises(ValueError, match="coupled: expected the encoding sympe-nodes or sympe-nodes-edges, got 'haar'"):
-        dataclasses.replace(TINY, encoding="haar", coupled=True)
+    for encoding in ENCODINGS:
+        if encoding in WITH_COUPLING:
+            model = build(encoding=encoding, coupled=True)
+            last = model.noise.sample_limit(torch.tensor([4, 3]))
+            g = model.encoding.of_chain(last)
+            assert model(last, torch.tensor([10, 10]), g=g).nodes.shape == (2, 4, 2)
+        else:
+            with pytest.raises(ValueError, match=f"coupled: expected an encoding of haar, .*; got '{encoding}'"):
+                build(encoding=encoding, coupled=True)
+    with pytest.raises(ValueError, match="g: the encoding haar is not coupled, it draws g anew at each time"):
+        build(encoding="haar").encoding.of_chain(ring())
+
+
+def test_coupled_haar_forgets_x_T_and_pays_for_all_orders() -> None:
+    model = build(encoding="haar", coupled=True)
+    clean = ring().select(torch.zeros(2000, dtype=torch.int64))
+    last = model.noise.sample_limit(clean.sizes)
+    price = model.encoding.price(last, clean)
+    assert torch.allclose(price, torch.tensor(math.log(24 / 8)).expand(2000), atol=1e-5)
+    order = model.encoding.of_chain(last, clean)[:, :4]
+    number = (order * torch.tensor([64, 16, 4, 1])).sum(1)
+    assert len(number.unique()) == 8, "the orders that bring the ring to its canonical form"
+    free = model.encoding.of_chain(last)[:, :4]
+    assert len((free * torch.tensor([64, 16, 4, 1])).sum(1).unique()) == 24
+    other = build(coupled=True)  # the twin: with x_T in mind there is hardly anything left to choose
+    assert float(other.encoding.price(last, clean).mean()) < 0.5
 
 
 def test_statistics_count_each_pair_once(tmp_path: Path) -> None:

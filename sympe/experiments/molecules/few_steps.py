@@ -1,0 +1,166 @@
+"""The experiment ``few-steps``: how good molecules are after few reverse steps, and the bounds of such chains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from sympe.experiments.experiment import Experiment
+from sympe.experiments.molecules.chains import CHAINS, measure_chains
+from sympe.experiments.molecules.check import check_run
+from sympe.experiments.molecules.compare import Data, prepare
+from sympe.experiments.molecules.config import ENCODINGS, TRANSITIONS, Encoding, MoleculesConfig, Transition
+from sympe.experiments.molecules.figures import COLORS, label_of
+from sympe.experiments.molecules.presets import FEW_STEPS_PRESETS, few_steps_configs
+from sympe.experiments.molecules.quality import described_chains
+from sympe.experiments.molecules.training import MoleculesTask, make_task
+from sympe.experiments.pictures import save
+from sympe.experiments.tables import COSTS, Column, Rows, alike, extent, lines, remarks
+
+SHOWN = {
+    "valid_connected": ("Valid and in one piece, share of samples", 3),
+    "fcd": ("Fréchet ChemNet distance of the valid ones to the test set", 2),
+    "nll": ("Bound of the chain, nats a molecule", 2),
+    "uniqueness": ("Unique, share of the valid ones", 3),
+    "new": ("Valid, unique and not in the training set, share of samples", 3),
+}
+
+PUBLISHED = {
+    "one-step models": "valid / unique / FCD 90.0 / 91.8 / 2.14, 95.8 / 89.2 / 2.16, 93.5 / 83.7 / 3.53; second-hand",
+    "DeFoG": "valid / unique / FCD 98.9 / 96.2 / 0.26 with 50 steps, 99.3 / 96.3 / 0.12 with 500; second-hand",
+}
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What replaces a preset's own choices."""
+
+    encodings: tuple[Encoding, ...] | None = None
+    """Only these, instead of the preset's."""
+    seeds: int | None = None
+    """Seeds 0 .. N-1, instead of the preset's."""
+    transition: Transition | None = None
+    """Towards what the noise goes, instead of the preset's."""
+
+
+def make_few_steps_task(config: MoleculesConfig, *, data: Path | None = None) -> MoleculesTask:
+    """The task of a row, see :func:`~sympe.experiments.molecules.training.make_task`."""
+    return make_task(config, data=data, measure=measure_chains, describe=described_chains)
+
+
+def table(rows: Rows, missing: Sequence[str] = ()) -> str:
+    """For every noise a Markdown table of each number, by the number of steps: mean and range over seeds."""
+    text = ["# Few reverse steps", ""]
+    for transition in TRANSITIONS:
+        some = [row for row in rows if row["transition"] == transition]
+        if not some:
+            continue
+        groups = groups_of(some)
+        text += [
+            f"## {some[0]['dataset']}, {transition} noise",
+            "",
+            f"{extent(some, 'steps')} optimiser steps. By the number of reverse steps, evenly over the times; e: each "
+            "settles an equal share of the nodes and pairs. Mean over seeds (least to greatest).",
+            "",
+        ]
+        known = {label for row in some for label in row["chains"]}
+        for key, (words, digits) in SHOWN.items():
+            columns = [
+                Column(
+                    f"{chain.steps}{'e' if chain.spacing == 'entries' else ''}", f"chains.{chain.label}.{key}", digits
+                )
+                for chain in CHAINS
+                if chain.label in known and any(row["chains"].get(chain.label, {}).get(key) is not None for row in some)
+            ]
+            text += [f"{words}:", "", *lines(columns, groups), ""]
+        text += ["Costs:", "", *lines(COSTS, groups), ""]
+    text += [f"Published, {model}: {numbers}." for model, numbers in PUBLISHED.items()]
+    return "\n".join([*text, "", *remarks(rows, missing)])
+
+
+def groups_of(rows: Rows) -> list[tuple[str, Rows]]:
+    """The rows that differ in the seed alone, by what they are called."""
+    return [
+        (encoding + (", coupled" if coupled else "") + apart, own)
+        for encoding in ENCODINGS
+        for coupled in (False, True)
+        for apart, own in alike([row for row in rows if (row["encoding"], row["coupled"]) == (encoding, coupled)])
+    ]
+
+
+def draw_figures(rows: Rows, out: Path) -> list[Path]:
+    """One figure for each kind of noise: quality and bound against the number of steps."""
+    return [
+        save(quality(some, f"qm9, {transition} noise"), out / f"few-steps-{transition}.png")
+        for transition in TRANSITIONS
+        if (some := [row for row in rows if row["transition"] == transition])
+    ]
+
+
+def quality(rows: Rows, title: str) -> Figure:
+    """Three panels against the number of reverse steps, spread evenly over the times: a line for each row."""
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    none = {row["seed"]: row["chains"] for row in rows if row["encoding"] == "none"}
+    panels = (
+        ("valid_connected", "valid and in one piece (%)", 100.0),
+        ("fcd", "Fréchet ChemNet distance", 1.0),
+        ("nll", "bound less that of none (nats)", 1.0),
+    )
+    seen: set[str] = set()
+    for row in rows:
+        label = label_of(row)
+        style = {"color": COLORS[row["encoding"]], "ls": "--" if row["coupled"] else "-", "marker": "o", "ms": 3}
+        for axis, (key, _, scale) in zip(axes, panels, strict=True):
+            if points := _points(row, key, scale, none.get(row["seed"]) if key == "nll" else None):
+                axis.plot(*zip(*points, strict=True), **style, label=None if label in seen else label)
+        seen.add(label)
+    for axis, (_, words, _) in zip(axes, panels, strict=True):
+        axis.set_xscale("log")
+        axis.set_xlabel("reverse steps")
+        axis.set_ylabel(words)
+    axes[1].set_yscale("log")
+    axes[2].axhline(0, color="0.5", lw=1)
+    axes[2].set_yscale("symlog", linthresh=1.0)
+    axes[0].legend(fontsize=8)
+    figure.suptitle(f"Few reverse steps, {title}")
+    return figure
+
+
+def _points(
+    row: Mapping[str, Any], key: str, scale: float, baseline: Mapping[str, Any] | None
+) -> list[tuple[int, float]]:
+    """Steps and values of the chains with times spread evenly; the bound against that of none with the same seed."""
+    found = []
+    for label, chain in row["chains"].items():
+        if chain["spacing"] != "times" or chain.get(key) is None or (key == "nll" and baseline is None):
+            continue
+        value = chain[key] - (baseline[label][key] if baseline is not None else 0.0)
+        found.append((chain["steps"], scale * value))
+    return sorted(found)
+
+
+EXPERIMENT = Experiment(
+    name="few-steps",
+    title="molecules after few reverse steps",
+    config=MoleculesConfig,
+    presets=FEW_STEPS_PRESETS,
+    choices=Choices,
+    rows=few_steps_configs,
+    data=Data,
+    prepare=prepare,
+    task=make_few_steps_task,
+    check=check_run,
+    keys=("dataset", "encoding", "transition", "coupled", "seed"),
+    table=table,
+    figures=draw_figures,
+    published=PUBLISHED,
+)
