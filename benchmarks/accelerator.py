@@ -28,14 +28,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from sympe.diffusion import denoising_loss
 from sympe.experiments import runs
 from sympe.experiments.molecules.check import check_model
 from sympe.experiments.molecules.config import MoleculesConfig
-from sympe.experiments.molecules.data import SPLITS, Molecules, load_splits
+from sympe.experiments.molecules.data import SOURCES, SPLITS, Molecules, read_molecules, split_molecules
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
 from sympe.experiments.molecules.presets import GPU, SMOKE
-from sympe.experiments.molecules.training import MoleculesTask
+from sympe.experiments.molecules.training import MoleculesTask, record
 from sympe.graphs import DenseGraphs
 from sympe.kernels import GraphKernel
 from sympe.nn import GraphTransformer
@@ -133,6 +135,8 @@ def checks(molecules: list[Molecules], *, tiny: bool) -> dict[str, Any]:
         )
         wanted = encoding == BROKEN
         found[f"{encoding}: {'rejected' if wanted else 'equivariant in distribution'}"] = result.rejected is wanted
+    if DEVICE.type == "cuda":
+        found["the replayed network has the gradients of the plain one"] = replayed_is_plain(molecules)
     config = MoleculesConfig(**SMOKE)
     ends = []
     for _ in range(2):
@@ -142,6 +146,25 @@ def checks(molecules: list[Molecules], *, tiny: bool) -> dict[str, Any]:
         ends.append(torch.cat([p.detach().flatten() for p in task.model.parameters()]))
     found["two trainings of one seed differ by less than 1e-4"] = bool((ends[0] - ends[1]).abs().max() < 1e-4)
     return found
+
+
+def replayed_is_plain(molecules: list[Molecules]) -> bool:
+    """Whether recording the network as a CUDA graph changes no gradient, of v neither."""
+    config = MoleculesConfig(encoding="structure+sympe", encoding_channels=16, transition="absorbing", coupled=True)
+    task = MoleculesTask(config, *molecules).to(DEVICE).train()
+    batches = task.batches(range(3))
+
+    def gradients() -> Tensor:
+        found = []
+        for batch in batches:
+            task.model.zero_grad(set_to_none=True)
+            denoising_loss(task.model(batch.noisy, batch.t, g=batch.g), batch.clean).backward()
+            found += [p.grad.flatten().clone() for p in task.model.parameters() if p.grad is not None]
+        return torch.cat(found)
+
+    plain = gradients()
+    record(task.model, config.batch)
+    return torch.allclose(plain, gradients(), rtol=1e-4, atol=1e-6)
 
 
 def network(molecules: list[Molecules], *, tiny: bool) -> dict[str, Any]:
@@ -235,7 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
     path = given.out / "accelerator.json"
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     found["environment"] = runs.environment()
-    molecules = load_splits("qm9", SPLITS, data=given.data)
+    molecules = split_molecules(read_molecules(given.data, SOURCES["qm9"]), SPLITS)
     for part in given.parts:
         started = time.monotonic()
         if part == "train":

@@ -31,12 +31,12 @@ import torch
 from sympe.experiments import runs
 from sympe.experiments.molecules.chemnet import Activations, chemnet_activations, distance_of_activations
 from sympe.experiments.molecules.config import CODE_VERSION
-from sympe.experiments.molecules.data import SOURCES, load_molecules
+from sympe.experiments.molecules.data import SOURCES
 from sympe.experiments.molecules.evaluation import bar, sample
 from sympe.experiments.molecules.files import load_model
 from sympe.experiments.molecules.model import MoleculeModel
 from sympe.experiments.molecules.quality import sample_metrics, smiles
-from sympe.experiments.molecules.reading import canonical_smiles
+from sympe.experiments.molecules.reading import canonical_smiles, load_molecules
 from sympe.experiments.pictures import save
 from sympe.randomness import seeded
 

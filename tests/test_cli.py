@@ -306,7 +306,8 @@ def test_list_names_experiments_presets_and_what_is_finished(monkeypatch, capsys
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "list", "chess")
     assert stop.value.code == 2
-    assert "name: expected one of ising, autoencoder, generalization, molecules; got chess" in capsys.readouterr().err
+    message = "name: expected one of ising, autoencoder, generalization, molecules, few-steps; got chess"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["compare", "chess", "--preset", "demo"], ["move", "a1"]])

@@ -52,7 +52,7 @@ def test_the_chapter_on_trainings_runs(capsys: pytest.CaptureFixture[str]):
 
 
 def test_python_blocks_run_in_order():
-    names, _ = run_blocks(README, 3)
+    names, _ = run_blocks(README, 4)
 
     assert names["model"](torch.ones(2, 3, 10, 10)).shape == (2, 1, 10, 10)  # type: ignore[operator]
     assert float(names["lattice"].entropy(names["x"]).exp()) > 799  # type: ignore[attr-defined]
@@ -60,6 +60,9 @@ def test_python_blocks_run_in_order():
     assert isinstance(h, torch.Tensor)
     assert h.shape == (4, 32)
     assert float((h[0] - h[1]).detach().abs().max()) > 1e-3  # the nodes of the square are told apart
+    features = names["features"]
+    assert isinstance(features, torch.Tensor)
+    assert features.shape == (4, 16)
 
 
 def test_linked_files_exist():

@@ -49,11 +49,14 @@ class UnlearnedEncoding(Encoding):
 
 
 class Encoded(nn.Module):
-    r"""Any network on x joined with an encoding along dimension 1: :math:`f_\theta(x \oplus g v)`.
+    r"""Any network on x joined with an encoding along a dimension: :math:`f_\theta(x \oplus g v)`.
+
+    Further arguments of a call go to the network, such as times or a context.
 
     Arguments:
-        network: takes x and the features, concatenated along dimension 1.
+        network: takes x and the features, concatenated.
         encoding: draws the features.
+        dim: of the channels, in x and in the features.
 
     Raises:
         TypeError: if ``encoding`` is no encoding.
@@ -70,15 +73,38 @@ class Encoded(nn.Module):
         torch.Size([2, 1, 8, 8])
     """
 
-    def __init__(self, network: nn.Module, encoding: Encoding) -> None:
+    def __init__(self, network: nn.Module, encoding: Encoding, *, dim: int = 1) -> None:
         super().__init__()
         check_kind("network", network, nn.Module)
         check_kind("encoding", encoding, Encoding)
         self.network = network
         self.encoding = encoding
+        self.dim = dim
 
-    def forward(self, x: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw the features, join them to ``x`` and evaluate the network."""
-        features = self.encoding(x, generator=generator)
-        output: Tensor = self.network(torch.cat([x, features], dim=1))
-        return output
+    def extra_repr(self) -> str:
+        """The dimension."""
+        return f"dim={self.dim}"
+
+    def forward(
+        self,
+        x: Tensor,
+        *arguments: Any,
+        target: Any = None,
+        generator: torch.Generator | None = None,
+        **options: Any,
+    ) -> Any:
+        """Draw the features, join them to ``x`` and evaluate the network.
+
+        Arguments:
+            x: the inputs.
+            arguments: of the network, after its input.
+            target: what the model is trained on, for an encoding with a coupled kernel.
+            generator: draws.
+            options: of the network.
+
+        Raises:
+            ValueError: if the encoding takes no target.
+        """
+        coupled = {} if target is None else {"target": target}  # rivals take none
+        features = self.encoding(x, generator=generator, **coupled)
+        return self.network(torch.cat([x, features], dim=self.dim), *arguments, **options)

@@ -30,7 +30,7 @@ from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.graphs.checks import without_spare_padding
 from sympe.groups import Group, Permutations
 from sympe.groups.checks import check_callable, check_kind
-from sympe.kernels import InversionKernel, Kernel
+from sympe.kernels import CoupledKernel, InversionKernel, Kernel
 
 Move = Callable[[Tensor, Any], Any]
 """Moves a batch by elements, one for each of its entries: an :class:`~sympe.actions.Action`, for example."""
@@ -52,7 +52,7 @@ class Canonicalized(FormedModule):
     Arguments:
         network: F, any map of batches of x to batches of y; it may give graphs of fewer nodes than ``action_out``
             moves, which are padded with zeros.
-        kernel: draws g from x.
+        kernel: draws g from x; a coupled one also from x and a target (:class:`~sympe.encodings.SymPE`).
         action_in: how g moves x: an action, or :func:`sympe.graphs.relabel` for graphs.
         action_out: how g moves y: an action; None for invariants, which it leaves as they are.
         limit: largest C(x) that :meth:`mean` takes.
@@ -85,15 +85,14 @@ class Canonicalized(FormedModule):
     def __init__(
         self,
         network: Callable[[Any], Tensor],
-        kernel: Kernel,
+        kernel: Kernel | CoupledKernel,
         action_in: Move,
         action_out: Move | None,
         *,
         limit: int = 1024,
     ) -> None:
-        super().__init__()
+        super().__init__(kernel)
         check_callable("network", network)
-        check_kind("kernel", kernel, Kernel)
         for name, action in (("action_in", action_in), ("action_out", action_out)):
             if action is not None or name == "action_in":
                 check_callable(name, action)
@@ -102,7 +101,6 @@ class Canonicalized(FormedModule):
         if limit < 1:
             raise ValueError(f"limit: expected at least 1, got {limit}")
         self.network = network
-        self.kernel = kernel
         self.action_in = action_in
         self.action_out = action_out
         self.limit = limit
@@ -111,9 +109,9 @@ class Canonicalized(FormedModule):
         """The kernel and the limit."""
         return f"{described(self.kernel)}, limit={self.limit}"
 
-    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw g for every x, and evaluate the network once."""
-        return self._evaluated(self.kernel.draw(x, generator=generator).g, x)
+    def forward(self, x: Any, *, target: Any = None, generator: torch.Generator | None = None) -> Tensor:
+        """Draw g for every x, coupled to the target if one is given, and evaluate the network once."""
+        return self._evaluated(self.draw(x, target, generator=generator).g, x)
 
     def mean(self, x: Any) -> Tensor:
         """The mean over C(x), in one batch of as many evaluations as C(x) has elements, summed over the batch."""
@@ -144,7 +142,7 @@ class CanonicalEncoding(FormedModule, Encoding):
     on :math:`\gamma(x)` no sign, basis or order is left to choose, so the features are equivariant in distribution.
 
     Arguments:
-        kernel: an exact kernel.
+        kernel: an exact kernel, or one that couples it to targets.
         features: any map of canonical forms to features of shape ``(batch, *action.shape)``; of graphs also with fewer
             nodes, as many as the largest has.
         action: how g moves the features.
@@ -171,14 +169,15 @@ class CanonicalEncoding(FormedModule, Encoding):
 
     kernel: InversionKernel
 
-    def __init__(self, kernel: InversionKernel, features: Callable[[Any], Tensor], action: Action) -> None:
-        super().__init__()
-        check_kind("kernel", kernel, InversionKernel)
+    def __init__(
+        self, kernel: InversionKernel | CoupledKernel, features: Callable[[Any], Tensor], action: Action
+    ) -> None:
+        super().__init__(kernel)
+        check_kind("kernel", self.kernel, InversionKernel)
         check_callable("features", features)
         check_kind("action", action, Action)
         if kernel.group != action.group:
             raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
-        self.kernel = kernel
         self.features = features
         self.action = action
 
@@ -191,9 +190,11 @@ class CanonicalEncoding(FormedModule, Encoding):
         """The shape of the features of one x."""
         return self.action.shape
 
-    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
-        """Draw g for every x, and move the features of its canonical form."""
-        return self.given(self.kernel.draw(x, generator=generator).g, x)
+    def forward(
+        self, x: Any, *, target: Any = None, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "batch ..."]:
+        """Draw g for every x, coupled to the target if one is given, and move the features of its canonical form."""
+        return self.given(self.draw(x, target, generator=generator).g, x)
 
     def given(self, g: Tensor, x: Any) -> Float[Tensor, "batch ..."]:
         """The features for elements that were drawn before."""

@@ -1,16 +1,19 @@
-"""What a checkpoint says of the kernel: which canonical form the learned numbers are of."""
+"""What the modules with a kernel share: draws, with a target or without, and what a checkpoint says of the kernel."""
 
 from __future__ import annotations
 
 import abc
 import json
+import warnings
 from typing import Any
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from sympe.kernels import Kernel
+from sympe.groups.checks import check_kind
+from sympe.kernels import CoupledKernel, Kernel
+from sympe.kernels.base import Draw
 from sympe.randomness import draw_numbers
 
 
@@ -23,10 +26,39 @@ class FormedModule(nn.Module, abc.ABC):
     """
 
     kernel: Kernel
+    """Draws g from x."""
+    coupled: CoupledKernel | None
+    """Draws g from x and the target y, in training; its kernel is :attr:`kernel`."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: Kernel | CoupledKernel) -> None:
         super().__init__()
+        if isinstance(kernel, CoupledKernel):
+            self.kernel, self.coupled = kernel.kernel, kernel
+        else:
+            check_kind("kernel", kernel, Kernel)
+            self.kernel, self.coupled = kernel, None
         self.register_load_state_dict_pre_hook(_check_form)  # type: ignore[no-untyped-call]
+
+    def draw(self, x: Any, target: Any = None, *, generator: torch.Generator | None = None) -> Draw:
+        """Draw g for every x: from the coupled kernel where a target is given, else from the kernel of x.
+
+        Raises:
+            ValueError: if there is a target and no coupled kernel.
+        """
+        if target is not None:
+            if self.coupled is None:
+                raise ValueError(
+                    f"target: {type(self).__name__} draws g from x alone; to train on targets give it a coupled kernel,"
+                    f" such as CoupledGraphKernel(kernel) or CoupledOrbitKernel(action, target_action)"
+                )
+            return self.coupled.draw(x, target, generator=generator)
+        if self.coupled is not None and self.training and torch.is_grad_enabled():
+            warnings.warn(
+                f"{type(self).__name__} has a coupled kernel and is in training mode, but got no target: g is drawn "
+                "from x alone, as for sampling. Call it with target=y to train, or eval() to sample",
+                stacklevel=3,
+            )
+        return self.kernel.draw(x, generator=generator)
 
     def get_extra_state(self) -> UInt8[Tensor, " bytes"]:
         """The form of the kernel, as JSON."""

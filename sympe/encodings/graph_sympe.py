@@ -12,8 +12,7 @@ from sympe.actions import EdgeAction, NodeAction
 from sympe.encodings.form import FormedModule, described, draw_parameter
 from sympe.graphs import Graphs
 from sympe.groups import Permutations
-from sympe.groups.checks import check_kind
-from sympe.kernels import Kernel
+from sympe.kernels import CoupledKernel, Kernel
 
 
 class GraphSymPE(FormedModule):
@@ -27,7 +26,7 @@ class GraphSymPE(FormedModule):
     :class:`~sympe.encodings.SymPE` with :class:`~sympe.actions.NodeAction` is enough.
 
     Arguments:
-        kernel: draws g from graphs.
+        kernel: draws g from graphs; a coupled one also from graphs and targets (:class:`~sympe.encodings.SymPE`).
         node_channels: features of a node.
         edge_channels: features of an edge.
         scale: standard deviation of v and of the table (off its diagonal) at the start.
@@ -57,20 +56,18 @@ class GraphSymPE(FormedModule):
 
     def __init__(
         self,
-        kernel: Kernel,
+        kernel: Kernel | CoupledKernel,
         node_channels: int,
         edge_channels: int,
         *,
         scale: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        check_kind("kernel", kernel, Kernel)
+        super().__init__(kernel)
         if not isinstance(kernel.group, Permutations):
             raise TypeError(f"kernel: expected one on Permutations, got one on {kernel.group!r}")
         if not 0 < scale < math.inf:
             raise ValueError(f"scale: expected a positive number, got {scale}")
-        self.kernel = kernel
         self.node_action = NodeAction(kernel.group, node_channels)
         self.edge_action = EdgeAction(kernel.group, edge_channels)
         self.scale = scale
@@ -88,10 +85,10 @@ class GraphSymPE(FormedModule):
         return described(self.kernel, self.node_action, self.edge_action)
 
     def forward(
-        self, x: Graphs, *, generator: torch.Generator | None = None
+        self, x: Graphs, *, target: Graphs | Tensor | None = None, generator: torch.Generator | None = None
     ) -> tuple[Float[Tensor, "batch nodes node_channels"], Float[Tensor, "batch nodes nodes edge_channels"]]:
-        """Draw g for every graph; features of the nodes and of the pairs of nodes."""
-        draw = self.kernel.draw(x, generator=generator)
+        """Draw g for every graph, coupled to the target if one is given; features of nodes and of pairs of nodes."""
+        draw = self.draw(x, target, generator=generator)
         return draw.move(self.node_action, self.v), draw.move(self.edge_action, self._table())
 
     def moved(

@@ -66,14 +66,13 @@ class PartialSymPE(FormedModule, Encoding):
         scale: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
         check_kind("kernel", kernel, PartialKernel)
+        super().__init__(kernel)
         check_kind("action", action, FiniteAction)
         if kernel.group != action.group:
             raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected a positive number, got {scale}")
-        self.kernel = kernel
         self.action = action
         self.scale = scale
         self.v = nn.Parameter(torch.empty(action.shape))

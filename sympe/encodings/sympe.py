@@ -13,7 +13,7 @@ from sympe.actions import Action, FiniteAction
 from sympe.encodings.base import Encoding
 from sympe.encodings.form import FormedModule, described, draw_parameter
 from sympe.groups.checks import check_kind
-from sympe.kernels import Kernel
+from sympe.kernels import CoupledKernel, Kernel
 
 
 class SymPE(FormedModule, Encoding):
@@ -25,11 +25,17 @@ class SymPE(FormedModule, Encoding):
     equivariant conditional distribution could express is lost (Proposition 4.1). For a finite group a generic v is
     free iff the action is faithful; :attr:`is_free` says so at construction, and a warning is given where it is not.
 
+    **Which loss.** Given x alone, g is independent of a target y, and a loss such as the squared error or the
+    cross-entropy of y still has the floor of a model that breaks nothing: the average over the symmetries of x. Where
+    the target has less symmetry than the input, either take a loss that is the same for all equally right answers (an
+    energy, the least over the orbit), or a coupled kernel and ``encoding(x, target=y)`` in training
+    (:mod:`sympe.kernels.coupled`); without target, in use, g is drawn from x.
+
     Gradients also reach a learned kernel, through its draw (:mod:`sympe.kernels.base`). To have one g at several times,
     as for checkpointing, compilation or all steps of a diffusion, draw it once and give it to :meth:`moved`.
 
     Arguments:
-        kernel: draws g from x.
+        kernel: draws g from x; a coupled one also from x and a target.
         action: how g moves v; its shape is that of v.
         scale: standard deviation of v at the start.
         generator: draws v at the start.
@@ -57,24 +63,30 @@ class SymPE(FormedModule, Encoding):
         >>> g = encoding.kernel.sample(torch.zeros(2, 1, 6, 6))
         >>> torch.equal(encoding.moved(g), encoding.moved(g))
         True
+
+        A constant field, and a target that marks one of its sites:
+
+        >>> from sympe.kernels import CoupledOrbitKernel
+        >>> coupled = SymPE(CoupledOrbitKernel(GridAction(group), GridAction(group)), GridAction(group))
+        >>> mark = torch.eye(36)[:2].view(2, 1, 6, 6)
+        >>> coupled(torch.zeros(2, 1, 6, 6), target=mark).shape
+        torch.Size([2, 1, 6, 6])
     """
 
     def __init__(
         self,
-        kernel: Kernel,
+        kernel: Kernel | CoupledKernel,
         action: Action,
         *,
         scale: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        check_kind("kernel", kernel, Kernel, "g of a coupled kernel is for moved()")
+        super().__init__(kernel)
         check_kind("action", action, Action)
         if kernel.group != action.group:
             raise ValueError(f"action: expected an action of the kernel's {kernel.group!r}, got {action.group!r}")
         if not 0 < scale < float("inf"):
             raise ValueError(f"scale: expected a positive number, got {scale}")
-        self.kernel = kernel
         self.action = action
         self.scale = scale
         self.v = nn.Parameter(torch.empty(action.shape))
@@ -103,9 +115,11 @@ class SymPE(FormedModule, Encoding):
         """The shape of v."""
         return self.action.shape
 
-    def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
-        """Draw g for every x and move v by it."""
-        return self.kernel.draw(x, generator=generator).move(self.action, self.v)
+    def forward(
+        self, x: Any, *, target: Any = None, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "batch ..."]:
+        """Draw g for every x, coupled to the target if one is given, and move v by it."""
+        return self.draw(x, target, generator=generator).move(self.action, self.v)
 
     def moved(self, g: Int64[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The features that given elements lead to."""

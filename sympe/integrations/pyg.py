@@ -102,11 +102,28 @@ class NodeEncoding(nn.Module):
         self.encoding = encoding
         self.options = options
 
-    def forward(self, data: Data, *, generator: torch.Generator | None = None) -> Float[Tensor, "nodes channels"]:
-        """Draw features for every node."""
+    def forward(
+        self, data: Data, *, target: Tensor | Data | None = None, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "nodes channels"]:
+        """Draw features for every node.
+
+        Arguments:
+            data: one graph, or a batch.
+            target: what the model is trained on, for an encoding with a coupled kernel: values on the nodes, such as
+                ``data.y``, or graphs of the same nodes.
+            generator: draws.
+
+        Raises:
+            TypeError: as :func:`to_graphs`.
+            ValueError: as there; if a graph has more nodes than the encoding, the encoding takes no target, or the
+                target is not one of these nodes.
+        """
         graphs = to_graphs(data, **self.options)
         check_sizes(graphs, self.encoding.shape[0])
-        features: Tensor = self.encoding(graphs, generator=generator)
+        coupled: dict[str, Any] = {}
+        if target is not None:
+            coupled["target"] = to_graphs(target, **self.options) if isinstance(target, Data) else target
+        features: Tensor = self.encoding(graphs, generator=generator, **coupled)
         graph, place = _places(graphs)
         return features[graph, place]
 
@@ -142,11 +159,36 @@ class EdgeEncoding(nn.Module):
         self.encoding = encoding
         self.options = options
 
-    def forward(self, data: Data, *, generator: torch.Generator | None = None) -> Float[Tensor, "arcs channels"]:
-        """Draw features for every arc, in the order of ``edge_index``."""
+    def forward(
+        self, data: Data, *, target: Tensor | Data | None = None, generator: torch.Generator | None = None
+    ) -> Float[Tensor, "arcs channels"]:
+        """Draw features for every arc, in the order of ``edge_index``.
+
+        Arguments:
+            data: one graph, or a batch.
+            target: what the model is trained on, for an encoding with a coupled kernel: values on the arcs, in the
+                order of ``edge_index``, or graphs of the same nodes.
+            generator: draws.
+
+        Raises:
+            TypeError: as :func:`to_graphs`.
+            ValueError: as there; if a graph has more nodes than the encoding, the encoding takes no target, or the
+                target is not one of these arcs or nodes.
+        """
         graphs = to_graphs(data, **self.options)
         check_sizes(graphs, self.encoding.shape[0])
-        features: Tensor = self.encoding(graphs, generator=generator)
+        coupled: dict[str, Any] = {}
+        if isinstance(target, Data):
+            coupled["target"] = to_graphs(target, **self.options)
+        elif target is not None:
+            arcs = int(data.edge_index.shape[1])
+            if target.dim() not in (1, 2) or len(target) != arcs:
+                raise ValueError(f"target: expected shape ({arcs},) or (*, channels), got {tuple(target.shape)}")
+            tolerance = self.options.get("tolerance", 1e-6)
+            coupled["target"] = SparseGraphs.from_features(
+                data.edge_index, graphs.sizes, features=target, directed=True, tolerance=tolerance
+            )
+        features: Tensor = self.encoding(graphs, generator=generator, **coupled)
         graph, place = _places(graphs)
         i, j = data.edge_index
         return features[graph[i], place[i], place[j]]

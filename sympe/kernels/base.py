@@ -24,7 +24,8 @@ from sympe.randomness import draw_numbers
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _uncompiled(function: Function) -> Function:
+def uncompiled(function: Function) -> Function:
+    """Left as it is by ``torch.compile``, in one piece: a search depends on the data at every step."""
     left: Function = torch.compiler.disable(function)
     return left
 
@@ -166,7 +167,7 @@ class Kernel(abc.ABC):
     def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
         """Draw one element for every x of the batch."""
 
-    @_uncompiled
+    @uncompiled
     def draw(self, x: Any, *, generator: torch.Generator | None = None) -> Draw:
         """Draw one element for every x, as an object that moves v by it and lets gradients reach what is learned.
 

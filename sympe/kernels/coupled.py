@@ -17,6 +17,9 @@ where the last two terms are the price :math:`\log |G_x \cap G_y| - \log |G_x|`.
 With h canonical for the pair (x, y) and c a deterministic canonicalizer for x, :math:`g = h\, c(h^{-1} x)` is canonical
 for x, and as :math:`h^{-1} (x, y)` is the same for every such h, so is :math:`k = c(h^{-1} x)`: C(x, y) is the coset of
 the pair times k, and :math:`\kappa(g \mid x, y)` is the probability of :math:`g k^{-1}` under the kernel of the pair.
+
+An encoding that is given a coupled kernel takes the target in training, ``encoding(x, target=y)``, and draws from the
+kernel of x without one.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.groups import Group
-from sympe.kernels.base import Kernel
+from sympe.kernels.base import Draw, Kernel, PlainDraw, uncompiled
 
 
 class CoupledKernel(abc.ABC):
@@ -54,6 +57,11 @@ class CoupledKernel(abc.ABC):
     @abc.abstractmethod
     def sample(self, x: Any, y: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
         """Draw one element for every pair of the batch."""
+
+    @uncompiled
+    def draw(self, x: Any, y: Any, *, generator: torch.Generator | None = None) -> Draw:
+        """Draw one element for every pair, as an object that moves v by it (:mod:`sympe.kernels.base`)."""
+        return PlainDraw(self.sample(x, y, generator=generator))
 
     @abc.abstractmethod
     def log_prob(self, g: Int64[Tensor, "batch ..."], x: Any, y: Any) -> Float[Tensor, " batch"]:

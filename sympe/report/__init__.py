@@ -18,7 +18,7 @@ summed over them. An orbit's floats count as equal if they differ by rounding al
 column varies.
 """
 
-from sympe.report.floors import Floor
+from sympe.report.floors import Floor, node_floor
 from sympe.report.inputs import Bad, GraphInput, LatticeInput, Spread
 from sympe.report.look import entry_orbits, pair_orbits, symmetry_report
 from sympe.report.summary import SymmetryReport
@@ -31,6 +31,7 @@ __all__ = [
     "Spread",
     "SymmetryReport",
     "entry_orbits",
+    "node_floor",
     "pair_orbits",
     "symmetry_report",
 ]

@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from sympe.graphs import DenseGraphs, Graphs
+from sympe.kernels import GraphKernel
+
 
 @dataclass
 class Floor:
@@ -108,10 +111,39 @@ class Floor:
         varies = (squares - values.square() / max(1, self.count)).clamp(min=0)
         return bool((losses > 1e-12 * varies + rounding).any())
 
+    @property
+    def mean(self) -> float:
+        """The least mean loss."""
+        return self.loss / self.count if self.count else 0.0
+
+    def verdict(self, loss: float, *, margin: float = 0.05) -> str:
+        """What a mean loss that a model reached says, in words.
+
+        Arguments:
+            loss: of the kind of this floor, the mean over the same targets.
+            margin: share of the floor by which a loss has to be below it, so that symmetries count as broken.
+
+        Example:
+            >>> floor = Floor("cross-entropy")
+            >>> floor.add(torch.tensor([0, 0, 0, 0]), torch.tensor([1, 0, 0, 0]))
+            >>> print(floor.verdict(0.01))
+            0.01 is below 0.5623, the least cross-entropy without breaking a symmetry
+            >>> floor.verdict(0.57)[:30]
+            '0.57 is no better than 0.5623,'
+        """
+        if not self.needs_breaking:
+            return f"no symmetry has to be broken: equal members have equal targets (least {self.kind} {self.mean:.4g})"
+        floor = f"{self.mean:.4g}, the least {self.kind} without breaking a symmetry"
+        if loss < (1 - margin) * self.mean:
+            return f"{loss:.4g} is below {floor}"
+        return (
+            f"{loss:.4g} is no better than {floor}: train with a coupled kernel and target=y, or with a loss that is "
+            "the same for all equally right answers"
+        )
+
     def summary(self) -> dict[str, Any]:
         """Means, for JSON."""
-        mean = self.loss / self.count if self.count else 0.0
-        result: dict[str, Any] = {"kind": self.kind, "targets": self.count, "least_loss": mean}
+        result: dict[str, Any] = {"kind": self.kind, "targets": self.count, "least_loss": self.mean}
         if self.kind == "cross-entropy":
             result["least_error_percent"] = 100 * self.wrong / self.count if self.count else 0.0
         return result
@@ -120,3 +152,35 @@ class Floor:
 def width_of(targets: Tensor) -> int:
     """How many columns targets have."""
     return math.prod(targets.shape[1:])
+
+
+def node_floor(kernel: GraphKernel, x: Graphs, targets: Tensor) -> Floor:
+    """The least loss of a deterministic equivariant model on targets of the nodes of a batch of graphs.
+
+    Arguments:
+        kernel: of the graphs.
+        x: the graphs.
+        targets: of dense graphs ``(batch, nodes)`` or ``(batch, nodes, columns)``, of sparse ones ``(nodes,)`` or
+            ``(nodes, columns)``: integers are classes, floats vectors.
+
+    Raises:
+        ValueError: if there are not as many targets as nodes, or one is not finite.
+
+    Example:
+        >>> from sympe.graphs import DenseGraphs
+        >>> square = DenseGraphs.from_features(torch.tensor([[[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]]]))
+        >>> round(node_floor(GraphKernel(4), square, torch.tensor([[1, 0, 0, 0]])).mean, 4)
+        0.5623
+    """
+    orbits = kernel.orbits(x)
+    orbits = orbits + torch.arange(len(x), device=x.device)[:, None] * orbits.shape[1]
+    real = torch.arange(orbits.shape[1], device=x.device) < x.sizes[:, None]
+    if isinstance(x, DenseGraphs):
+        if targets.dim() not in (2, 3) or targets.shape[:2] != x.mask.shape:
+            raise ValueError(
+                f"targets: expected shape {tuple(x.mask.shape)} or (*, columns), got {tuple(targets.shape)}"
+            )
+        targets = targets[x.mask]
+    floor = Floor("squared error" if targets.is_floating_point() else "cross-entropy")
+    floor.add(orbits[real].cpu(), targets.detach().cpu())
+    return floor

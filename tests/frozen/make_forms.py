@@ -157,8 +157,8 @@ def graphs_in_use() -> dict[str, tuple[DenseGraphs, int]]:
     from sympe.experiments.autoencoder.config import MAX_NODES
     from sympe.experiments.autoencoder.data import dataset
     from sympe.experiments.molecules.config import MoleculesConfig
-    from sympe.experiments.molecules.data import load_splits
     from sympe.experiments.molecules.model import MoleculeModel, Statistics
+    from sympe.experiments.molecules.reading import load_splits
     from sympe.randomness import seeded
 
     found = {}

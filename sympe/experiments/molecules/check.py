@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sympe.actions import EdgeAction, NodeAction
-from sympe.experiments.molecules.data import Molecules, load_molecules
+from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import check_sizes
-from sympe.experiments.molecules.files import load_model
 from sympe.experiments.molecules.model import MoleculeModel
 from sympe.graphs import DenseGraphs
 from sympe.groups import Permutations
@@ -44,32 +42,20 @@ class Noisy:
         return Noisy(self.graphs.select(index), self.times[index])
 
 
-def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options: Any) -> EquivarianceTest:
-    """Test the model of a run directory on symmetric noisy test molecules of the most frequent size.
+def check_model(network: MoleculeModel, test: Molecules, *, inputs: int = 4, **options: Any) -> EquivarianceTest:
+    """Test a model on symmetric noisy molecules of the most frequent size.
 
     An outcome is the probability of every type of every atom and pair. The times are spread evenly, up to T;
     a coupled model is tested at T only, where it draws its g.
 
     Arguments:
-        run: the run directory.
+        network: on any device.
+        test: what noisy molecules are made of.
         inputs: how many noisy molecules, one for each time.
-        data: see :func:`~sympe.experiments.molecules.data.load_molecules`.
         options: of :func:`sympe.testing.equivariance_test`.
 
     Raises:
-        FileNotFoundError: if there is no such model, or no dataset.
-        ValueError: if it does not fit, a number is out of range, or there are molecules of sizes that it does not
-            know.
-    """
-    network = load_model(run)
-    return check_model(network, load_molecules(network.config.dataset, "test", data=data), inputs=inputs, **options)
-
-
-def check_model(network: MoleculeModel, test: Molecules, *, inputs: int = 4, **options: Any) -> EquivarianceTest:
-    """The same for a model on any device, and the molecules that noisy ones are made of.
-
-    Raises:
-        ValueError: as :func:`check_run`.
+        ValueError: if a number is out of range, or there are molecules of sizes that it does not know.
     """
     device = network.log_sizes.device
     if not 1 <= inputs <= network.noise.steps:

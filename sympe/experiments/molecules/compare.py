@@ -10,7 +10,7 @@ from typing import Any
 
 from sympe.experiments import runs
 from sympe.experiments.experiment import Experiment
-from sympe.experiments.molecules.check import check_run
+from sympe.experiments.molecules.check import check_model
 from sympe.experiments.molecules.config import (
     ENCODINGS,
     PRESETS,
@@ -20,14 +20,17 @@ from sympe.experiments.molecules.config import (
     MoleculesConfig,
     Transition,
 )
-from sympe.experiments.molecules.data import load_molecules
+from sympe.experiments.molecules.data import SPLITS
 from sympe.experiments.molecules.figures import draw_figures
+from sympe.experiments.molecules.files import load_model
 from sympe.experiments.molecules.packing import MoleculesFile
 from sympe.experiments.molecules.presets import preset_configs
-from sympe.experiments.molecules.reading import canonical_smiles
+from sympe.experiments.molecules.quality import described, evaluate
+from sympe.experiments.molecules.reading import canonical_smiles, load_molecules, load_splits
 from sympe.experiments.molecules.sampling import Sample
-from sympe.experiments.molecules.training import evaluate_run, make_task
+from sympe.experiments.molecules.training import MoleculesTask, make_task
 from sympe.experiments.tables import COSTS, Column, alike, extent, lines, remarks
+from sympe.testing import EquivarianceTest
 
 COLUMNS = (
     Column("nll", "nll", 2),
@@ -94,6 +97,40 @@ def prepare(
         runs.finished_row(config, out, data_hash=training.content_hash)
 
 
+def make_molecules_task(config: MoleculesConfig, *, data: Path | None = None) -> MoleculesTask:
+    """The task of a row (:func:`~sympe.experiments.molecules.training.make_task`).
+
+    Raises:
+        ValueError: as there, and as :func:`~sympe.experiments.molecules.reading.load_molecules`.
+        FileNotFoundError: if there is no dataset.
+    """
+    return make_task(config, load_splits(config.dataset, SPLITS, data=data), describe=described)
+
+
+def evaluate_run(run: Path, *, nll_draws: int = 1, data: Path | None = None) -> dict[str, Any]:
+    """Evaluate the model of a run directory on the test molecules.
+
+    Raises:
+        ValueError: if it is damaged or does not fit, or there are molecules of a size that it does not know.
+        FileNotFoundError: if there is no such model, or no dataset.
+    """
+    model = load_model(run)
+    training, test = load_splits(model.config.dataset, ("train", "test"), data=data)
+    return evaluate(model, training, test, draws=nll_draws)[0]
+
+
+def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options: Any) -> EquivarianceTest:
+    """Test the model of a run directory on test molecules (:func:`~sympe.experiments.molecules.check.check_model`).
+
+    Raises:
+        FileNotFoundError: if there is no such model, or no dataset.
+        ValueError: if it does not fit, a number is out of range, or there are molecules of sizes that it does not
+            know.
+    """
+    model = load_model(run)
+    return check_model(model, load_molecules(model.config.dataset, "test", data=data), inputs=inputs, **options)
+
+
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
     """A Markdown table for every dataset and transition: mean and range over seeds."""
     text = ["# Molecules", ""]
@@ -134,7 +171,7 @@ EXPERIMENT = Experiment(
     rows=preset_configs,
     data=Data,
     prepare=prepare,
-    task=make_task,
+    task=make_molecules_task,
     evaluate=evaluate_run,
     evaluation=Evaluation,
     check=check_run,

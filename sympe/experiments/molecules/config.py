@@ -48,12 +48,12 @@ class MoleculesConfig:
     """One row of the comparison: everything that decides its numbers.
 
     Arguments:
-        encoding: what the network is told beside the types: one of ENCODINGS
-            (:mod:`sympe.experiments.molecules.model`).
+        encoding: what the network is told beside the types: none, cycles, structure, stock, canonical, noise, haar,
+            laplacian, sympe-nodes, sympe-nodes-edges, sympe-scores, structure+sympe or canonical+sympe.
         dataset: the molecules: qm9, qm9-h (with hydrogens) or moses.
         transition: towards what the noise goes: marginal, uniform or absorbing.
         coupled: whether g is drawn once for all times, from x_T and in training also from x_0, and not anew from each
-            noisy graph; for the encodings WITH_COUPLING.
+            noisy graph; for haar, sympe-nodes, sympe-nodes-edges and structure+sympe.
         seed: of the initial weights, the batches, the noise and the draws of the encoding; not of the data.
         steps: optimiser steps, the same for every row.
         batch: molecules a step, over all devices.

@@ -136,10 +136,10 @@ def canonical_features(
 
     Example:
         >>> path = DenseGraphs.from_features(torch.tensor([[[0, 1, 0], [1, 0, 1], [0, 1, 0]]]))
-        >>> canonical_features(path)[0][0, :, 4:]
-        tensor([[ 0.7071,  0.4082],
-                [ 0.0000, -0.8165],
-                [-0.7071,  0.4082]])
+        >>> (100 * canonical_features(path)[0][0, :, 4:]).round().int()
+        tensor([[ 71,  41],
+                [  0, -82],
+                [-71,  41]], dtype=torch.int32)
     """
     spectrum = _spectrum(x)
     nodes, graphs = structure_features(x)

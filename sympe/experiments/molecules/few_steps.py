@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 
 from sympe.experiments.experiment import Experiment
 from sympe.experiments.molecules.chains import CHAINS, measure_chains
-from sympe.experiments.molecules.check import check_run
-from sympe.experiments.molecules.compare import Data, prepare
+from sympe.experiments.molecules.compare import Data, check_run, prepare
 from sympe.experiments.molecules.config import ENCODINGS, TRANSITIONS, Encoding, MoleculesConfig, Transition
+from sympe.experiments.molecules.data import SPLITS
 from sympe.experiments.molecules.figures import COLORS, label_of
 from sympe.experiments.molecules.presets import FEW_STEPS_PRESETS, few_steps_configs
 from sympe.experiments.molecules.quality import described_chains
+from sympe.experiments.molecules.reading import load_splits
 from sympe.experiments.molecules.training import MoleculesTask, make_task
 from sympe.experiments.pictures import save
 from sympe.experiments.tables import COSTS, Column, Rows, alike, extent, lines, remarks
@@ -54,7 +55,8 @@ class Choices:
 
 def make_few_steps_task(config: MoleculesConfig, *, data: Path | None = None) -> MoleculesTask:
     """The task of a row, see :func:`~sympe.experiments.molecules.training.make_task`."""
-    return make_task(config, data=data, measure=measure_chains, describe=described_chains)
+    parts = load_splits(config.dataset, SPLITS, data=data)
+    return make_task(config, parts, measure=measure_chains, describe=described_chains)
 
 
 def table(rows: Rows, missing: Sequence[str] = ()) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 from sympe.experiments import runs
 from sympe.experiments.molecules.chains import measure_chains
 from sympe.experiments.molecules.config import MoleculesConfig
+from sympe.experiments.molecules.data import SOURCES, SPLITS, read_molecules, split_molecules
 from sympe.experiments.molecules.evaluation import measure
 from sympe.experiments.molecules.presets import few_steps_configs, preset_configs
 from sympe.experiments.molecules.training import MEASURED, make_task
@@ -38,7 +39,8 @@ def train_and_keep(
     config: MoleculesConfig, out: Path, threads: int, *, kind: str, data: Path, replay: bool = False, **options: Any
 ) -> None:
     """Train one row, or go on with it, and measure all that needs no chemistry."""
-    task = make_task(config, data=data, measure=KINDS[kind][1], replay=replay)
+    parts = split_molecules(read_molecules(data, SOURCES[config.dataset]), SPLITS)
+    task = make_task(config, parts, measure=KINDS[kind][1], replay=replay)
     run = runs.prepare_run(config, out, data_hash=task.data_hash)
     task.train_in(run, threads=threads, **options)
     if task.global_rank == 0:

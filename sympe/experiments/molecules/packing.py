@@ -8,7 +8,8 @@ from pathlib import Path
 import tyro
 
 from sympe.experiments.molecules.config import Dataset
-from sympe.experiments.molecules.data import load_all, write_molecules
+from sympe.experiments.molecules.data import write_molecules
+from sympe.experiments.molecules.reading import load_all
 
 
 @dataclass

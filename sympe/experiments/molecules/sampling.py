@@ -13,12 +13,12 @@ import tyro
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.chemnet import frechet_distance
-from sympe.experiments.molecules.data import SOURCES, load_molecules
+from sympe.experiments.molecules.data import SOURCES
 from sympe.experiments.molecules.evaluation import bar, sample
 from sympe.experiments.molecules.figures import grid
 from sympe.experiments.molecules.files import load_model
 from sympe.experiments.molecules.quality import sample_metrics, smiles
-from sympe.experiments.molecules.reading import canonical_smiles
+from sympe.experiments.molecules.reading import canonical_smiles, load_molecules
 from sympe.randomness import seeded
 
 STEPS = 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from sympe.diffusion import denoising_loss
 from sympe.encodings import SymPE
 from sympe.experiments import runs
 from sympe.experiments.molecules.config import MoleculesConfig
-from sympe.experiments.molecules.data import SPLITS, Molecules, load_splits
+from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bound, check_sizes, judged, measure
 from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
@@ -68,8 +68,8 @@ class MoleculesTask(RowTask):
         validation: molecules for the curve of the bound.
         test: molecules that the trained model is judged on.
         measure: the numbers of a model on test molecules, and arrays, with sampled graphs among them.
-        describe: completes them by chemistry, with the molecules to train on and to test; None for
-            :func:`sympe.experiments.molecules.quality.described`.
+        describe: completes them by chemistry, with the molecules to train on and to test
+            (:mod:`sympe.experiments.molecules.quality`); None where there is none, and rows are not judged.
         replay: on a GPU, whether the network's steps on full batches of molecules of the largest size are recorded
             once as a CUDA graph and replayed: the same kernels without the time that it takes to launch each.
     """
@@ -227,11 +227,10 @@ class MoleculesTask(RowTask):
         """The bound and the samples (:mod:`sympe.experiments.molecules.evaluation`), and what chemistry says of them.
 
         Raises:
-            ModuleNotFoundError: if RDKit is not there.
-            ValueError: if what was measured elsewhere is damaged.
+            ValueError: if what was measured elsewhere is damaged, or nothing was given that describes samples.
         """
-        from sympe.experiments.molecules.quality import described  # the only part that needs RDKit
-
+        if self._describe is None:
+            raise ValueError("describe: expected what chemistry says of samples, got None; this machine only measures")
         run = out / "runs" / self.config.name
         if (run / f"{MEASURED}.json").exists():
             numbers = runs.read_json(run / f"{MEASURED}.json", "counters", "environment")
@@ -239,8 +238,7 @@ class MoleculesTask(RowTask):
             self.train_seconds, self.encoding_seconds, self.skipped_steps = numbers.pop("counters")
         else:
             numbers, arrays = self._measure(self._on_device(), self.test_set)
-        describe = described if self._describe is None else self._describe
-        numbers, arrays = describe(numbers, arrays, self.training_set, self.test_set)
+        numbers, arrays = self._describe(numbers, arrays, self.training_set, self.test_set)
         numbers["molecules"] = {
             "train": len(self.training_set),
             "test": min(self.config.tested, len(self.test_set)),
@@ -283,33 +281,18 @@ def record(model: MoleculeModel, batch: int) -> None:
     vars(network)["forward"] = forward
 
 
-def make_task(config: MoleculesConfig, *, data: Path | None = None, **options: Any) -> MoleculesTask:
+def make_task(config: MoleculesConfig, parts: Sequence[Molecules], **options: Any) -> MoleculesTask:
     """The task of a row.
 
     Arguments:
         config: the row.
+        parts: molecules to train on, to validate and to test.
         options: of :class:`MoleculesTask`.
-        data: see :func:`~sympe.experiments.molecules.data.load_molecules`.
 
     Raises:
         ValueError: if the data have sizes that the training molecules have not, or the network's sizes do not fit.
-        FileNotFoundError: if there is no dataset.
     """
-    task = MoleculesTask(config, *load_splits(config.dataset, SPLITS, data=data), **options)
+    task = MoleculesTask(config, *parts, **options)
     for part in (task.validation_set, judged(config, task.test_set)):
         check_sizes(task.model, part)
     return task
-
-
-def evaluate_run(run: Path, *, nll_draws: int = 1, data: Path | None = None) -> dict[str, Any]:
-    """Evaluate the model of a run directory on the test molecules.
-
-    Raises:
-        ValueError: if it is damaged or does not fit, or there are molecules of a size that it does not know.
-        FileNotFoundError: if there is no such model, or no dataset.
-    """
-    from sympe.experiments.molecules.quality import evaluate  # the only part that needs RDKit
-
-    model = load_model(run)
-    training, test = load_splits(model.config.dataset, ("train", "test"), data=data)
-    return evaluate(model, training, test, draws=nll_draws)[0]

@@ -12,19 +12,26 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.graphs import DenseGraphs, Graphs, contents
+from sympe.graphs import DenseGraphs, Graphs, SparseGraphs, contents
 from sympe.graphs.coloring import hashed
 from sympe.groups import Permutations
 from sympe.groups.checks import check_kind
 from sympe.kernels.coupled import CoupledKernel
 from sympe.kernels.graphs.graph import GraphKernel
+from sympe.tolerance import Tolerance
 
 
 class CoupledGraphKernel(CoupledKernel):
     r"""The coupled kernel of the symmetric group on two graphs x and y with the same nodes.
 
+    y may also be values on the nodes of x, such as labels: then it is a graph without edges, with these as colours.
+
     Arguments:
         kernel: the kernel of x, from which sampling will draw.
+        tolerance: which floats of such values count as equal (:mod:`sympe.tolerance`).
+
+    Raises:
+        TypeError: if ``kernel`` is no :class:`GraphKernel`.
 
     Example:
         A square whose four nodes are alike, and a target that marks one of them:
@@ -35,11 +42,14 @@ class CoupledGraphKernel(CoupledKernel):
         >>> kernel = CoupledGraphKernel(GraphKernel(4))
         >>> kernel.kernel.entropy(x).exp().round(), kernel.entropy(x, y).exp().round()
         (tensor([8.]), tensor([2.]))
+        >>> kernel.entropy(x, torch.tensor([[1, 0, 0, 0]])).exp().round()
+        tensor([2.])
     """
 
-    def __init__(self, kernel: GraphKernel) -> None:
+    def __init__(self, kernel: GraphKernel, *, tolerance: float | Tolerance = 1e-6) -> None:
         check_kind("kernel", kernel, GraphKernel)
         self._kernel = kernel
+        self._tolerance = tolerance
         self._joint = GraphKernel(kernel.group.degree, order="refined")
 
     @property
@@ -53,30 +63,34 @@ class CoupledGraphKernel(CoupledKernel):
         return self._kernel.group
 
     def sample(
-        self, x: Graphs, y: Graphs, *, generator: torch.Generator | None = None
+        self, x: Graphs, y: Graphs | Tensor, *, generator: torch.Generator | None = None
     ) -> Int64[Tensor, "batch max_nodes"]:
         """Draw a uniform element of C(x, y) for every pair of graphs; the padding stays in place.
 
         Raises:
-            ValueError: if the sizes of the graphs differ, or one has more than ``max_nodes`` nodes.
+            TypeError: if y is neither graphs nor a tensor.
+            ValueError: if the sizes of the graphs differ, one has more than ``max_nodes`` nodes, or values on nodes
+                have another shape.
         """
+        y = on_nodes(x, y, tolerance=self._tolerance)
         h = self._joint.sample(joined(x, y), generator=generator)
         return self.group.compose(h, self._last(h, x, y))
 
-    def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs, y: Graphs) -> Float[Tensor, " batch"]:
+    def log_prob(self, g: Int64[Tensor, "batch max_nodes"], x: Graphs, y: Graphs | Tensor) -> Float[Tensor, " batch"]:
         r""":math:`-\log |G_x \cap G_y|` on C(x, y), minus infinity elsewhere.
 
         Raises:
             ValueError: if ``g`` does not hold permutations of ``max_nodes`` nodes, or the sizes of the graphs differ.
         """
+        y = on_nodes(x, y, tolerance=self._tolerance)
         both = joined(x, y)
         self.group.check(g)
         k = self._last(self._joint.canonicalize(both), x, y)
         return self._joint.log_prob(self.group.compose(g, self.group.inverse(k)), both)
 
-    def entropy(self, x: Graphs, y: Graphs) -> Float[Tensor, " batch"]:
+    def entropy(self, x: Graphs, y: Graphs | Tensor) -> Float[Tensor, " batch"]:
         r""":math:`\log |G_x \cap G_y|`, in nats."""
-        return self._joint.entropy(joined(x, y))
+        return self._joint.entropy(joined(x, on_nodes(x, y, tolerance=self._tolerance)))
 
     def _last(self, h: Tensor, x: Graphs, y: Graphs) -> Tensor:
         """K = A c(A^-1 h^-1 x), with A = c(h^-1 y)."""
@@ -104,3 +118,39 @@ def joined(x: Graphs, y: Graphs) -> DenseGraphs:
     pairs = hashed(torch.stack([x.pairs.flatten(), y.pairs.flatten()], 1)).view_as(x.pairs)
     arc = (x.pairs != 0) | (y.pairs != 0)
     return DenseGraphs(pairs.masked_fill(~arc, 0), colors.masked_fill(~x.mask, 0), x.mask)
+
+
+def on_nodes(x: Graphs, y: Graphs | Tensor, *, tolerance: float | Tolerance = 1e-6) -> Graphs:
+    """Graphs as they are; values on the nodes of x as graphs of the same nodes without edges.
+
+    Arguments:
+        x: graphs.
+        y: graphs, or values: of dense graphs ``(batch, nodes)`` or ``(batch, nodes, channels)``, what stands in the
+            padding does not matter; of sparse ones ``(nodes,)`` or ``(nodes, channels)``, all nodes of the batch.
+        tolerance: which floats count as equal.
+
+    Raises:
+        TypeError: if y is neither.
+        ValueError: if a shape is another, or a value is not finite.
+
+    Example:
+        >>> x = DenseGraphs.from_features(torch.ones(1, 3, 3, dtype=torch.int64))
+        >>> on_nodes(x, torch.tensor([[0, 0, 1]])).colors
+        tensor([[0, 0, 1]])
+    """
+    if isinstance(y, DenseGraphs | SparseGraphs):
+        return y
+    check_kind("target", y, Tensor, "graphs, or values on the nodes")
+    if y.is_floating_point() and y.dtype.itemsize < 4:
+        y = y.float()
+    if isinstance(x, DenseGraphs):
+        if y.dim() not in (2, 3) or y.shape[:2] != x.mask.shape:
+            raise ValueError(f"target: expected shape {tuple(x.mask.shape)} or (*, channels), got {tuple(y.shape)}")
+        real = x.mask if y.dim() == 2 else x.mask[:, :, None]
+        return DenseGraphs.from_features(
+            torch.zeros_like(x.pairs), y.masked_fill(~real, 0), x.mask, tolerance=tolerance
+        )
+    if y.dim() not in (1, 2) or len(y) != len(x.colors):
+        raise ValueError(f"target: expected shape ({len(x.colors)},) or (*, channels), got {tuple(y.shape)}")
+    none = torch.zeros(2, 0, dtype=torch.int64, device=x.device)
+    return SparseGraphs.from_features(none, x.sizes, y, tolerance=tolerance)

@@ -11,7 +11,8 @@ import pytest
 import torch
 from rdkit import Chem
 
-from sympe.experiments.molecules.data import SOURCES, SPLITS, load_molecules, load_splits
+from sympe.experiments.molecules.data import SOURCES, SPLITS
+from sympe.experiments.molecules.reading import load_molecules, load_splits
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
 

@@ -19,15 +19,15 @@ from safetensors.torch import load_file, save_file
 
 from sympe.experiments import runs
 from sympe.experiments.molecules import compare as comparison
-from sympe.experiments.molecules.check import check_run
 from sympe.experiments.molecules.chemnet import frechet_distance
+from sympe.experiments.molecules.compare import check_run, evaluate_run
 from sympe.experiments.molecules.config import CODE_VERSION, ENCODINGS, MoleculesConfig
-from sympe.experiments.molecules.data import SPLITS, Molecules, load_molecules
+from sympe.experiments.molecules.data import SPLITS, Molecules
 from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import Statistics
-from sympe.experiments.molecules.reading import canonical_smiles
+from sympe.experiments.molecules.reading import canonical_smiles, load_molecules
 from sympe.experiments.molecules.sampling import STEPS, sample_to
-from sympe.experiments.molecules.training import Batch, MoleculesTask, evaluate_run
+from sympe.experiments.molecules.training import Batch, MoleculesTask
 from sympe.experiments.training import BLOCK
 from sympe.kernels import CoupledGraphKernel, GraphKernel
 from tests.experiments.molecules.test_model import TINY
@@ -343,7 +343,8 @@ def test_presets() -> None:
     some = comparison.preset_configs("full", encodings=["noise"], seeds=1)
     assert [(row.encoding, row.transition) for row in some] == [("noise", "marginal"), ("noise", "absorbing")]
     full, gpu = comparison.preset_configs("full"), comparison.preset_configs("gpu")
-    assert {row.encoding for row in full if row.transition == "marginal"} == set(ENCODINGS)
+    with_features = {"structure", "canonical", "structure+sympe", "canonical+sympe"}  # these have a budget of their own
+    assert {row.encoding for row in full if row.transition == "marginal"} == set(ENCODINGS) - with_features
     assert len({row.name for row in full}) == len(full)
     assert {(row.steps, row.batch, row.layers) for row in full} == {(3 * MoleculesConfig().steps, 64, 4)}
     assert [row.encoding for row in gpu] == ["none", "stock", "sympe-nodes-edges"]
