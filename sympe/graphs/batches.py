@@ -266,11 +266,19 @@ class SparseGraphs:
         keys, arc_colors = _united(arcs[0] * total + arcs[1], arc_colors)
         arcs = torch.stack([keys // max(total, 1), keys % max(total, 1)])
         graphs = cls(sizes, colors, arcs, arc_colors)
-        if not directed:
-            back = (arcs[1] * total + arcs[0]).sort()
-            if not (torch.equal(back.values, keys) and torch.equal(arc_colors[back.indices], arc_colors)):
-                raise ValueError("arcs: expected each arc of undirected graphs with its reverse (directed=True?)")
+        if not directed and graphs.is_directed:
+            raise ValueError("arcs: expected each arc of undirected graphs with its reverse (directed=True?)")
         return graphs
+
+    @property
+    def is_directed(self) -> bool:
+        """Whether an arc lacks its reverse, of the same colour."""
+        keys = self.arcs[0] * max(1, len(self.colors)) + self.arcs[1]
+        back = self.arcs[1] * max(1, len(self.colors)) + self.arcs[0]
+        ahead, behind = keys.argsort(), back.argsort()
+        return not (
+            torch.equal(keys[ahead], back[behind]) and torch.equal(self.arc_colors[ahead], self.arc_colors[behind])
+        )
 
     def __repr__(self) -> str:
         return f"SparseGraphs({_short_sizes(self.sizes)}, {self.arcs.shape[1]} arcs)"

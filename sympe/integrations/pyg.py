@@ -15,6 +15,7 @@ In the data loader, where workers draw and the model only looks up rows of v:
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -37,19 +38,20 @@ def to_graphs(
     *,
     node_attr: str | None = "x",
     edge_attr: str | None = "edge_attr",
-    directed: bool = True,
+    directed: bool | None = None,
     tolerance: float | Tolerance = 1e-6,
 ) -> SparseGraphs:
     """The coloured graphs of a ``Data``, also with a ``batch`` vector, or a ``Batch``.
 
     What is coloured breaks symmetry: nodes with different features are not exchanged. An attribute that is absent
-    leaves all nodes, or all edges, equal.
+    leaves all nodes, or all edges, equal; attributes that are not named, such as ``edge_weight`` and ``pos``, are not
+    looked at.
 
     Arguments:
         data: one graph, or a batch of them.
         node_attr: the attribute with the node features, ``(nodes,)`` or ``(nodes, channels)``; None ignores features.
         edge_attr: the attribute with the edge features.
-        directed: whether arcs may lack their reverse; False raises if one does.
+        directed: whether arcs may lack their reverse; False raises if one does, None warns and takes them as they are.
         tolerance: largest gap between floats that count as equal, relative to the largest of their channel in their
             graph (:mod:`sympe.tolerance`).
 
@@ -67,8 +69,47 @@ def to_graphs(
         raise TypeError("data: HeteroData has nodes of several types; data.to_homogeneous() makes one of them")
     if not isinstance(data, Data):
         raise TypeError(f"data: expected a torch_geometric Data or Batch, got {type(data).__name__}")
-    options: Any = {"node_attr": node_attr, "edge_attr": edge_attr, "directed": directed, "tolerance": tolerance}
-    return graphs_of(data.to_dict(), int(data.num_nodes or 0), **options)
+    options: Any = {"node_attr": node_attr, "edge_attr": edge_attr, "tolerance": tolerance}
+    graphs = graphs_of(data.to_dict(), int(data.num_nodes or 0), directed=directed is not False, **options)
+    if directed is None and graphs.is_directed:
+        warnings.warn(
+            "edge_index: an edge has one direction only, or other features backwards, so the graph is taken as "
+            "directed, with fewer symmetries; directed=True says that it is meant, PyG's ToUndirected() mends it",
+            stacklevel=2,
+        )
+    return graphs
+
+
+class _Reader:
+    """Options of :func:`to_graphs`, checked before they are used."""
+
+    def __init__(
+        self,
+        node_attr: str | None = "x",
+        edge_attr: str | None = "edge_attr",
+        directed: bool | None = None,
+        tolerance: float | Tolerance = 1e-6,
+    ) -> None:
+        self.options: dict[str, Any] = {
+            "node_attr": node_attr,
+            "edge_attr": edge_attr,
+            "directed": directed,
+            "tolerance": tolerance,
+        }
+
+    def __call__(self, data: Data) -> SparseGraphs:
+        return to_graphs(data, **self.options)
+
+    def __repr__(self) -> str:
+        named = [f"{key}={value!r}" for key, value in self.options.items()]
+        return ", ".join(named)
+
+
+def _reader(options: dict[str, Any]) -> _Reader:
+    known = ("node_attr", "edge_attr", "directed", "tolerance")
+    if unknown := set(options) - set(known):
+        raise TypeError(f"options: expected {', '.join(known)} of to_graphs; got {', '.join(sorted(unknown))}")
+    return _Reader(**options)
 
 
 class NodeEncoding(nn.Module):
@@ -79,7 +120,7 @@ class NodeEncoding(nn.Module):
         options: of :func:`to_graphs`; ``directed=False`` refuses graphs with an edge in one direction only.
 
     Raises:
-        TypeError: if ``encoding`` is no encoding.
+        TypeError: if ``encoding`` is no encoding, or an option is unknown.
         ValueError: if it does not give features of nodes; on use, if a graph has more than its ``max_nodes`` nodes.
 
     Example:
@@ -100,7 +141,11 @@ class NodeEncoding(nn.Module):
         if len(encoding.shape) != 2:
             raise ValueError(f"encoding: expected features of shape (max_nodes, channels), got {encoding.shape}")
         self.encoding = encoding
-        self.options = options
+        self.reader = _reader(options)
+
+    def extra_repr(self) -> str:
+        """Which attributes colour the graphs."""
+        return repr(self.reader)
 
     def forward(
         self, data: Data, *, target: Tensor | Data | None = None, generator: torch.Generator | None = None
@@ -118,11 +163,11 @@ class NodeEncoding(nn.Module):
             ValueError: as there; if a graph has more nodes than the encoding, the encoding takes no target, or the
                 target is not one of these nodes.
         """
-        graphs = to_graphs(data, **self.options)
+        graphs = self.reader(data)
         check_sizes(graphs, self.encoding.shape[0])
         coupled: dict[str, Any] = {}
         if target is not None:
-            coupled["target"] = to_graphs(target, **self.options) if isinstance(target, Data) else target
+            coupled["target"] = self.reader(target) if isinstance(target, Data) else target
         features: Tensor = self.encoding(graphs, generator=generator, **coupled)
         graph, place = _places(graphs)
         return features[graph, place]
@@ -136,7 +181,7 @@ class EdgeEncoding(nn.Module):
         options: of :func:`to_graphs`.
 
     Raises:
-        TypeError: if ``encoding`` is no encoding.
+        TypeError: if ``encoding`` is no encoding, or an option is unknown.
         ValueError: if it does not give features of pairs; on use, if a graph has more than its ``max_nodes`` nodes.
 
     Example:
@@ -157,7 +202,11 @@ class EdgeEncoding(nn.Module):
                 f"encoding: expected features of shape (max_nodes, max_nodes, channels), got {encoding.shape}"
             )
         self.encoding = encoding
-        self.options = options
+        self.reader = _reader(options)
+
+    def extra_repr(self) -> str:
+        """Which attributes colour the graphs."""
+        return repr(self.reader)
 
     def forward(
         self, data: Data, *, target: Tensor | Data | None = None, generator: torch.Generator | None = None
@@ -175,16 +224,16 @@ class EdgeEncoding(nn.Module):
             ValueError: as there; if a graph has more nodes than the encoding, the encoding takes no target, or the
                 target is not one of these arcs or nodes.
         """
-        graphs = to_graphs(data, **self.options)
+        graphs = self.reader(data)
         check_sizes(graphs, self.encoding.shape[0])
         coupled: dict[str, Any] = {}
         if isinstance(target, Data):
-            coupled["target"] = to_graphs(target, **self.options)
+            coupled["target"] = self.reader(target)
         elif target is not None:
             arcs = int(data.edge_index.shape[1])
             if target.dim() not in (1, 2) or len(target) != arcs:
                 raise ValueError(f"target: expected shape ({arcs},) or (*, channels), got {tuple(target.shape)}")
-            tolerance = self.options.get("tolerance", 1e-6)
+            tolerance = self.reader.options["tolerance"]
             coupled["target"] = SparseGraphs.from_features(
                 data.edge_index, graphs.sizes, features=target, directed=True, tolerance=tolerance
             )
@@ -205,7 +254,7 @@ class DrawPlaces(BaseTransform):  # type: ignore[misc]
         options: of :func:`to_graphs`.
 
     Raises:
-        TypeError: if the kernel is not on permutations.
+        TypeError: if the kernel is not on permutations, or an option is unknown.
         ValueError: if PyG would change the attribute when it batches.
 
     Example:
@@ -223,11 +272,14 @@ class DrawPlaces(BaseTransform):  # type: ignore[misc]
         self.kernel = kernel
         self.group = kernel.group
         self.attr = attr
-        self.options = options
+        self.reader = _reader(options)
+
+    def __repr__(self) -> str:
+        return f"DrawPlaces({self.kernel!r}, attr={self.attr!r}, {self.reader!r})"
 
     def forward(self, data: Data) -> Data:
         """Add the places to a copy of ``data``."""
-        graphs = to_graphs(data, **self.options)
+        graphs = self.reader(data)
         with torch.no_grad():
             places = self.group.inverse(self.kernel.sample(graphs))
         graph, node = _places(graphs)

@@ -238,3 +238,38 @@ def test_a_transform_that_is_no_function_of_the_graph_is_refused() -> None:
 def test_a_transform_that_fails_names_the_graph() -> None:
     with pytest.raises(ValueError, match="transform: fails on graph 1, of 2 nodes: "):
         EIGENVECTORS(to_graphs(Batch.from_data_list([RING, graph(2, [(0, 1)])])))
+
+
+def test_unknown_options_are_refused_at_construction():
+    kernel = GraphKernel(4)
+    nodes, edges = SymPE(kernel, NodeAction(kernel.group, 2)), SymPE(kernel, EdgeAction(kernel.group, 2))
+    message = "options: expected node_attr, edge_attr, directed, tolerance of to_graphs; got nodes"
+    for make in (lambda: NodeEncoding(nodes, nodes="x"), lambda: EdgeEncoding(edges, nodes="x")):
+        with pytest.raises(TypeError, match=message):
+            make()
+    with pytest.raises(TypeError, match=message):
+        DrawPlaces(kernel, nodes="x")
+
+
+def test_what_colours_the_graph_is_said():
+    kernel = GraphKernel(4)
+    encoding = NodeEncoding(SymPE(kernel, NodeAction(kernel.group, 2)), edge_attr=None, directed=True)
+    assert "node_attr='x', edge_attr=None, directed=True, tolerance=1e-06" in repr(encoding)
+    assert repr(DrawPlaces(kernel)).startswith(
+        "DrawPlaces(GraphKernel(max_nodes=4, order='breadth-first'), attr='place', "
+    )
+
+
+def test_one_way_edges_are_taken_with_a_warning():
+    path = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), num_nodes=3)
+    kernel = GraphKernel(3)
+    with pytest.warns(UserWarning, match="edge_index: an edge has one direction only, .* taken as directed"):
+        assert float(kernel.entropy(to_graphs(path)).exp()) == pytest.approx(1)
+    assert float(kernel.entropy(to_graphs(path, directed=True)).exp()) == pytest.approx(1)  # meant: no warning
+    both = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 2, 0, 1]]), num_nodes=3)
+    assert float(kernel.entropy(to_graphs(both)).exp()) == pytest.approx(2)
+    both.edge_attr = torch.tensor([1, 1, 1, 2])
+    with pytest.warns(UserWarning, match="other features backwards"):
+        to_graphs(both)
+    loop = Data(edge_index=torch.tensor([[0, 0, 1], [0, 1, 0]]), num_nodes=2)
+    assert len(to_graphs(loop)) == 1
