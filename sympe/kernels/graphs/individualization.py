@@ -30,6 +30,7 @@ from torch import Tensor
 
 from sympe.graphs.coloring import mix
 from sympe.kernels.graphs.hashes import PADDING, both_ways, color, first_color, individualize, weight, whole
+from sympe.kernels.graphs.refinement import refine_rounds
 
 _OWN = 0x2545F4914F6CDD1D
 
@@ -130,25 +131,15 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
         colors: hashes below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
     """
     n, batch = colors.shape
-    out, active = colors.clone(), torch.arange(batch, device=colors.device)
-    ties = _ties(colors)
-    left = ties > n
-    while (count := int(left.sum())) > 0:
-        if 2 * count < len(active):  # to leave out a few would cost more than to carry them along
-            out[:, active] = colors
-            chosen = left.nonzero().squeeze(1)
-            active, ties = active[chosen], ties[chosen]
-            colors, weights = _columns(colors, chosen), _columns(weights, chosen)
-        finer = _step(weights, colors)
-        now = _ties(finer)
-        moved = now < ties  # never where a partition has stood still or is discrete
-        colors = torch.where(moved, finer, colors)
-        left = moved & (now > n)
-        ties = torch.where(moved, now, ties)
-    if len(active) == batch:
-        return colors
-    out[:, active] = colors
-    return out
+    out, active = colors, torch.arange(batch, device=colors.device)
+    while True:
+        # to leave out a few would cost more than to carry them along
+        colors, left = refine_rounds(colors, partial(_step, weights), lambda colors: _ties(colors) - n, enough=0.5)
+        out = colors if len(active) == batch else out.index_copy(1, active, colors)
+        if not bool(left.any()):
+            return out
+        chosen = left.nonzero().squeeze(1)
+        active, colors, weights = active[chosen], _columns(colors, chosen), _columns(weights, chosen)
 
 
 def _step(weights: Tensor, colors: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ Colours are 64-bit hashes (:mod:`sympe.kernels.graphs.hashes`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 
@@ -111,19 +112,53 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
         loops[i[i == j]] = graphs.arc_colors[i == j]
         colors = first_color(graphs.colors, mix(graphs.colors) + loops)
     arcs = _Arcs(graphs)
-    before, cells = colors, _count_cells(colors, graph, len(graphs))
-    left = cells < graphs.sizes
-    for _ in range(ROUNDS):
-        if not bool(left.any()):
-            return colors
-        finer = color(mix(colors) + arcs.heard(colors))
-        now = _count_cells(finer, graph, len(graphs))
-        left &= now > cells
-        before = torch.where(left[graph], colors, before)
-        colors = torch.where(left[graph], finer, colors)
-        cells = torch.where(left, now, cells)
-        left &= cells < graphs.sizes
+
+    def finer(colors: Tensor) -> Tensor:
+        return color(mix(colors) + arcs.heard(colors))
+
+    def ties(colors: Tensor) -> Tensor:
+        order = lexsort(graph, colors)
+        cells = torch.bincount(graph[order][_is_new(order, graph, colors)], minlength=len(graphs))
+        return graphs.sizes - cells
+
+    for rounds in (ROUNDS - 1, 1):
+        before = colors
+        colors, left = refine_rounds(colors, finer, ties, lambda left: left[graph], rounds=rounds)
     return _refine_where_changed(graphs, arcs, before, colors, left) if bool(left.any()) else colors
+
+
+def refine_rounds(
+    colors: Int64[Tensor, "..."],
+    finer: Callable[[Tensor], Tensor],
+    ties: Callable[[Tensor], Tensor],
+    spread: Callable[[Tensor], Tensor] = lambda left: left,
+    *,
+    rounds: int | None = None,
+    enough: float = 0.0,
+) -> tuple[Int64[Tensor, "..."], Bool[Tensor, " batch"]]:
+    """The loop of every refinement: round by round, each graph until its partition stands still or is discrete.
+
+    Arguments:
+        colors: where to start.
+        finer: one round, for all graphs.
+        ties: of colours, a number for each graph: 0 where they are all different, less where they are finer.
+        spread: what is true of graphs, for their nodes.
+        rounds: at most so many; None for no limit.
+        enough: stop where no more than this share of the graphs is left.
+
+    Returns:
+        The colours, and which graphs are left.
+    """
+    now = ties(colors)
+    left = now > 0
+    while (count := int(left.sum())) > 0 and count >= enough * len(left) and rounds != 0:
+        more = finer(colors)
+        before, now = now, ties(more)
+        left = left & (now < before)  # a partition that stands still stays as it is, and so does one without ties
+        colors = torch.where(spread(left), more, colors)
+        left = left & (now > 0)
+        rounds = None if rounds is None else rounds - 1
+    return colors, left
 
 
 class _Arcs:
@@ -345,11 +380,6 @@ def _is_new(order: Tensor, *keys: Tensor) -> Tensor:
     new = torch.ones_like(order, dtype=torch.bool)
     new[1:] = torch.stack([key[order].diff() != 0 for key in keys]).any(0)
     return new
-
-
-def _count_cells(colors: Tensor, graph: Tensor, batch: int) -> Tensor:
-    order = lexsort(graph, colors)
-    return torch.bincount(graph[order][_is_new(order, graph, colors)], minlength=batch)
 
 
 def _heard(values: Tensor, ends: Tensor) -> Tensor:
