@@ -409,6 +409,7 @@ def grown(tmp_path: Path, lines: list[str]) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")  # checks of types would be traced as well
 @pytest.mark.parametrize("bad", [False, True])
 def test_the_memory_of_a_report_does_not_grow_with_the_lines(
     bad: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

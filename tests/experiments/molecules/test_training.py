@@ -31,7 +31,7 @@ from sympe.kernels import CoupledGraphKernel
 from tests.experiments.molecules.test_model import TINY
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
-SHORT = dataclasses.replace(TINY, steps=2 * BLOCK, batch=4, seed=3)
+SHORT = dataclasses.replace(TINY, steps=2 * BLOCK, batch=4, tested=50, sampled=20, seed=3)
 DATA = comparison.Data(SAMPLE)
 
 
@@ -299,7 +299,7 @@ def test_coupled_batches_end_at_the_graph_that_g_was_drawn_from(parts) -> None:
 
 @pytest.mark.slow
 def test_compare_from_one_end_to_the_other(tmp_path) -> None:
-    summary = comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=2)
+    summary = comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=1)
     rows = summary["rows"]
     assert [row["encoding"] for row in rows if row["transition"] == "marginal"] == list(ENCODINGS)
     assert rows[-1]["coupled"] is True
@@ -315,7 +315,7 @@ def test_compare_from_one_end_to_the_other(tmp_path) -> None:
     assert table.index("qm9, marginal noise") < table.index("qm9, absorbing noise")
     assert "sympe-nodes-edges, coupled" in table[table.index("qm9, absorbing noise") :]
     before = (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns
-    comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=2, encodings=["none"])
+    comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=1, encodings=["none"])
     assert (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="was made with another config"):
         comparison.EXPERIMENT.compare("demo", tmp_path, data=DATA)
