@@ -6,7 +6,6 @@ half of the time of all tests. What stands here in its place checks the same, on
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 from collections.abc import Callable, Iterator
@@ -29,15 +28,17 @@ def checked(function: Any, *, typechecker: Any) -> Any:
         return type(function)(checked(function.__func__, typechecker=typechecker))
     if isinstance(function, type) or inspect.isgeneratorfunction(function):  # of a dataclass, its __init__
         return ORIGINAL(function, typechecker=typechecker)
-    with contextlib.suppress(NameError):  # a class that is yet to be made: beartype looks for it later
-        function.__annotations__ = get_type_hints(function, include_extras=True)
-    strict: Callable[..., Any] = BEARTYPE(function)
+    strict: Callable[..., Any] | None = None
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         if jaxtyping.config.jaxtyping_disable:
             return function(*args, **kwargs)
+        nonlocal strict
+        if strict is None:  # many are never called, and all names of types are there now
+            function.__annotations__ = get_type_hints(function, include_extras=True)
+            strict = BEARTYPE(function)
         with NAMES_OF_AXES:
             return strict(*args, **kwargs)
 
