@@ -260,12 +260,14 @@ def without(module: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_without_its_extra_the_command_names_it(tmp_path: Path) -> None:
     done = without("tyro", tmp_path)
     assert done.returncode == 1
     assert done.stderr == "sympe: the command needs the package tyro: pip install 'sympe[experiments]'\n"
 
 
+@pytest.mark.slow
 def test_a_broken_module_of_its_own_is_no_missing_extra(tmp_path: Path) -> None:
     done = without("sympe.lost", tmp_path)
     assert done.returncode == 1

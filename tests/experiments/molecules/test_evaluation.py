@@ -77,6 +77,7 @@ def fixture_coupled(request: pytest.FixtureRequest) -> MoleculeModel:
     return model.eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_the_bound_of_a_coupled_model_is_one(coupled: MoleculeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where x_T has a symmetry that x_0 has not, and where x_0 has one that x_T has not."""
@@ -97,6 +98,7 @@ def test_the_bound_of_a_coupled_model_is_one(coupled: MoleculeModel, monkeypatch
             assert float(found.mean()) - math.log(2) < exact - 0.3, "without the price of g it would not be a bound"
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_coupled_models_sample_their_exact_distribution(coupled: MoleculeModel) -> None:
     p = exact_likelihoods(coupled)
@@ -164,6 +166,7 @@ def test_all_encodings_are_judged_on_the_same_noisy_molecules() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(none, seen("none", seed=1), strict=True))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_more_draws_are_refused_where_they_mean_nothing(coupled: MoleculeModel) -> None:
     some = molecules_of(every_graph(2).select(torch.arange(4)))

@@ -74,6 +74,7 @@ def test_denoisers_are_equivariant_in_x_and_g(encoding: str) -> None:
         assert not torch.allclose(twin, reference, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["sympe-nodes", "sympe-nodes-edges"])
 def test_the_law_of_the_logits_is_equivariant(encoding: str) -> None:
     model = build(encoding=encoding)

@@ -19,6 +19,7 @@ ACTIONS: dict[str, FiniteAction] = {
     "sites of P4M(3)": GridAction(P4M(3)),
     "D_4 on itself": RegularAction(Dihedral(4)),
 }
+CASES = [pytest.param(name, marks=pytest.mark.slow) if "P4M" in name else name for name in ACTIONS]
 
 
 def subgroups(group: FiniteGroup) -> list[list[int]]:
@@ -31,7 +32,7 @@ def conjugate(group: FiniteGroup, g: Tensor, elements: Tensor) -> Tensor:
     return group.compose(group.compose(g, elements), group.inverse(g))
 
 
-@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("name", CASES)
 def test_it_is_an_inversion_kernel_whose_canonical_form_keeps_as_much_of_k_as_can_be(name: str) -> None:
     action = ACTIONS[name]
     group, x = action.group, symmetric_inputs(action)
@@ -61,7 +62,7 @@ def test_it_is_an_inversion_kernel_whose_canonical_form_keeps_as_much_of_k_as_ca
 
 
 @pytest.mark.filterwarnings("ignore:SymPE")
-@pytest.mark.parametrize("name", ACTIONS)
+@pytest.mark.parametrize("name", CASES)
 def test_the_encoding_keeps_just_these_symmetries_and_all_ways_of_breaking_the_others_are_equally_likely(
     name: str,
 ) -> None:
