@@ -184,10 +184,9 @@ def test_train_then_evaluate_as_a_user_would(monkeypatch, capsys, tmp_path):
     assert "level 0.0005" in found
 
 
-def _comparison(out: Path, *options: str) -> tuple[subprocess.Popen[str], list[Path]]:
+def _comparison(out: Path) -> tuple[subprocess.Popen[str], list[Path]]:
     """A comparison in a process group of its own that has written checkpoints, and these."""
     command = [sys.executable, "-m", "sympe", "compare", "ising", "--preset", "demo", "--size", "4", "--out", str(out)]
-    command += options
     # shells start background jobs with SIGINT ignored, and Python then leaves it so; a test may run in one
     process = subprocess.Popen(
         command,
@@ -219,7 +218,7 @@ def test_ctrl_c_ends_all_processes_and_the_comparison_goes_on_later(tmp_path):
 
 @pytest.mark.slow
 def test_workers_end_with_a_parent_that_is_killed(tmp_path):
-    process, _ = _comparison(tmp_path / "out", "--jobs", "1")
+    process, _ = _comparison(tmp_path / "out")
     process.kill()
     assert process.wait(timeout=10) == -signal.SIGKILL
     assert _ends(process.pid, seconds=30)

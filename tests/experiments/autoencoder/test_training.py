@@ -176,9 +176,10 @@ def test_choices_that_cannot_be_are_refused(options, message):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_a_comparison_leaves_table_summary_and_figures_and_can_be_redrawn(tmp_path):
     out = tmp_path / "out"
-    summary = comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe"], jobs=1)
+    summary = comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe"])
     assert [row["encoding"] for row in summary["rows"]] == ["none", "sympe"]
     for key in ("seed", "dataset", "backbone", "bce", "error_percent", "f1", "parameters", "encoding_seconds"):
         assert key in summary["rows"][0]
@@ -194,7 +195,7 @@ def test_a_comparison_leaves_table_summary_and_figures_and_can_be_redrawn(tmp_pa
     assert again["rows"] == summary["rows"]
     assert (out / "table.md").read_text() == table
     assert before == {path: path.stat().st_mtime_ns for path in (out / "rows").iterdir()}
-    comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe-order-degree"], jobs=1)
+    comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe-order-degree"])
     assert (out / "orders-er-egnn.png").exists()  # canonical orders have a figure of their own
     missing = comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "noise"], train_missing=False)
     assert missing["missing"] == ["er-egnn-noise-seed0"]

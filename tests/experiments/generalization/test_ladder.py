@@ -200,8 +200,9 @@ def test_every_encoding_of_the_networks_has_its_features() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_a_smoke_comparison_leaves_everything(tmp_path: Path) -> None:
-    summary = comparison.EXPERIMENT.compare("smoke", tmp_path, jobs=1)
+    summary = comparison.EXPERIMENT.compare("smoke", tmp_path)
     assert summary["missing"] == []
     assert {row["part"] for row in summary["rows"]} == {"exact", "linear", "network"}
     assert json.loads((tmp_path / "summary.json").read_text())["task"] == "generalization"

@@ -301,7 +301,7 @@ def test_coupled_batches_end_at_the_graph_that_g_was_drawn_from(parts) -> None:
 
 @pytest.mark.slow
 def test_compare_from_one_end_to_the_other(tmp_path) -> None:
-    summary = comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=1)
+    summary = comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=2)
     rows = summary["rows"]
     assert [row["encoding"] for row in rows if row["transition"] == "marginal"] == list(ENCODINGS)
     assert rows[-1]["coupled"] is True
@@ -317,7 +317,7 @@ def test_compare_from_one_end_to_the_other(tmp_path) -> None:
     assert table.index("qm9, marginal noise") < table.index("qm9, absorbing noise")
     assert "sympe-nodes-edges, coupled" in table[table.index("qm9, absorbing noise") :]
     before = (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns
-    comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=1, encodings=["none"])
+    comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=2, encodings=["none"])
     assert (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns == before
     with pytest.raises(ValueError, match="was made with another config"):
         comparison.EXPERIMENT.compare("demo", tmp_path, data=DATA)
