@@ -192,6 +192,7 @@ def test_fabricated_violations_are_reported_and_nothing_else(fabricated: dict[st
         assert message in found[0]
 
 
+@pytest.mark.slow
 def test_importing_the_library_loads_no_experiment_and_no_optional_dependency() -> None:
     optional = ["lightning", "matplotlib", "scipy", "submitit", "torchmetrics", "tyro", "igraph", "pytest", "beartype"]
     code = (

@@ -156,7 +156,8 @@ def test_ctrl_c_says_that_the_command_can_go_on(monkeypatch, capsys, tmp_path):
 
 
 @pytest.mark.slow
-def test_train_then_evaluate_as_a_user_would(tmp_path):
+def test_train_then_evaluate_as_a_user_would(monkeypatch, capsys, tmp_path):
+    """Training in a process of its own; what judges it, in this one."""
     command = [sys.executable, "-W", "error::UserWarning:sympe", "-m", "sympe"]
     options = [
         "--size",
@@ -174,17 +175,13 @@ def test_train_then_evaluate_as_a_user_would(tmp_path):
     ]
     subprocess.run([*command, "train", "ising", *options, "--out", str(tmp_path)], check=True, capture_output=True)
     row = json.loads((tmp_path / "rows" / "wide-L4-sympe-seed0.json").read_text())
-    done = subprocess.run(
-        [*command, "evaluate", str(tmp_path / "runs" / "wide-L4-sympe-seed0")],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert json.loads(done.stdout)["energy_gap"] == pytest.approx(row["energy_gap"])
-    run, options = tmp_path / "runs" / "wide-L4-sympe-seed0", ["--inputs", "2", "--samples", "20", "--elements", "2"]
-    done = subprocess.run([*command, "check", str(run), str(run), *options], check=True, capture_output=True, text=True)
-    assert done.stdout.count("wide-L4-sympe-seed0: Not rejected: over 2 inputs and 2 elements, 20 samples") == 2
-    assert "level 0.0005" in done.stdout
+    place, options = str(tmp_path / "runs" / "wide-L4-sympe-seed0"), ["--inputs", "2", "--samples", "20"]
+    run(monkeypatch, "evaluate", place)
+    assert json.loads(capsys.readouterr().out)["energy_gap"] == pytest.approx(row["energy_gap"])
+    run(monkeypatch, "check", place, place, *options, "--elements", "2")
+    found = capsys.readouterr().out
+    assert found.count("wide-L4-sympe-seed0: Not rejected: over 2 inputs and 2 elements, 20 samples") == 2
+    assert "level 0.0005" in found
 
 
 def _comparison(out: Path) -> tuple[subprocess.Popen[str], list[Path]]:
@@ -241,20 +238,13 @@ def _ends(group: int, *, seconds: float) -> bool:
 
 
 @pytest.mark.slow
-def test_train_then_evaluate_an_autoencoder(tmp_path):
-    command = [sys.executable, "-W", "error::UserWarning:sympe", "-m", "sympe"]
+def test_train_then_evaluate_an_autoencoder(monkeypatch, capsys, tmp_path):
     options = ["--encoding", "noise", "--steps", "20", "--batch", "4", "--width", "8", "--accelerator", "cpu"]
-    subprocess.run(
-        [*command, "train", "autoencoder", *options, "--out", str(tmp_path)], check=True, capture_output=True
-    )
+    run(monkeypatch, "train", "autoencoder", *options, "--out", str(tmp_path))
     row = json.loads((tmp_path / "rows" / "er-egnn-noise-seed0.json").read_text())
-    done = subprocess.run(
-        [*command, "evaluate", str(tmp_path / "runs" / "er-egnn-noise-seed0")],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert json.loads(done.stdout)["bce"] == pytest.approx(row["bce"])
+    capsys.readouterr()
+    run(monkeypatch, "evaluate", str(tmp_path / "runs" / "er-egnn-noise-seed0"))
+    assert json.loads(capsys.readouterr().out)["bce"] == pytest.approx(row["bce"])
 
 
 def without(module: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
@@ -269,12 +259,14 @@ def without(module: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_without_its_extra_the_command_names_it(tmp_path: Path) -> None:
     done = without("tyro", tmp_path)
     assert done.returncode == 1
     assert done.stderr == "sympe: the command needs the package tyro: pip install 'sympe[experiments]'\n"
 
 
+@pytest.mark.slow
 def test_a_broken_module_of_its_own_is_no_missing_extra(tmp_path: Path) -> None:
     done = without("sympe.lost", tmp_path)
     assert done.returncode == 1

@@ -51,6 +51,7 @@ def test_the_chapter_on_trainings_runs(capsys: pytest.CaptureFixture[str]):
         model(names["x"])
 
 
+@pytest.mark.slow
 def test_python_blocks_run_in_order():
     names, _ = run_blocks(README, 4)
 

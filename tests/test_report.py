@@ -74,6 +74,7 @@ def molecule_order(smiles: str) -> int:
     return nauty_order(graph, colors)
 
 
+@pytest.mark.slow
 def test_qm9_is_as_symmetric_as_nauty_says() -> None:
     report = read(SAMPLE)
     expected = [molecule_order(line.split()[0]) for line in SAMPLE.read_text().splitlines()]
@@ -160,6 +161,7 @@ def test_lattices() -> None:
     assert report.orbits == 1 + 2 + 16 + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 40, 10**6])
 def test_orbits_of_sites_are_those_of_all_images(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sympe.report.look._ENTRIES", at_once)
@@ -179,6 +181,7 @@ def test_orbits_of_sites_are_those_of_all_images(at_once: int, monkeypatch: pyte
     assert not torch.equal(entry_orbits(action, elements[:1]), entry_orbits(action, torch.arange(128)))  # the twin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bonds", [False, True])
 def test_large_uniform_lattices_take_time_in_proportion_to_their_sites(bonds: bool) -> None:
     """All images of all sites of this one would be 2 * 10^9 numbers."""
@@ -369,6 +372,7 @@ def test_a_picture_without_any_symmetry(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_lines_that_are_shared_among_processes_make_the_same_report(tmp_path: Path) -> None:
     """More chunks than processes; the chunks in order, bad lines where they stand."""
     graphs = [nx.random_regular_graph(3, 8, seed=seed) for seed in range(50)]
@@ -409,6 +413,7 @@ def grown(tmp_path: Path, lines: list[str]) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("unchecked")  # checks of types would be traced as well
 @pytest.mark.parametrize("bad", [False, True])
 def test_the_memory_of_a_report_does_not_grow_with_the_lines(
     bad: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -174,6 +174,7 @@ def test_probabilities_of_clean_graphs_sum_to_one(table: Table, noise: GraphNois
     assert float(p[clean].sum()) == pytest.approx(1), "a sample still has noise"
 
 
+@pytest.mark.slow
 def test_it_is_a_bound_and_the_estimate_is_unbiased(table: Table, noise: GraphNoise) -> None:
     p = likelihoods(table, noise)
     for number, clean in clean_graphs(table):
@@ -202,6 +203,7 @@ def test_without_the_reconstruction_it_is_no_bound(noise: GraphNoise) -> None:
     assert -math.log(float(likelihoods(table, noise)[number])) == pytest.approx(0.0, abs=1e-9), "tight where it knows"
 
 
+@pytest.mark.slow
 def test_more_draws_tighten_it(noise: GraphNoise) -> None:
     """With three states: the estimates fall with K, and stay above the exact value."""
     table = Table(noise.nodes.types, states=3)
@@ -493,6 +495,7 @@ def test_logits_far_apart_cost_their_difference(gap: float, draws: int) -> None:
     assert float(found) == pytest.approx(3 * gap - math.log(0.25), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_single_precision_adds_nothing_over_many_steps() -> None:
     """At T = 500, against a network and a noise in double precision: it was 0.004 nats too high a molecule."""
     limit = CategoricalNoise.marginal(torch.tensor([3, 1]))

@@ -87,6 +87,7 @@ def outcomes(model: Canonicalized, x: Tensor) -> Tensor:
     return y
 
 
+@pytest.mark.slow
 def test_the_law_is_equivariant_and_that_of_the_network_alone_is_not() -> None:
     cnn = seeded_module(CNN)
     model = Canonicalized(cnn, OrbitKernel(FIELD), FIELD, FIELD)
@@ -148,6 +149,7 @@ def permuted(n: int, size: int) -> list[Tensor]:
     return [torch.tensor([*p, *range(size, n)]) for p in itertools.permutations(range(size))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["refined", "breadth-first"])
 def test_graphs_the_mean_of_a_plain_transformer_is_its_orbit_mean(order: str) -> None:
     kernel = GraphKernel(6, order=order)
@@ -189,6 +191,7 @@ def test_two_draws_differ_by_a_symmetry() -> None:
     assert float((y - y[:1]).detach().abs().max()) > 1e-3
 
 
+@pytest.mark.slow
 def test_large_graphs_of_few_symmetries_are_listed() -> None:
     """Too large for the batched search: from generators, as many as there are, all in C(x)."""
     ring, ladder = nx.cycle_graph(70), nx.random_labeled_tree(80, seed=3)

@@ -44,6 +44,7 @@ def test_the_table_holds_every_public_encoding_and_kernel() -> None:
     assert public_leaves(kernels, Kernel) == used
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own
 @pytest.mark.usefixtures("unchecked")  # what checks annotations is not made to be compiled
 @pytest.mark.parametrize("name", MODULES)
@@ -128,6 +129,7 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
 GIVEN = ["orbit", "Haar", "conjugated", "partial", "graph", "nodes and edges"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's own
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("name", GIVEN)

@@ -34,12 +34,12 @@ CASES: dict[str, tuple[Experiment, Any, dict[str, Any]]] = {
     ),
     "autoencoder": (
         autoencoder.EXPERIMENT,
-        AutoencoderConfig(steps=16 * BLOCK, batch=4, width=8, layers=1, seed=3),
+        AutoencoderConfig(steps=6 * BLOCK, batch=4, width=8, layers=1, seed=3),
         {},
     ),
     "molecules": (
         molecules.EXPERIMENT,
-        dataclasses.replace(TINY, steps=4 * BLOCK, batch=4, seed=3),
+        dataclasses.replace(TINY, steps=4 * BLOCK, batch=4, times=4, tested=20, sampled=4, layers=1, seed=3),
         {"data": molecules.Data(SAMPLE)},
     ),
 }
@@ -55,6 +55,9 @@ def processes() -> Any:
     """Children of a process that has everything imported already."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.experiments.test_killed"])
+    first = context.Process(target=torch.get_num_threads)  # waits for the imports, which are no part of a training
+    first.start()
+    first.join()
     return context
 
 

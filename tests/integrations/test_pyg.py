@@ -80,6 +80,7 @@ def test_other_encodings_fit_as_well() -> None:
         assert NodeEncoding(encoding)(batch).shape == (10, 3)
 
 
+@pytest.mark.slow
 def test_a_model_with_sympe_learns_what_one_without_cannot() -> None:
     """One node of a ring marked, by an orbit-minimum loss: any rotation of the target will do."""
     torch.manual_seed(0)
@@ -167,6 +168,7 @@ def test_what_does_not_fit_is_named() -> None:
 EIGENVECTORS = TransformFeatures(AddLaplacianEigenvectorPE(k=3, attr_name="pe", is_undirected=True), "pe", channels=3)
 
 
+@pytest.mark.slow
 def test_eigenvectors_of_canonical_forms_are_equivariant_in_distribution_and_alone_they_are_not() -> None:
     """Regular graphs, whose eigenspaces have many bases, of which a solver chooses one by the order of the nodes."""
     graphs = [nx.cycle_graph(10), nx.petersen_graph(), nx.random_regular_graph(3, 10, seed=0), nx.ladder_graph(5)]

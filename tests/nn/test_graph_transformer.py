@@ -288,6 +288,7 @@ def test_second_derivatives_are_right(sizes: list[int]) -> None:
     assert torch.autograd.gradgradcheck(lambda *p: net(*p, mask), parts, fast_mode=True)
 
 
+@pytest.mark.slow
 def test_an_attention_that_is_differentiable_once_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The broken twin: a backward pass that autograd cannot see through."""
 

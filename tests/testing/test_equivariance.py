@@ -272,6 +272,7 @@ def test_no_kernel_is_rejected(kind: type[Kernel]) -> None:
     assert not run(kernel.sample, x).rejected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", encoding_cases())
 def test_no_encoding_is_rejected(kind: type[Encoding]) -> None:
     torch.manual_seed(0)
@@ -279,11 +280,13 @@ def test_no_encoding_is_rejected(kind: type[Encoding]) -> None:
     assert not run(encoding, x, move_output).rejected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", violations())
 def test_planted_violations_are_rejected_at_the_family_wise_level_too(name: str) -> None:
     assert violations()[name].test(0, samples=100, level=1e-3 / 18, permutations=19_999).rejected
 
 
+@pytest.mark.slow
 def test_rivals_that_are_not_equivariant_are_rejected() -> None:
     graph, orbit = kernels.GraphKernel(5), kernels.OrbitKernel(SITES)
 

@@ -957,7 +957,7 @@ class _FirstTie(OrbitKernel):
         return self.coset(x).int().argmax(1)
 
 
-@pytest.mark.parametrize("size", [8, 10])
+@pytest.mark.parametrize("size", [8, pytest.param(10, marks=pytest.mark.slow)])
 def test_sampling_is_tested_on_supports_larger_than_the_default_number_of_draws_can_fill(size: int) -> None:
     group = P4M(size)
     action = GridAction(group)

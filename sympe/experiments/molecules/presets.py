@@ -13,7 +13,7 @@ SMOKE: dict[str, Any] = {
     "steps": 20,
     "warmup": 0.2,
     "batch": 4,
-    "tested": 200,
+    "tested": 50,
     "sampled": 20,
     "times": 10,
     "layers": 2,

@@ -35,6 +35,7 @@ class _StoppedError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_weights(uninterrupted, tmp_path, monkeypatch):
     run = runs.prepare_run(TINY, tmp_path)
     original = AutoencoderTask.training_step
@@ -89,6 +90,7 @@ def test_load_gives_the_best_weights_and_names_what_is_missing(uninterrupted, tm
         load(other)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_kept_when_the_loss_rises_again(tmp_path, monkeypatch):
     original = AutoencoderTask.training_step
 
@@ -109,6 +111,7 @@ def test_the_best_checkpoint_is_kept_when_the_loss_rises_again(tmp_path, monkeyp
     assert any(not torch.equal(value, last[name]) for name, value in task.state_dict().items())
 
 
+@pytest.mark.slow
 def test_a_step_without_a_finite_gradient_is_left_out(uninterrupted, tmp_path, monkeypatch):
     original = AutoencoderTask.training_step
 
@@ -173,9 +176,10 @@ def test_choices_that_cannot_be_are_refused(options, message):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_a_comparison_leaves_table_summary_and_figures_and_can_be_redrawn(tmp_path):
     out = tmp_path / "out"
-    summary = comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe"], jobs=2)
+    summary = comparison.EXPERIMENT.compare("smoke", out, encodings=["none", "sympe"])
     assert [row["encoding"] for row in summary["rows"]] == ["none", "sympe"]
     for key in ("seed", "dataset", "backbone", "bce", "error_percent", "f1", "parameters", "encoding_seconds"):
         assert key in summary["rows"][0]

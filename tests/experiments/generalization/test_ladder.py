@@ -100,12 +100,14 @@ def deviations(encoding: str, wanted: str) -> list[float]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_the_simulation_agrees_with_the_closed_form(encoding: str) -> None:
     """With another seed this fails about once in 25,000: six numbers beyond 4.5 standard errors."""
     assert max(deviations(encoding, encoding)) < 4.5
 
 
+@pytest.mark.slow
 def test_it_does_not_agree_with_that_of_another_encoding() -> None:
     """The broken twins."""
     for encoding, wanted in (("sympe", "half-turn"), ("noise", "noise-redrawn"), ("none", "sympe")):
@@ -198,8 +200,9 @@ def test_every_encoding_of_the_networks_has_its_features() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
 def test_a_smoke_comparison_leaves_everything(tmp_path: Path) -> None:
-    summary = comparison.EXPERIMENT.compare("smoke", tmp_path, jobs=2)
+    summary = comparison.EXPERIMENT.compare("smoke", tmp_path)
     assert summary["missing"] == []
     assert {row["part"] for row in summary["rows"]} == {"exact", "linear", "network"}
     assert json.loads((tmp_path / "summary.json").read_text())["task"] == "generalization"

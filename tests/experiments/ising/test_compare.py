@@ -79,6 +79,7 @@ def test_rows_have_the_promised_keys_and_lie_beside_what_makes_them(finished):
         assert {"spins", "map_+1", "map_-1", "curve"} <= set(arrays.files)
 
 
+@pytest.mark.slow
 def test_the_report_names_missing_rows_and_finished_rows_are_not_trained_again(finished, monkeypatch):
     out, _ = finished
     asked = []

@@ -45,6 +45,7 @@ def stop_in_second_block(monkeypatch, error):
     monkeypatch.setattr(IsingTask, "training_step", step)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_weights(uninterrupted, tmp_path, monkeypatch):
     run = runs.prepare_run(TINY, tmp_path)
     with monkeypatch.context() as patch:
@@ -60,6 +61,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(uninterrupted, tmp_path, 
     assert runs.read_curve(run) == runs.read_curve(uninterrupted[0])
 
 
+@pytest.mark.slow
 def test_another_seed_ends_elsewhere(uninterrupted, tmp_path):
     """The broken twin of the test above: it can tell runs apart."""
     other = dataclasses.replace(TINY, seed=4)
@@ -124,6 +126,7 @@ def test_load_refuses_other_code_and_damaged_checkpoints(uninterrupted, tmp_path
         load(run)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_row_is_not_gone_on_with(uninterrupted, tmp_path):
     """None and noise have the same weights: only the config tells them apart."""
     none, noise = (dataclasses.replace(TINY, encoding=encoding) for encoding in ("none", "noise"))
@@ -161,6 +164,7 @@ def test_a_checkpoint_that_may_not_be_read_is_not_called_damaged(uninterrupted, 
         load(run)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(uninterrupted, tmp_path, monkeypatch):
     run, before = runs.prepare_run(TINY, tmp_path), []
     original = torch.save

@@ -17,6 +17,7 @@ from sympe.experiments.molecules.reading import load_molecules, load_splits
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
 
 
+@pytest.mark.slow
 def test_the_splits_are_a_partition(tmp_path: Path) -> None:
     parts = [load_molecules("qm9", split, data=SAMPLE, cache=tmp_path) for split in SPLITS]
     assert [len(part) for part in parts] == [1638, 206, 204]

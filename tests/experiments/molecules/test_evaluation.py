@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from sympe.diffusion import Features, denoising_loss
+from sympe.experiments.molecules import evaluation
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bound, entropies, estimate, sample
@@ -82,9 +83,11 @@ def fixture_coupled(request: pytest.FixtureRequest) -> MoleculeModel:
     return model.eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
-def test_the_bound_of_a_coupled_model_is_one(coupled: MoleculeModel) -> None:
+def test_the_bound_of_a_coupled_model_is_one(coupled: MoleculeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where x_T has a symmetry that x_0 has not, and where x_0 has one that x_T has not."""
+    monkeypatch.setattr(evaluation, "at_once", lambda device: 5000)  # of two atoms: faster
     p = exact_likelihoods(coupled)
     assert float(p.sum()) == pytest.approx(1, abs=1e-5)
     assert float(sum(p[number_of(coupled, colors)] for colors in ([0, 1], [1, 0], [0, 0]))) > 0.9, "it has learned"
@@ -101,6 +104,7 @@ def test_the_bound_of_a_coupled_model_is_one(coupled: MoleculeModel) -> None:
             assert float(found.mean()) - math.log(2) < exact - 0.3, "without the price of g it would not be a bound"
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_so_is_that_of_a_chain_of_few_steps(coupled: MoleculeModel) -> None:
     for times in ([3, 1, 0], [3, 0]):
@@ -182,6 +186,7 @@ def test_all_encodings_are_judged_on_the_same_noisy_molecules() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(none, seen("none", seed=1), strict=True))
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_more_draws_are_refused_where_they_mean_nothing(coupled: MoleculeModel) -> None:
     some = molecules_of(every_graph(2).select(torch.arange(4)))

@@ -76,6 +76,7 @@ def test_denoisers_are_equivariant_in_x_and_g(encoding: str) -> None:
         assert not torch.allclose(twin, reference, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoding", ["sympe-nodes", "sympe-nodes-edges", "structure+sympe", "canonical", "canonical+sympe"]
 )

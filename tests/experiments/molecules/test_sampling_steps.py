@@ -16,6 +16,7 @@ from sympe.experiments.molecules.chemnet import Activations
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
 
 
+@pytest.mark.slow
 def test_finished_numbers_of_steps_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYMPE_CACHE", str(tmp_path / "cache"))
     common = ["--out", str(tmp_path / "out"), "--data", str(SAMPLE), "--no-fcd", "--steps"]

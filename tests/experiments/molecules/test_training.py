@@ -33,7 +33,7 @@ from sympe.kernels import CoupledGraphKernel, GraphKernel
 from tests.experiments.molecules.test_model import TINY
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
-SHORT = dataclasses.replace(TINY, steps=2 * BLOCK, batch=4, seed=3)
+SHORT = dataclasses.replace(TINY, steps=2 * BLOCK, batch=4, tested=50, sampled=20, seed=3)
 DATA = comparison.Data(SAMPLE)
 
 
@@ -64,6 +64,7 @@ class _StoppedError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_the_same_weights(whole, parts, tmp_path, monkeypatch) -> None:
     run = runs.prepare_run(SHORT, tmp_path)
     original = MoleculesTask.training_step
@@ -100,6 +101,7 @@ def test_training_learns_and_averages(whole) -> None:
     assert torch.equal(average["model.noise.nodes.limit"], current["model.noise.nodes.limit"])
 
 
+@pytest.mark.slow
 def test_mixed_precision_trains_nearly_the_same(whole, parts, tmp_path) -> None:
     half = dataclasses.replace(SHORT, precision="bf16-mixed")
     task = train(MoleculesTask(half, *parts), runs.prepare_run(half, tmp_path), accelerator="cpu")
@@ -354,6 +356,7 @@ def test_presets() -> None:
         comparison.preset_configs("big")
 
 
+@pytest.mark.slow
 def test_samples_are_written(whole, tmp_path, monkeypatch, capsys) -> None:
     out = tmp_path / "out"
     metrics = sample_to("qm9-small", 8, out, steps=50, data=SAMPLE)
@@ -380,6 +383,7 @@ def test_samples_are_written(whole, tmp_path, monkeypatch, capsys) -> None:
     assert "novelty is not computed: " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_few_reverse_steps_are_the_default(whole, tmp_path) -> None:
     metrics = sample_to("qm9-small", 4, tmp_path, data=SAMPLE)
     assert metrics["steps"] == STEPS < 500

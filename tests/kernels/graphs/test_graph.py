@@ -109,7 +109,7 @@ SMALL = {
 @pytest.mark.parametrize("order", NODE_ORDERS)
 @pytest.mark.parametrize("name", SMALL)
 def test_cosets_of_all_small_graphs(name: str, order: str, way: str) -> None:
-    pairs = SMALL[name] if order == "refined" else SMALL[name][:20]
+    pairs = SMALL[name] if order == "refined" else SMALL[name][:20][:: 2 if "5" in name else 1]
     batch, n, _ = pairs.shape
     kernel = GraphKernel(n, order=order)
     every = torch.tensor(list(itertools.permutations(range(n))))
@@ -117,7 +117,8 @@ def test_cosets_of_all_small_graphs(name: str, order: str, way: str) -> None:
     groups = [automorphisms(one) for one in pairs]
     sizes = torch.tensor([len(group) for group in groups])
     torch.testing.assert_close(kernel.entropy(x), sizes.double().log().float())
-    log_p = torch.stack([kernel.log_prob(p.expand(batch, n), x) for p in every], 1)
+    rows = torch.arange(batch).repeat_interleave(len(every))
+    log_p = kernel.log_prob(every.repeat(batch, 1), x.select(rows)).view(batch, len(every))
     assert torch.equal((log_p > -torch.inf).sum(1), sizes), "|C(x)| is not |G_x|"
     torch.testing.assert_close(log_p.double().exp().sum(1), torch.ones(batch).double())
     generator = torch.Generator().manual_seed(0)
@@ -149,11 +150,12 @@ def test_all_graphs_of_six_nodes() -> None:
     assert torch.equal(kernel.entropy(x).exp().round().long() * which.bincount()[which], torch.full((2**15,), 720))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["4 nodes", "coloured, 4 nodes", "directed, 4 nodes"])
 def test_equivariant_in_distribution(name: str, way: str) -> None:
     kernel = GraphKernel(4)
     x = SMALL[name][:: max(1, len(SMALL[name]) // 12), :, :, None]
-    assert_equivariant_in_distribution(OnMatrices(kernel), EdgeAction(kernel.group), x, draws=400)
+    assert_equivariant_in_distribution(OnMatrices(kernel), EdgeAction(kernel.group), x, max_elements=8, draws=400)
 
 
 def test_bliss_without_a_haar_relabelling_is_not_uniform(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +166,9 @@ def test_bliss_without_a_haar_relabelling_is_not_uniform(monkeypatch: pytest.Mon
     ring = torch.tensor([[[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]]])[..., None]
     kernel = GraphKernel(4)
     with pytest.raises(AssertionError, match="does not follow log_prob"):
-        assert_equivariant_in_distribution(OnMatrices(kernel), EdgeAction(kernel.group), ring)
+        assert_equivariant_in_distribution(
+            OnMatrices(kernel), EdgeAction(kernel.group), ring, max_elements=8, draws=400
+        )
 
 
 @pytest.mark.parametrize("name", ["4 nodes", "5 nodes", "coloured, 4 nodes", "directed, 4 nodes"])
@@ -372,7 +376,7 @@ def test_large_groups_are_sampled_uniformly() -> None:
         members = (orbit == 0).nonzero().squeeze(1)
         draws = 10 * len(members)
         generator = torch.Generator().manual_seed(1)
-        place = torch.stack([kernel.sample(x, generator=generator).argsort(1)[0, 0] for _ in range(draws)])
+        place = kernel.sample(x.select(torch.zeros(draws, dtype=torch.int64)), generator=generator).argsort(1)[:, 0]
         counts = place.bincount(minlength=n)
         assert int((counts > 0).sum()) <= len(members)
         counts = counts[counts > 0].double()
