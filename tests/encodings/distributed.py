@@ -58,20 +58,23 @@ def trained_on_ranks(rank: int, port: str, out: Path) -> None:
     """One of the processes; the first writes the parameters."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{port}", rank=rank, world_size=RANKS)
-    results = {}
-    for name in MODULES:
-        model = Trained(name)
-        parallel = DistributedDataParallel(model)
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-        for step in range(STEPS):
-            optimizer.zero_grad()
-            loss_of(parallel, name, step, rank).backward()
-            optimizer.step()
-        results[name] = {key: value.detach() for key, value in model.named_parameters()}
+    results = {name: trained_in_parallel(name, rank) for name in MODULES}
     torch.distributed.barrier()
     if rank == 0:
         torch.save(results, out)
     torch.distributed.destroy_process_group()
+
+
+def trained_in_parallel(name: str, rank: int) -> dict[str, Tensor]:
+    """The parameters at the end. The parallel module has to be gone before its group is: else the process may hang."""
+    model = Trained(name)
+    parallel = DistributedDataParallel(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        loss_of(parallel, name, step, rank).backward()
+        optimizer.step()
+    return {key: value.detach() for key, value in model.named_parameters()}
 
 
 def trained_in_one_process(name: str, *, alike: bool = False) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import copy
 import inspect
 import io
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,14 @@ def test_features_have_the_precision_that_the_module_was_moved_to(name: str, dty
 def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
     """DDP averages the gradients of both; with generators of (seed, step, rank) one process draws the same elements."""
     out = tmp_path / "parameters.pt"
-    torch.multiprocessing.spawn(trained_on_ranks, (str(tmp_path / "meeting"), out), nprocs=2)
+    processes = torch.multiprocessing.spawn(trained_on_ranks, (str(tmp_path / "meeting"), out), nprocs=2, join=False)
+    assert processes is not None
+    ends = time.monotonic() + 300
+    while not processes.join(timeout=1):
+        if time.monotonic() > ends:
+            for process in processes.processes:
+                process.kill()
+            pytest.fail("the processes do not end")
     found = torch.load(out)
     assert set(found) == set(MODULES)
     for name in MODULES:
