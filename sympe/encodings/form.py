@@ -35,7 +35,7 @@ class FormedModule(nn.Module, abc.ABC):
         if isinstance(kernel, CoupledKernel):
             self.kernel, self.coupled = kernel.kernel, kernel
         else:
-            check_kind("kernel", kernel, Kernel)
+            check_kind("kernel", kernel, Kernel, "or of CoupledKernel")
             self.kernel, self.coupled = kernel, None
         self.register_load_state_dict_pre_hook(_check_form)  # type: ignore[no-untyped-call]
 

@@ -272,7 +272,7 @@ def test_pairs_and_finite_groups() -> None:
 @pytest.mark.usefixtures("unchecked")
 def test_errors() -> None:
     cnn, action = CNN(), FIELD
-    with pytest.raises(TypeError, match="kernel: expected an instance of Kernel, got CNN"):
+    with pytest.raises(TypeError, match=r"kernel: expected an instance of Kernel \(or of CoupledKernel\), got CNN"):
         Canonicalized(cnn, cnn, action, action)  # type: ignore[arg-type]
     other = GridAction(P4M(4))
     for name, actions in (("action_in", (other, action)), ("action_out", (action, other))):
