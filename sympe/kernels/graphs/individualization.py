@@ -134,7 +134,7 @@ def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]
     out, active = colors, torch.arange(batch, device=colors.device)
     while True:
         # to leave out a few would cost more than to carry them along
-        colors, left = refine_rounds(colors, partial(_step, weights), lambda colors: _ties(colors) - n, enough=0.5)
+        _, colors, left = refine_rounds(colors, partial(_step, weights), lambda colors: _ties(colors) - n, enough=0.5)
         out = colors if len(active) == batch else out.index_copy(1, active, colors)
         if not bool(left.any()):
             return out

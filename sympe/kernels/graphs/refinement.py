@@ -121,9 +121,7 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
         cells = torch.bincount(graph[order][_is_new(order, graph, colors)], minlength=len(graphs))
         return graphs.sizes - cells
 
-    for rounds in (ROUNDS - 1, 1):
-        before = colors
-        colors, left = refine_rounds(colors, finer, ties, lambda left: left[graph], rounds=rounds)
+    before, colors, left = refine_rounds(colors, finer, ties, lambda left: left[graph], rounds=ROUNDS)
     return _refine_where_changed(graphs, arcs, before, colors, left) if bool(left.any()) else colors
 
 
@@ -135,7 +133,7 @@ def refine_rounds(
     *,
     rounds: int | None = None,
     enough: float = 0.0,
-) -> tuple[Int64[Tensor, "..."], Bool[Tensor, " batch"]]:
+) -> tuple[Int64[Tensor, "..."], Int64[Tensor, "..."], Bool[Tensor, " batch"]]:
     """The loop of every refinement: round by round, each graph until its partition stands still or is discrete.
 
     Arguments:
@@ -147,18 +145,18 @@ def refine_rounds(
         enough: stop where no more than this share of the graphs is left.
 
     Returns:
-        The colours, and which graphs are left.
+        The colours before the last round and after it, and which graphs are left.
     """
-    now = ties(colors)
+    earlier, now = colors, ties(colors)
     left = now > 0
     while (count := int(left.sum())) > 0 and count >= enough * len(left) and rounds != 0:
         more = finer(colors)
         before, now = now, ties(more)
         left = left & (now < before)  # a partition that stands still stays as it is, and so does one without ties
-        colors = torch.where(spread(left), more, colors)
+        earlier, colors = colors, torch.where(spread(left), more, colors)
         left = left & (now > 0)
         rounds = None if rounds is None else rounds - 1
-    return colors, left
+    return earlier, colors, left
 
 
 class _Arcs:
