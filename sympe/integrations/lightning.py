@@ -1,12 +1,14 @@
 """Lightning: a callback that says, in the logs of a training, what a model that breaks no symmetry could reach.
 
-kernel = GraphKernel(max_nodes=32)
-monitor = SymmetryMonitor(
-lambda batch: node_floor(kernel, to_graphs(batch), batch.y),  # sympe.report.node_floor
-entropy=lambda batch: kernel.entropy(to_graphs(batch)),
-loss="train_loss",
-)
-trainer = lightning.Trainer(callbacks=[monitor])
+Of graphs whose nodes have labels, for example::
+
+    kernel = GraphKernel(max_nodes=32)
+    monitor = SymmetryMonitor(
+        lambda batch: node_floor(kernel, to_graphs(batch), batch.y),  # sympe.report.node_floor
+        entropy=lambda batch: kernel.entropy(to_graphs(batch)),
+        loss="train_loss",
+    )
+    trainer = lightning.Trainer(callbacks=[monitor])
 """
 
 from __future__ import annotations
