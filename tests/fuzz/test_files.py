@@ -486,7 +486,7 @@ def check_stored(path: Path, content: bytes, load: Load = load) -> None:
     found = answers(path, content, load=load)
     if isinstance(found, str):
         return
-    stored = torch.load(path, weights_only=True)  # of what the reader allows
+    stored = torch.load(path, map_location="cpu", weights_only=True)  # of what the reader allows
     items = stored if isinstance(stored, list) else [stored]
     if all(isinstance(item, Data) and "ptr" not in item for item in items):
         assert len(found) == len(items)
