@@ -225,7 +225,6 @@ def kernel(molecules: list[Molecules], *, tiny: bool) -> dict[str, Any]:
 def train(data: Path, out: Path, rows: list[str], *, jobs: int, seconds_left: float) -> dict[str, Any]:
     """Train rows, ``EXPERIMENT PRESET NAME`` each, in order, until the time is over."""
     started = time.monotonic()
-    left = seconds_left
     for kind, preset in dict.fromkeys(tuple(row.split()[:2]) for row in rows):
         names = [row.split()[2] for row in rows if row.split()[:2] == [kind, preset]]
         command = [sys.executable, "-m", "sympe.experiments.molecules", kind, "--preset", preset, "--data", str(data)]

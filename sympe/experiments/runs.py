@@ -246,7 +246,7 @@ def read_curve(run: Path, *, name: str = "curve") -> list[tuple[int, float]]:
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
-    """The arrays of a file; those that the figures of a row need are in ``DIR/rows/NAME.npz``.
+    """The arrays of a file.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -258,6 +258,11 @@ def read_arrays(path: Path) -> dict[str, Any]:
             return dict(arrays)
     except Exception as error:  # NumPy, zipfile and zlib have their own kinds
         raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def read_row_arrays(out: Path, name: str) -> dict[str, Any]:
+    """What the figures of a row need; errors are those of :func:`read_arrays`."""
+    return read_arrays(out / "rows" / f"{name}.npz")
 
 
 def write_row(row: Mapping[str, Any], arrays: Mapping[str, Any], out: Path, name: str) -> None:

@@ -273,12 +273,10 @@ class SparseGraphs:
     @property
     def is_directed(self) -> bool:
         """Whether an arc lacks its reverse, of the same colour."""
-        keys = self.arcs[0] * max(1, len(self.colors)) + self.arcs[1]
-        back = self.arcs[1] * max(1, len(self.colors)) + self.arcs[0]
-        ahead, behind = keys.argsort(), back.argsort()
-        return not (
-            torch.equal(keys[ahead], back[behind]) and torch.equal(self.arc_colors[ahead], self.arc_colors[behind])
-        )
+        i, j = self.arcs
+        keys = i * len(self.colors) + j  # ascending
+        back = (j * len(self.colors) + i).sort()
+        return not (torch.equal(back.values, keys) and torch.equal(self.arc_colors[back.indices], self.arc_colors))
 
     def __repr__(self) -> str:
         return f"SparseGraphs({_short_sizes(self.sizes)}, {self.arcs.shape[1]} arcs)"

@@ -32,9 +32,8 @@ class FloorLike(Protocol):
     def mean(self) -> float:
         """The least mean loss."""
 
-    @property
-    def needs_breaking(self) -> bool:
-        """Whether symmetries have to be broken."""
+    def is_reached(self, loss: float) -> bool:
+        """Whether symmetries have to be broken, and a loss does not show that they were."""
 
     def join(self, other: Any) -> None:
         """Add the targets of another floor."""
@@ -125,6 +124,6 @@ class SymmetryMonitor(Callback):
             raise ValueError(f"loss: the module logs no {self.loss!r}, but {known}")
         value = float(trainer.callback_metrics[self.loss])
         late = trainer.current_epoch + 1 >= self.patience
-        if late and not self._warned and self._found.needs_breaking and value > 0.95 * self._found.mean:
+        if late and not self._warned and self._found.is_reached(value):
             self._warned = True
             warnings.warn(f"{self.loss}: {self._found.verdict(value)}", stacklevel=2)

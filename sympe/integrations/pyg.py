@@ -16,6 +16,7 @@ In the data loader, where workers draw and the model only looks up rows of v:
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -80,36 +81,26 @@ def to_graphs(
     return graphs
 
 
-class _Reader:
-    """Options of :func:`to_graphs`, checked before they are used."""
+@dataclass(frozen=True)
+class Reading:
+    """Options of :func:`to_graphs`, which it is called with."""
 
-    def __init__(
-        self,
-        node_attr: str | None = "x",
-        edge_attr: str | None = "edge_attr",
-        directed: bool | None = None,
-        tolerance: float | Tolerance = 1e-6,
-    ) -> None:
-        self.options: dict[str, Any] = {
-            "node_attr": node_attr,
-            "edge_attr": edge_attr,
-            "directed": directed,
-            "tolerance": tolerance,
-        }
+    node_attr: str | None = "x"
+    edge_attr: str | None = "edge_attr"
+    directed: bool | None = None
+    tolerance: float | Tolerance = 1e-6
 
     def __call__(self, data: Data) -> SparseGraphs:
-        return to_graphs(data, **self.options)
-
-    def __repr__(self) -> str:
-        named = [f"{key}={value!r}" for key, value in self.options.items()]
-        return ", ".join(named)
+        """The graphs of ``data``."""
+        return to_graphs(data, **vars(self))
 
 
-def _reader(options: dict[str, Any]) -> _Reader:
-    known = ("node_attr", "edge_attr", "directed", "tolerance")
+def _reading(options: dict[str, Any]) -> Reading:
+    """The options, if they are known."""
+    known = [field.name for field in fields(Reading)]
     if unknown := set(options) - set(known):
         raise TypeError(f"options: expected {', '.join(known)} of to_graphs; got {', '.join(sorted(unknown))}")
-    return _Reader(**options)
+    return Reading(**options)
 
 
 class NodeEncoding(nn.Module):
@@ -141,7 +132,7 @@ class NodeEncoding(nn.Module):
         if len(encoding.shape) != 2:
             raise ValueError(f"encoding: expected features of shape (max_nodes, channels), got {encoding.shape}")
         self.encoding = encoding
-        self.reader = _reader(options)
+        self.reader = _reading(options)
 
     def extra_repr(self) -> str:
         """Which attributes colour the graphs."""
@@ -202,7 +193,7 @@ class EdgeEncoding(nn.Module):
                 f"encoding: expected features of shape (max_nodes, max_nodes, channels), got {encoding.shape}"
             )
         self.encoding = encoding
-        self.reader = _reader(options)
+        self.reader = _reading(options)
 
     def extra_repr(self) -> str:
         """Which attributes colour the graphs."""
@@ -233,7 +224,7 @@ class EdgeEncoding(nn.Module):
             arcs = int(data.edge_index.shape[1])
             if target.dim() not in (1, 2) or len(target) != arcs:
                 raise ValueError(f"target: expected shape ({arcs},) or (*, channels), got {tuple(target.shape)}")
-            tolerance = self.reader.options["tolerance"]
+            tolerance = self.reader.tolerance
             coupled["target"] = SparseGraphs.from_features(
                 data.edge_index, graphs.sizes, features=target, directed=True, tolerance=tolerance
             )
@@ -272,7 +263,7 @@ class DrawPlaces(BaseTransform):  # type: ignore[misc]
         self.kernel = kernel
         self.group = kernel.group
         self.attr = attr
-        self.reader = _reader(options)
+        self.reader = _reading(options)
 
     def __repr__(self) -> str:
         return f"DrawPlaces({self.kernel!r}, attr={self.attr!r}, {self.reader!r})"

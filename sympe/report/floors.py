@@ -116,6 +116,10 @@ class Floor:
         """The least mean loss."""
         return self.loss / self.count if self.count else 0.0
 
+    def is_reached(self, loss: float, *, margin: float = 0.05) -> bool:
+        """Whether symmetries have to be broken, and a mean loss does not show that they were; as :meth:`verdict`."""
+        return self.needs_breaking and loss >= (1 - margin) * self.mean
+
     def verdict(self, loss: float, *, margin: float = 0.05) -> str:
         """What a mean loss that a model reached says, in words.
 
@@ -134,7 +138,7 @@ class Floor:
         if not self.needs_breaking:
             return f"no symmetry has to be broken: equal members have equal targets (least {self.kind} {self.mean:.4g})"
         floor = f"{self.mean:.4g}, the least {self.kind} without breaking a symmetry"
-        if loss < (1 - margin) * self.mean:
+        if not self.is_reached(loss, margin=margin):
             return f"{loss:.4g} is below {floor}"
         return (
             f"{loss:.4g} is no better than {floor}: train with a coupled kernel and target=y, or with a loss that is "

@@ -47,7 +47,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
         arrays: dict[int, dict[str, Any]] = {row["seed"]: {} for row in some}
         for row in some:
             row_name = AutoencoderConfig(**row["config"]).name
-            arrays[row["seed"]][row["encoding"]] = runs.read_arrays(out / "rows" / f"{row_name}.npz")
+            arrays[row["seed"]][row["encoding"]] = runs.read_row_arrays(out, row_name)
         title = f"{name}, {backbone.upper()}"
         encodings = {row["encoding"] for row in some}
         figures = {}

@@ -34,7 +34,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
         arrays: dict[int, dict[str, Any]] = {row["seed"]: {} for row in some}
         for row in some:
             name = IsingConfig(**row["config"]).name
-            arrays[row["seed"]][row["encoding"]] = runs.read_arrays(out / "rows" / f"{name}.npz")
+            arrays[row["seed"]][row["encoding"]] = runs.read_row_arrays(out, name)
         first = arrays[min(arrays)]
         title = f"{variant}, L = {size}"
         figures = {

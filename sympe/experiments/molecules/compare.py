@@ -29,7 +29,7 @@ from sympe.experiments.molecules.quality import described, evaluate
 from sympe.experiments.molecules.reading import canonical_smiles, load_molecules, load_splits
 from sympe.experiments.molecules.sampling import Sample
 from sympe.experiments.molecules.training import MoleculesTask, make_task
-from sympe.experiments.tables import COSTS, Column, alike, extent, lines, remarks
+from sympe.experiments.tables import COSTS, Column, Rows, alike, extent, lines, remarks
 from sympe.testing import EquivarianceTest
 
 COLUMNS = (
@@ -131,6 +131,16 @@ def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options
     return check_model(model, load_molecules(model.config.dataset, "test", data=data), inputs=inputs, **options)
 
 
+def groups_of(rows: Rows) -> list[tuple[str, Rows]]:
+    """The rows that differ in the seed alone, by what they are called."""
+    return [
+        (encoding + (", coupled" if coupled else "") + apart, own)
+        for encoding in ENCODINGS
+        for coupled in (False, True)
+        for apart, own in alike([row for row in rows if (row["encoding"], row["coupled"]) == (encoding, coupled)])
+    ]
+
+
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
     """A Markdown table for every dataset and transition: mean and range over seeds."""
     text = ["# Molecules", ""]
@@ -139,12 +149,6 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
     ):
         some = [row for row in rows if (row["dataset"], row["transition"]) == (name, transition)]
         error = math.ceil(1000 * max(row["nll_error"] for row in some)) / 1000
-        groups = [
-            (encoding + (", coupled" if coupled else "") + apart, own)
-            for encoding in ENCODINGS
-            for coupled in (False, True)
-            for apart, own in alike([row for row in some if (row["encoding"], row["coupled"]) == (encoding, coupled)])
-        ]
         text += [
             f"## {name}, {transition} noise",
             "",
@@ -154,7 +158,7 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             f"{extent(some, 'samples')} samples: valid, unique among these, novel among those, and in one piece. "
             "Mean over seeds (least to greatest).",
             "",
-            *lines(COLUMNS + STABILITY * ("molecule_stability" in some[0]), groups),
+            *lines(COLUMNS + STABILITY * ("molecule_stability" in some[0]), groups_of(some)),
             "",
         ]
     if any(row["dataset"] == "qm9" for row in rows):

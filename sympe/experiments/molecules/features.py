@@ -119,10 +119,7 @@ def structure_features(
     x: DenseGraphs,
 ) -> tuple[Float[Tensor, "batch nodes 4"], Float[Tensor, "batch 10"]]:
     """What of all these breaks no symmetry: cycles, whether a component is smaller than the largest, eigenvalues."""
-    nodes, graphs = cycle_features(x)
-    size = torch.where(x.mask, same_piece(x).sum(2), 0)
-    smaller = x.mask & (size < size.max(1, keepdim=True).values)
-    return torch.cat([nodes, smaller[..., None].to(nodes)], 2), torch.cat([graphs, _spectrum(x).of_graphs()], 1)
+    return _structure(x, _spectrum(x))
 
 
 def canonical_features(
@@ -142,7 +139,7 @@ def canonical_features(
                 [-71,  41]], dtype=torch.int32)
     """
     spectrum = _spectrum(x)
-    nodes, graphs = structure_features(x)
+    nodes, graphs = _structure(x, spectrum)
     vectors = torch.zeros(*x.mask.shape, 2, dtype=torch.float64, device=x.device)
     for k in range(2):
         lowest = F.pad(spectrum.values, (0, 5), value=torch.inf).gather(1, spectrum.place[:, k, None])
@@ -181,6 +178,13 @@ class _Spectrum(NamedTuple):
         lowest = F.pad(self.values, (0, 5)).gather(1, self.place) / self.sizes.clamp(min=1)[:, None]
         lowest = torch.where(self.there, lowest, 2.0)
         return torch.cat([self.pieces[:, None].double(), lowest], 1).to(torch.get_default_dtype())
+
+
+def _structure(x: DenseGraphs, spectrum: _Spectrum) -> tuple[Tensor, Tensor]:
+    nodes, graphs = cycle_features(x)
+    size = torch.where(x.mask, same_piece(x).sum(2), 0)
+    smaller = x.mask & (size < size.max(1, keepdim=True).values)
+    return torch.cat([nodes, smaller[..., None].to(nodes)], 2), torch.cat([graphs, spectrum.of_graphs()], 1)
 
 
 def _spectrum(x: DenseGraphs) -> _Spectrum:

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 
 from sympe.experiments.experiment import Experiment
 from sympe.experiments.molecules.chains import CHAINS, measure_chains
-from sympe.experiments.molecules.compare import Data, check_run, prepare
-from sympe.experiments.molecules.config import ENCODINGS, TRANSITIONS, Encoding, MoleculesConfig, Transition
+from sympe.experiments.molecules.compare import Data, check_run, groups_of, prepare
+from sympe.experiments.molecules.config import TRANSITIONS, Encoding, MoleculesConfig, Transition
 from sympe.experiments.molecules.data import SPLITS
 from sympe.experiments.molecules.figures import COLORS, label_of
 from sympe.experiments.molecules.presets import FEW_STEPS_PRESETS, few_steps_configs
@@ -25,7 +25,7 @@ from sympe.experiments.molecules.quality import described_chains
 from sympe.experiments.molecules.reading import load_splits
 from sympe.experiments.molecules.training import MoleculesTask, make_task
 from sympe.experiments.pictures import save
-from sympe.experiments.tables import COSTS, Column, Rows, alike, extent, lines, remarks
+from sympe.experiments.tables import COSTS, Column, Rows, extent, lines, remarks
 
 SHOWN = {
     "valid_connected": ("Valid and in one piece, share of samples", 3),
@@ -87,16 +87,6 @@ def table(rows: Rows, missing: Sequence[str] = ()) -> str:
         text += ["Costs:", "", *lines(COSTS, groups), ""]
     text += [f"Published, {model}: {numbers}." for model, numbers in PUBLISHED.items()]
     return "\n".join([*text, "", *remarks(rows, missing)])
-
-
-def groups_of(rows: Rows) -> list[tuple[str, Rows]]:
-    """The rows that differ in the seed alone, by what they are called."""
-    return [
-        (encoding + (", coupled" if coupled else "") + apart, own)
-        for encoding in ENCODINGS
-        for coupled in (False, True)
-        for apart, own in alike([row for row in rows if (row["encoding"], row["coupled"]) == (encoding, coupled)])
-    ]
 
 
 def draw_figures(rows: Rows, out: Path) -> list[Path]:

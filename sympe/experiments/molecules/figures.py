@@ -47,7 +47,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
     paths = []
     for name, transition in sorted({(row["dataset"], row["transition"]) for row in rows}):
         some = [row for row in rows if (row["dataset"], row["transition"]) == (name, transition)]
-        arrays = [runs.read_arrays(out / "rows" / f"{MoleculesConfig(**row['config']).name}.npz") for row in some]
+        arrays = [runs.read_row_arrays(out, MoleculesConfig(**row["config"]).name) for row in some]
         title = f"{name}, {transition} noise"
         figures = {
             "samples": samples(some, arrays, title),

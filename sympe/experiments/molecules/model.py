@@ -57,7 +57,6 @@ _FEATURES = {
     "canonical+sympe": canonical_features,
 }
 
-
 _WITH_KERNEL = ("haar", "sympe-nodes", "sympe-nodes-edges", "structure+sympe", "canonical", "canonical+sympe")
 
 
@@ -183,9 +182,7 @@ class GraphEncoding(nn.Module):
         """Draws g, where it has nothing to learn."""
         if config.encoding == "haar" and not config.coupled:
             self.kernel = GraphHaarKernel(max_nodes)
-        elif (
-            "sympe-nodes" in config.encoding or "+sympe" in config.encoding or config.encoding in ("haar", "canonical")
-        ):
+        elif config.encoding in _WITH_KERNEL:
             self.kernel = GraphKernel(max_nodes, order=config.order)
         self.coupled = config.coupled
         self.on_nodes: Encoding | None = None

@@ -142,7 +142,7 @@ def refine_rounds(
         ties: of colours, a number for each graph: 0 where they are all different, less where they are finer.
         spread: what is true of graphs, for their nodes.
         rounds: at most so many; None for no limit.
-        enough: stop where no more than this share of the graphs is left.
+        enough: stop where less than this share of the graphs is left.
 
     Returns:
         The colours before the last round and after it, and which graphs are left.

@@ -134,6 +134,7 @@ def test_rows_of_a_machine_without_chemistry_are_completed_where_it_is(
             assert row["chains"][label].items() >= chain.items()
             assert 0 <= row["chains"][label]["valid_connected"] <= row["chains"][label]["validity"]
     assert before == {path: path.read_bytes() for path in out.glob("runs/*/model.safetensors")}, "nothing is trained"
+    assert not list(out.glob("runs/*/last.ckpt")), "a training anew of one seed would give the same model"
     summary = EXPERIMENT.report("smoke", few_steps_configs("smoke"), out)
     assert summary["missing"] == ["qm9-absorbing-structure-seed0"]
     text = (out / "table.md").read_text()
