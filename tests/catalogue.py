@@ -20,10 +20,28 @@ from sympe.actions import (
     MatrixAction,
     NodeAction,
     PermutationAction,
+    PointAction,
     RegularAction,
+    ScalarAction,
     TrivialAction,
+    VectorAction,
 )
-from sympe.groups import P4M, Cyclic, Dihedral, FiniteGroup, Permutations, Product, generate_matrices
+from sympe.groups import (
+    P4M,
+    Cyclic,
+    Dihedral,
+    DirectProduct,
+    Euclidean,
+    FiniteGroup,
+    Group,
+    Isometries,
+    Orthogonal,
+    Permutations,
+    Product,
+    SpecialEuclidean,
+    SpecialOrthogonal,
+    generate_matrices,
+)
 from tests import oracles
 
 QUATERNION_PERMUTATIONS = [[1, 2, 3, 0, 5, 6, 7, 4], [4, 7, 6, 5, 2, 1, 0, 3]]
@@ -85,6 +103,20 @@ GROUPS: dict[str, FiniteGroup] = {
 }
 # Groups whose elements are tensors.
 PERMUTATIONS: dict[str, Permutations] = {f"Permutations({n})": Permutations(n) for n in range(1, 7)}
+
+# Groups whose elements are tensors of floats, and products of groups of tensors.
+ISOMETRIES: dict[str, Isometries] = {
+    repr(group): group
+    for kind in (Orthogonal, SpecialOrthogonal, Euclidean, SpecialEuclidean)
+    for group in (kind(2), kind(3))
+}
+DIRECT: dict[str, DirectProduct] = {
+    "S_2 x S_3": DirectProduct(Permutations(2), Permutations(3)),
+    "D_3 x S_2": DirectProduct(Dihedral(3), Permutations(2)),
+    **{f"{name} x S_4": DirectProduct(group, Permutations(4)) for name, group in ISOMETRIES.items()},
+    "O(2) x O(3)": DirectProduct(Orthogonal(2), Orthogonal(3)),
+}
+EVERY_GROUP: dict[str, Group] = {**GROUPS, **PERMUTATIONS, **ISOMETRIES, **DIRECT}
 
 
 def rotations(n: int) -> MatrixAction:
@@ -215,7 +247,13 @@ GRAPH_ACTIONS: dict[str, NodeAction | EdgeAction] = {
     for channels in (1, 3)
     for name, make in (("rows", NodeAction), ("edges", EdgeAction))
 }
-EVERY_ACTION: dict[str, Action] = {**ACTIONS, **GRAPH_ACTIONS}
+POINT_ACTIONS: dict[str, Action] = {
+    f"{make.__name__} of {group!r}, {n} points": make(DirectProduct(group, Permutations(n)))
+    for group in ISOMETRIES.values()
+    for n in (1, 4)
+    for make in (PointAction, VectorAction, ScalarAction)
+}
+EVERY_ACTION: dict[str, Action] = {**ACTIONS, **GRAPH_ACTIONS, **POINT_ACTIONS}
 
 
 def public_leaves(module: ModuleType, base: type) -> set[type]:

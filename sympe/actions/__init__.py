@@ -9,6 +9,7 @@ from sympe.actions.image import ImageAction
 from sympe.actions.lattice import BondAction, GridAction
 from sympe.actions.linear import MatrixAction
 from sympe.actions.permutation import PermutationAction, RegularAction, TrivialAction
+from sympe.actions.points import PointAction, ScalarAction, VectorAction
 from sympe.actions.sums import DirectSum, FactorAction
 
 __all__ = [
@@ -23,6 +24,9 @@ __all__ = [
     "MatrixAction",
     "NodeAction",
     "PermutationAction",
+    "PointAction",
     "RegularAction",
+    "ScalarAction",
     "TrivialAction",
+    "VectorAction",
 ]

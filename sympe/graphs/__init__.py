@@ -1,5 +1,6 @@
-"""Batches of graphs with coloured nodes and edges: dense and padded, or sparse."""
+"""Batches of graphs with coloured nodes and edges, dense and padded or sparse; batches of point clouds."""
 
 from sympe.graphs.batches import DenseGraphs, Graphs, SparseGraphs, contents, relabel
+from sympe.graphs.clouds import Clouds
 
-__all__ = ["DenseGraphs", "Graphs", "SparseGraphs", "contents", "relabel"]
+__all__ = ["Clouds", "DenseGraphs", "Graphs", "SparseGraphs", "contents", "relabel"]

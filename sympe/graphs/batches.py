@@ -102,7 +102,7 @@ class DenseGraphs:
         return cls(pairs, colors, mask)
 
     def __repr__(self) -> str:
-        return f"DenseGraphs({_short_sizes(self.sizes)}, padded to {self.mask.shape[1]})"
+        return f"DenseGraphs({short_sizes(self.sizes)}, padded to {self.mask.shape[1]})"
 
     def __len__(self) -> int:
         return len(self.mask)
@@ -279,7 +279,7 @@ class SparseGraphs:
         return not (torch.equal(back.values, keys) and torch.equal(self.arc_colors[back.indices], self.arc_colors))
 
     def __repr__(self) -> str:
-        return f"SparseGraphs({_short_sizes(self.sizes)}, {self.arcs.shape[1]} arcs)"
+        return f"SparseGraphs({short_sizes(self.sizes)}, {self.arcs.shape[1]} arcs)"
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -410,12 +410,13 @@ def ranges(start: Int64[Tensor, " parts"], count: Int64[Tensor, " parts"]) -> In
     return first + torch.arange(len(first), device=first.device)
 
 
-def _short_sizes(sizes: Tensor) -> str:
-    """How many graphs there are, and of which sizes."""
+def short_sizes(sizes: Tensor, what: str = "nodes") -> str:
+    """How many graphs or clouds there are, and of which sizes."""
+    kind = "graphs " if what == "nodes" else ""
     if not len(sizes):
-        return "no graphs"
+        return f"no {kind or 'clouds'}".rstrip()
     least, most = int(sizes.min()), int(sizes.max())
-    return f"{len(sizes)} graphs of {least} nodes" if least == most else f"{len(sizes)} graphs of {least}-{most} nodes"
+    return f"{len(sizes)} {kind}of {least if least == most else f'{least}-{most}'} {what}"
 
 
 def _short(x: Tensor) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 
 class Group(abc.ABC):
-    r"""A compact group :math:`G` whose elements are batched tensors.
+    r"""A group :math:`G` whose elements are batched tensors: of int64, or of floats if it is continuous.
 
     Shapes are written ``*batch`` + ``element_shape``; binary operations broadcast over ``*batch``.
     """
@@ -25,8 +26,13 @@ class Group(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def order(self) -> int:
-        """The number of elements; the groups here are finite."""
+    def order(self) -> int | float:
+        """The number of elements, ``math.inf`` for a continuous group."""
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether there are infinitely many elements; they are floats then, and equal up to rounding only."""
+        return self.order == math.inf
 
     @abc.abstractmethod
     def identity(self, shape: Sequence[int] = (), *, device: torch.device | str | None = None) -> Tensor:
@@ -37,7 +43,7 @@ class Group(abc.ABC):
         """All elements, of batch shape ``(order,)``.
 
         Raises:
-            ValueError: if they are too many to be listed.
+            ValueError: if they are too many to be listed, or infinitely many.
         """
 
     @abc.abstractmethod
@@ -53,7 +59,7 @@ class Group(abc.ABC):
         """Refuse what is no batch of elements. It looks at the values, so it is for the edges of an interface.
 
         Raises:
-            TypeError: if ``g`` is no tensor of int64.
+            TypeError: if ``g`` is no tensor of int64, or of floats if the group is continuous.
             ValueError: if it has another shape or holds something else than elements.
         """
 
@@ -65,4 +71,8 @@ class Group(abc.ABC):
         generator: torch.Generator | None = None,
         device: torch.device | str | None = None,
     ) -> Tensor:
-        """Draw independent Haar-distributed elements of batch shape ``shape``."""
+        """Draw independent Haar-distributed elements of batch shape ``shape``.
+
+        Raises:
+            ValueError: if the group is not compact, so that there is no Haar distribution.
+        """

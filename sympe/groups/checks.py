@@ -76,6 +76,18 @@ def check_elements(g: Tensor, name: str, of: Callable[[], str]) -> None:
         raise TypeError(f"{name}: expected int64 {of()}, got {g.dtype}")
 
 
+def check_floats(g: Tensor, name: str, of: Callable[[], str]) -> None:
+    """Refuse what is no tensor of floats.
+
+    Raises:
+        TypeError: says what was expected and what came.
+    """
+    if not isinstance(g, Tensor):
+        raise TypeError(f"{name}: expected a tensor of {of()}, got {type(g).__name__}")
+    if not g.is_floating_point():
+        raise TypeError(f"{name}: expected floats, {of()}, got {g.dtype}")
+
+
 def check_integer(name: str, value: int, *, least: int = 1) -> None:
     """Refuse what is no integer, or too small.
 

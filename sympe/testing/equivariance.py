@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int8, Int64
+from jaxtyping import Float, Int8, Int64, Shaped
 from torch import Tensor
 
 from sympe.groups import FiniteGroup, Group
@@ -81,7 +81,7 @@ class EquivarianceTest:
     """
 
     p_values: Float[Tensor, "inputs tried"]
-    elements: Int64[Tensor, "tried ..."]
+    elements: Shaped[Tensor, "tried ..."]
     samples: int
     level: float
     gaps: tuple[float, float]
@@ -256,7 +256,7 @@ def _signs(samples: int, permutations: int, generator: torch.Generator | None) -
     return torch.cat([start[None], start[keys.argsort(1)]])
 
 
-def _elements(group: Group, count: int, generator: torch.Generator | None) -> Int64[Tensor, "tried ..."]:
+def _elements(group: Group, count: int, generator: torch.Generator | None) -> Shaped[Tensor, "tried ..."]:
     """Different elements, never the identity: all of them, or so many random ones."""
     if group.order == 1:
         raise ValueError(f"group: expected an element besides the identity, got {group!r}")
@@ -264,7 +264,7 @@ def _elements(group: Group, count: int, generator: torch.Generator | None) -> In
         device = None if generator is None else generator.device
         return 1 + draw_numbers(torch.randperm, group.order - 1, generator=generator, device=device)[:count]
     if group.order <= 100 * count:
-        g = group.elements()[draw_numbers(torch.randperm, group.order, generator=generator, device="cpu")]
+        g = group.elements()[draw_numbers(torch.randperm, int(group.order), generator=generator, device="cpu")]
     else:
         g = group.sample((4 * count,), generator=generator)
     rows = [tuple(row) for row in g.flatten(1).tolist()]

@@ -22,7 +22,15 @@ from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from sympe.actions import Action, FiniteAction
-from sympe.groups import FiniteGroup, Group, generated_subgroup
+from sympe.groups import (
+    DirectProduct,
+    FiniteGroup,
+    Group,
+    Isometries,
+    Orthogonal,
+    SpecialOrthogonal,
+    generated_subgroup,
+)
 from sympe.tolerance import Tolerance
 
 
@@ -48,7 +56,9 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
     """Check that ``group`` is a group, that its generators (if it has any) generate it, and that ``sample`` is uniform.
 
     Up to ``max_elements`` elements, closure, identity, inverses and associativity are checked for all of them, else for
-    ``max_elements`` seeded random ones (all triples of the first 50 of them).
+    ``max_elements`` seeded random ones (all triples of the first 50 of them). Those of a continuous group are compared
+    up to rounding, and its Haar samples by chi-square tests of whether h u and u h have the law of u, number by number;
+    where there is no Haar distribution, ``sample`` has to say so.
 
     Raises:
         AssertionError: at the first law that fails.
@@ -57,6 +67,10 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
         >>> from sympe.groups import Dihedral
         >>> assert_group_laws(Dihedral(5))
     """
+    if group.is_continuous:
+        _assert_continuous_laws(group, max_elements, seed, false_alarm)
+        return
+    order = int(group.order)
     g = _some_elements(group, max_elements, seed)
     e = group.identity()
     listed = _index(group, group.elements())
@@ -64,7 +78,7 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
         _require(torch.equal(listed, torch.arange(group.order)), "elements() are not 0 .. order - 1")
         _require(math.prod(group.layout) == group.order, f"layout {group.layout} does not hold {group.order} elements")
     else:
-        _require(torch.equal(listed, torch.arange(group.order)), f"elements() are not {group.order} different ones")
+        _require(torch.equal(listed, torch.arange(order)), f"elements() are not {order} different ones")
     _require(bool((_index(group, group.compose(g[:, None], g)) >= 0).all()), "a product is not an element")
     _require(torch.equal(group.compose(g, e), g) and torch.equal(group.compose(e, g), g), "e is not neutral")
     inverse = group.inverse(g)
@@ -80,17 +94,17 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
             len(generated_subgroup(group, group.generators)) == group.order,
             f"the generators {group.generators} do not generate the group",
         )
-    draws = group.sample((max(2000, 10 * group.order),), generator=torch.Generator().manual_seed(seed))
+    draws = group.sample((max(2000, 10 * order),), generator=torch.Generator().manual_seed(seed))
     rows = _index(group, draws)
     _require(bool((rows >= 0).all()), "sample() leaves the group")
-    counts = rows.bincount(minlength=group.order)
-    _require_fit(counts, torch.full((group.order,), 1 / group.order), false_alarm, "sample() is not uniform")
+    counts = rows.bincount(minlength=order)
+    _require_fit(counts, torch.full((order,), 1 / order), false_alarm, "sample() is not uniform")
 
 
 def assert_action_laws(
     action: Action, *, max_elements: int = 200, seed: int = 0, tolerance: float | Tolerance = 1e-4
 ) -> None:
-    """Check that ``action`` is a linear left action, differentiable in x, and that ``source``, if any, tells the same.
+    """Check that ``action`` is a linear or affine left action, differentiable in x, and fits ``source``, if any.
 
     Entries are compared up to ``tolerance`` of the largest that any g brings to their place.
 
@@ -113,7 +127,9 @@ def assert_action_laws(
     for h in g[:: max(1, len(g) // 50)]:
         one, two = action(g, action(h, x)), action(group.compose(g, h), x)
         _require(close(one, two), f"g ({h.tolist()} x) differs from (g {h.tolist()}) x for some g")
-    _require(close(action(g, 2 * x - 3 * y), 2 * gx - 3 * action(g, y), 10.0), "not linear in x")
+    zero = action(g, torch.zeros_like(x))  # not 0 where there are translations
+    one, two = action(g, 2 * x - 3 * y) - zero, 2 * (gx - zero) - 3 * (action(g, y) - zero)
+    _require(close(one, two, 10.0), "not linear in x")
     batch = torch.randn(len(g), *action.shape, generator=generator)
     one_by_one = torch.stack([action(a, b) for a, b in zip(g, batch, strict=True)])
     _require(close(action(g, batch), one_by_one), "a batch is not moved element by element")
@@ -123,7 +139,9 @@ def assert_action_laws(
     _require(moved.requires_grad, "not differentiable: g x passes no gradient to x")
     (gradient,) = torch.autograd.grad((moved * weight).sum(), leaf)
     _require(
-        math.isclose(float((gradient * y).sum()), float((action(g[-1], y) * weight).sum()), rel_tol=0, abs_tol=1e-2),
+        math.isclose(
+            float((gradient * y).sum()), float(((action(g[-1], y) - zero[-1]) * weight).sum()), rel_tol=0, abs_tol=1e-2
+        ),
         "the gradient in x is not the adjoint of the action",
     )
     if isinstance(action, FiniteAction) and action.permutes_entries:
@@ -218,7 +236,7 @@ def assert_equivariant_in_distribution(
     _check_not_empty(x)
     group = kernel.group
     _require(group == action.group, f"the kernel is on {group!r}, the action is of {action.group!r}")
-    every = group.elements()
+    every, order = group.elements(), int(group.order)
     generator = torch.Generator().manual_seed(seed)
     gap = Tolerance.of(tolerance)
     with torch.no_grad():
@@ -234,7 +252,7 @@ def assert_equivariant_in_distribution(
         )
         for h in _some_elements(group, max_elements, seed):
             moved = _probabilities(kernel, action(h, x))[:, _index(group, group.compose(h, every))]
-            row, g = divmod(int((moved - p).abs().argmax()), group.order)
+            row, g = divmod(int((moved - p).abs().argmax()), order)
             _require(
                 abs(float(moved[row, g] - p[row, g])) <= float(gap.gap(p[row].amax())),
                 f"x[{row}]: P(hg | hx) = {float(moved[row, g]):.6g} but P(g | x) = {float(p[row, g]):.6g} "
@@ -248,7 +266,7 @@ def assert_equivariant_in_distribution(
                 f"x[{row}]: sample() does not give one element a row",
             )
             message = f"x[{row}]: sample() does not follow log_prob()"
-            _require_fit(_index(group, drawn).bincount(minlength=group.order), p[row], false_alarm, message)
+            _require_fit(_index(group, drawn).bincount(minlength=order), p[row], false_alarm, message)
 
 
 def _probabilities(kernel: KernelLike, x: Tensor) -> Float[Tensor, "batch order"]:
@@ -258,10 +276,66 @@ def _probabilities(kernel: KernelLike, x: Tensor) -> Float[Tensor, "batch order"
     return kernel.log_prob(repeated, pairs).exp().view(len(x), len(every))
 
 
-def _some_elements(group: Group, max_elements: int, seed: int) -> Int64[Tensor, "count ..."]:
+def _assert_continuous_laws(group: Group, max_elements: int, seed: int, false_alarm: float) -> None:
+    g = _some_elements(group, max_elements, seed)
+    e = group.identity()
+
+    def same(a: Tensor, b: Tensor) -> bool:
+        return bool(((a - b).abs() <= 1e-4 * (1 + b.abs())).all())
+
+    group.check(group.compose(g[:, None], g), "g h")
+    group.check(group.inverse(g), "the inverse of g")
+    _require(same(group.compose(g, e), g) and same(group.compose(e, g), g), "e is not neutral")
+    inverse = group.inverse(g)
+    for left, right in ((g, inverse), (inverse, g)):
+        _require(same(group.compose(left, right), e), "an inverse does not cancel")
+    some = g[:50]
+    for a in some:
+        one = group.compose(group.compose(some[:, None], a), some)
+        two = group.compose(some[:, None], group.compose(a, some))
+        _require(same(one, two), f"not associative: (g {a.tolist()}) h differs from g ({a.tolist()} h)")
+    if any(part.translates for part in _factors(group) if isinstance(part, Isometries)):
+        try:
+            group.sample()
+        except ValueError:
+            return
+        raise AssertionError("sample() draws from a group without Haar distribution")
+    generator = torch.Generator().manual_seed(seed)
+    draws, h = group.sample((8_000,), generator=generator), g[: 4_000 : max(1, len(g) // 8)]
+    group.check(draws, "sample()")
+    for side, moved in (("h u", group.compose), ("u h", lambda a, b: group.compose(b, a))):
+        for element in h:
+            two = torch.stack([draws[:4_000], moved(element.expand_as(draws[4_000:]), draws[4_000:])]).flatten(2)
+            for column in two.movedim(2, 0).contiguous():
+                bounds = column.flatten().quantile(torch.linspace(0, 1, 21)[1:-1])
+                bins = torch.bucketize(column, bounds)
+                counts = torch.stack([row.bincount(minlength=20) for row in bins]).double()
+                counts = counts[:, counts.sum(0) > 0]
+                if counts.shape[1] > 1:
+                    statistic = ((counts[0] - counts[1]).square() / counts.sum(0)).sum()
+                    freedom = torch.tensor((counts.shape[1] - 1) / 2).double()
+                    p_value = float(torch.special.gammaincc(freedom, statistic / 2))
+                    _require(p_value >= false_alarm, f"sample() is not Haar: {side} has another law, p = {p_value:.3g}")
+
+
+def _factors(group: Group) -> tuple[Group, ...]:
+    return group.factors if isinstance(group, DirectProduct) else (group,)
+
+
+def _some_elements(group: Group, max_elements: int, seed: int) -> Shaped[Tensor, "count ..."]:
     if group.order <= max_elements:
         return group.elements()
     generator = torch.Generator().manual_seed(seed)
+    if isinstance(group, DirectProduct) and group.is_continuous:
+        return group.pack(*(_random(factor, max_elements, generator) for factor in group.factors))
+    return _random(group, max_elements, generator)
+
+
+def _random(group: Group, max_elements: int, generator: torch.Generator) -> Shaped[Tensor, "count ..."]:
+    if isinstance(group, Isometries) and group.translates:
+        compact = (SpecialOrthogonal if group.is_proper else Orthogonal)(group.dimension)
+        R = compact.sample((max_elements,), generator=generator)
+        return group.element(R, torch.randn(max_elements, group.dimension, generator=generator))
     if not isinstance(group, FiniteGroup):  # there may be too many to list
         return group.sample((max_elements,), generator=generator)
     # not from the group's own sample(), which may be what is wrong

@@ -160,7 +160,7 @@ class GraphKernel(InversionKernel):
         if len(large):  # few elements all the same: G_x from its generators, times one element
             some = x.select(large)
             for row, c, generators in zip(large, self.canonicalize(some), self.generators(some), strict=True):
-                symmetries = _generated(generators, c)
+                symmetries = generated(generators, c)
                 elements.append(self.group.compose(symmetries, c.expand_as(symmetries)))
                 rows.append(row.expand(len(symmetries)))
         row, by = torch.cat(rows).sort(stable=True)
@@ -262,7 +262,7 @@ class GraphKernel(InversionKernel):
         return out
 
 
-def _generated(generators: Int64[Tensor, "count n"], like: Int64[Tensor, " n"]) -> Int64[Tensor, "order n"]:
+def generated(generators: Int64[Tensor, "count n"], like: Int64[Tensor, " n"]) -> Int64[Tensor, "order n"]:
     """All products of permutations, the identity first."""
     found = [tuple(range(len(like)))]
     known = set(found)
