@@ -109,7 +109,7 @@ class VectorAction(Action):
 
     @property
     def is_faithful(self) -> bool:
-        """Whether only the identity fixes all x; translations aside, which fix no cloud, so that none needs breaking."""
+        """Whether only the identity fixes all x, but for translations: they fix no cloud, so none needs breaking."""
         return self.permutations.degree * self.channels >= _enough(self.isometries)
 
     def __call__(self, g: Float[Tensor, "..."], x: Float[Tensor, "..."]) -> Float[Tensor, "*batch points channels d"]:

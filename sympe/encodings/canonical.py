@@ -23,10 +23,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sympe.actions import Action
+from sympe.actions import Action, PointAction, ScalarAction, VectorAction
 from sympe.encodings.base import Encoding
 from sympe.encodings.form import FormedModule, described
-from sympe.graphs import DenseGraphs, SparseGraphs
+from sympe.graphs import Clouds, DenseGraphs, SparseGraphs
 from sympe.graphs.checks import without_spare_padding
 from sympe.groups import Group, Permutations
 from sympe.groups.checks import check_callable, check_kind
@@ -210,12 +210,19 @@ class CanonicalEncoding(FormedModule, Encoding):
 def _padded(y: Tensor, action: Action) -> Tensor:
     """Zeros up to the action's shape where y has fewer nodes; everything else is left to the action to refuse."""
     shape = action.shape
-    if not isinstance(action.group, Permutations) or y.dim() != len(shape) + 1:
+    if isinstance(action, PointAction | VectorAction | ScalarAction):
+        moved = 1  # of the dimensions of the shape, those that are nodes
+    elif isinstance(action.group, Permutations):
+        moved = len(shape) - 1
+    else:
         return y
-    missing = [wide - own for own, wide in zip(y.shape[1:-1], shape[:-1], strict=True)]
+    if y.dim() != len(shape) + 1:
+        return y
+    missing = [wide - own for own, wide in zip(y.shape[1 : 1 + moved], shape[:moved], strict=True)]
     if not any(missing) or min(missing) < 0:
         return y
-    before_and_after = [part for number in (*missing, 0)[::-1] for part in (0, number)]
+    after = [0] * (len(shape) - moved)
+    before_and_after = [part for number in (*missing, *after)[::-1] for part in (0, number)]
     padded: Tensor = nn.functional.pad(y, before_and_after)
     return padded
 
@@ -229,4 +236,4 @@ def _fitted(x: Any, group: Group) -> Any:
 
 def _repeated(x: Any, rows: Tensor) -> Any:
     """The inputs of these rows, which ascend and may be there several times."""
-    return x.select(rows) if isinstance(x, DenseGraphs | SparseGraphs) else x[rows]
+    return x.select(rows) if isinstance(x, DenseGraphs | SparseGraphs | Clouds) else x[rows]

@@ -17,12 +17,14 @@ from sympe.kernels.graphs import (
     NodeScoreKernel,
 )
 from sympe.kernels.haar import HaarKernel
+from sympe.kernels.points import CoupledPointKernel, LearnedFrameKernel, PointKernel
 
 __all__ = [
     "CachedGraphKernel",
     "CoupledGraphKernel",
     "CoupledKernel",
     "CoupledOrbitKernel",
+    "CoupledPointKernel",
     "Draw",
     "GraphHaarKernel",
     "GraphKernel",
@@ -31,9 +33,11 @@ __all__ = [
     "HaarKernel",
     "InversionKernel",
     "Kernel",
+    "LearnedFrameKernel",
     "NodeScoreKernel",
     "OrbitKernel",
     "PartialKernel",
+    "PointKernel",
     "RelaxedKernel",
     "RelaxedPermutationKernel",
     "ScoreKernel",
