@@ -55,6 +55,11 @@ class Action(abc.ABC):
     def is_faithful(self) -> bool:
         """Whether only the identity fixes every x."""
 
+    @property
+    def fixing(self) -> str:
+        """What fixes every x, or some conjugate of it each x, in words; of no account where the action is faithful."""
+        return "some elements"
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.group!r}, shape={self.shape})"
 
@@ -171,6 +176,11 @@ class FiniteAction(Action):
     def is_faithful(self) -> bool:
         """Whether only the identity fixes every x."""
         return len(self.trivial_elements()) == 1
+
+    @property
+    def fixing(self) -> str:
+        """How many elements fix every x."""
+        return f"{len(self.trivial_elements())} elements"
 
     def _probes(self) -> Iterator[Tensor]:
         """Few entries first, so that almost every element has dropped out before the many."""

@@ -93,11 +93,9 @@ class SymPE(FormedModule, Encoding):
         self.reset_parameters(generator=generator)
         self.is_free = action.is_faithful
         if not self.is_free:
-            count, advice = "some", ""
-            if isinstance(action, FiniteAction):
-                count, advice = str(len(action.trivial_elements())), "; let v live in a RegularAction"
+            advice = "; let v live in a RegularAction" if isinstance(action, FiniteAction) else ""
             warnings.warn(
-                f"SymPE: {count} elements of {action.group!r} fix every v of shape {action.shape}, so no v is free "
+                f"SymPE: {action.fixing} of {action.group!r} fix every v of shape {action.shape}, so no v is free "
                 f"and some symmetries stay unbroken{advice}",
                 stacklevel=2,
             )
