@@ -15,6 +15,7 @@ from sympe.actions import (
     EdgeAction,
     FactorAction,
     FiniteAction,
+    GlobalVectorAction,
     GridAction,
     ImageAction,
     MatrixAction,
@@ -252,7 +253,7 @@ POINT_ACTIONS: dict[str, Action] = {
     for group in ISOMETRIES.values()
     for n in (1, 4)
     for make in (PointAction, VectorAction, ScalarAction)
-}
+} | {f"vectors of {group!r}": GlobalVectorAction(group, 2) for group in ISOMETRIES.values()}
 EVERY_ACTION: dict[str, Action] = {**ACTIONS, **GRAPH_ACTIONS, **POINT_ACTIONS}
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sympe.graphs import DenseGraphs, Graphs
+from sympe.graphs import Clouds, DenseGraphs, Graphs
 from sympe.kernels import conjugated
 from sympe.kernels.finite import search
 from sympe.kernels.graphs import breadth_first, cosets, individualization, random_refinement, refinement
@@ -49,17 +49,25 @@ class Situation:
         arrange: puts them in batches.
         settings: what is set meanwhile.
         graphs: whether it is one of graphs only.
+        padding: whether it is one of what can be padded, graphs and clouds.
     """
 
     arrange: Callable[[Sequence[Input]], list[Placed]]
     settings: Callable[[], AbstractContextManager[None]] = nullcontext
     graphs: bool = False
+    padding: bool = False
+
+    def suits(self, x: Any) -> bool:
+        """Whether inputs such as this can come so."""
+        if self.padding:
+            return not isinstance(x, Tensor)
+        return not self.graphs or not isinstance(x, Tensor | Clouds)
 
 
 def together(inputs: Sequence[Input], numbers: Sequence[int]) -> Placed:
     parts = zip(*[inputs[number] for number in numbers], strict=True)
     return tuple(
-        torch.cat(part) if isinstance(part[0], Tensor) else DenseGraphs.concatenate(part) for part in parts
+        torch.cat(part) if isinstance(part[0], Tensor) else type(part[0]).concatenate(part) for part in parts
     ), list(numbers)
 
 
@@ -85,10 +93,18 @@ def changed(arrange: Callable[[Sequence[Input]], list[Placed]], change: Callable
     return lambda inputs: [(tuple(map(change, parts)), numbers) for parts, numbers in arrange(inputs)]
 
 
-def widened(x: Graphs, nodes: int) -> DenseGraphs:
+def widened(x: Graphs | Clouds, nodes: int) -> DenseGraphs | Clouds:
+    pad = nn.functional.pad
+    if isinstance(x, Clouds):
+        rest = nodes - x.mask.shape[1]
+        return Clouds(
+            pad(x.positions, (0, 0, 0, rest)),
+            pad(x.types, (0, rest)),
+            pad(x.mask, (0, rest)),
+            pad(x.vectors, (0, 0, 0, 0, 0, rest)),
+        )
     x = x.dense()
     rest = nodes - x.mask.shape[1]
-    pad = nn.functional.pad
     return DenseGraphs(pad(x.pairs, (0, rest, 0, rest)), pad(x.colors, (0, rest)), pad(x.mask, (0, rest)))
 
 
@@ -119,8 +135,8 @@ SITUATIONS: dict[str, Situation] = {
     "alone in small chunks": Situation(alone, small_chunks),
     "one thread": Situation(batch, lambda: threads(1)),
     "two threads": Situation(batch, lambda: threads(2)),
-    "padded": Situation(changed(alone, lambda x: widened(x, NODES)), graphs=True),
-    "padded beyond the group": Situation(changed(batch, lambda x: widened(x, NODES + 3)), graphs=True),
+    "padded": Situation(changed(alone, lambda x: widened(x, NODES)), padding=True),
+    "padded beyond the group": Situation(changed(batch, lambda x: widened(x, NODES + 3)), padding=True),
     "sparse": Situation(changed(alone, lambda x: x.sparse()), graphs=True),
     "sparse in a batch": Situation(changed(backwards, lambda x: x.sparse()), graphs=True),
     "sparse in small chunks": Situation(changed(batch, lambda x: x.sparse()), small_chunks, graphs=True),

@@ -10,22 +10,30 @@ import torch
 
 from sympe import actions, encodings, graphs, groups, kernels
 from sympe.actions import GridAction
-from sympe.groups import P4M
-from sympe.kernels import CoupledGraphKernel, CoupledOrbitKernel, GraphKernel, OrbitKernel
-from tests.catalogue import EVERY_ACTION, GROUPS, PERMUTATIONS
-from tests.encodings.modules import MODULES
+from sympe.groups import P4M, Orthogonal
+from sympe.kernels import (
+    CoupledGraphKernel,
+    CoupledOrbitKernel,
+    CoupledPointKernel,
+    GraphKernel,
+    OrbitKernel,
+    PointKernel,
+)
+from tests.catalogue import EVERY_ACTION, EVERY_GROUP
+from tests.encodings.modules import MODULES, clouds
 from tests.encodings.modules import graphs as some_graphs
 
 FIELD = GridAction(P4M(3))
 OBJECTS: list[object] = [
-    *GROUPS.values(),
-    *PERMUTATIONS.values(),
+    *EVERY_GROUP.values(),
     *EVERY_ACTION.values(),
     *(entry.make() for entry in MODULES.values()),
     *(m.kernel for m in (entry.make() for entry in MODULES.values()) if isinstance(m, encodings.SymPE)),
     OrbitKernel(FIELD).draw(torch.zeros(2, 1, 3, 3)),
     CoupledOrbitKernel(FIELD, FIELD),
     CoupledGraphKernel(GraphKernel(4)),
+    CoupledPointKernel(PointKernel(Orthogonal(3), 4)),
+    clouds(3),
     some_graphs(3),
     some_graphs(3).sparse(),
 ]

@@ -9,7 +9,7 @@ from sympe.actions.image import ImageAction
 from sympe.actions.lattice import BondAction, GridAction
 from sympe.actions.linear import MatrixAction
 from sympe.actions.permutation import PermutationAction, RegularAction, TrivialAction
-from sympe.actions.points import PointAction, ScalarAction, VectorAction
+from sympe.actions.points import GlobalVectorAction, PointAction, ScalarAction, VectorAction
 from sympe.actions.sums import DirectSum, FactorAction
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "EdgeAction",
     "FactorAction",
     "FiniteAction",
+    "GlobalVectorAction",
     "GridAction",
     "ImageAction",
     "MatrixAction",

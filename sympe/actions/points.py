@@ -126,6 +126,57 @@ class VectorAction(Action):
         return _placed(self.permutations, p, _turned(R, x), -3)
 
 
+class GlobalVectorAction(Action):
+    r"""Isometries on vectors that belong to no point, of shape ``(channels, d)``: :math:`(g x)_c = R x_c`.
+
+    Arguments:
+        group: the isometries; translations do nothing.
+        channels: number of vectors.
+
+    Raises:
+        TypeError: if ``group`` has no isometries.
+        ValueError: if ``channels < 1``.
+
+    Example:
+        >>> from sympe.groups import SpecialOrthogonal
+        >>> quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]])
+        >>> GlobalVectorAction(SpecialOrthogonal(2))(quarter, torch.tensor([[1.0, 0.0]])).tolist()
+        [[0.0, 1.0]]
+    """
+
+    def __init__(self, group: Isometries, channels: int = 1) -> None:
+        check_kind("group", group, Isometries, "such as Orthogonal(3)")
+        check_integer("channels", channels)
+        self._group = group
+        self.channels = channels
+
+    @property
+    def group(self) -> Isometries:
+        """The isometries."""
+        return self._group
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(channels, d)``."""
+        return (self.channels, self._group.dimension)
+
+    @property
+    def is_faithful(self) -> bool:
+        """Whether only the identity fixes all x, but for translations: they fix no cloud, so none needs breaking."""
+        return self.channels >= _enough(self._group)
+
+    def __call__(self, g: Float[Tensor, "..."], x: Float[Tensor, "..."]) -> Float[Tensor, "*batch channels d"]:
+        """Move ``x`` by ``g``.
+
+        Raises:
+            TypeError: if ``g`` or ``x`` is no tensor of floats.
+            ValueError: if ``x`` has another shape, or ``g`` holds something else than elements of the group.
+        """
+        self.check(x)
+        self.group.check(g)
+        return _turned(self._group.rotation(g.to(x.device)), x)
+
+
 class ScalarAction(Action):
     r"""Isometries and permutations on numbers at points, of shape ``(points, channels)``: they are only permuted.
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sympe.actions import GridAction, NodeAction, RegularAction
+from sympe.actions import GlobalVectorAction, GridAction, NodeAction, RegularAction, VectorAction
 from sympe.encodings import (
     CanonicalEncoding,
     Canonicalized,
@@ -22,8 +22,8 @@ from sympe.encodings import (
     RandomWalkEncoding,
     SymPE,
 )
-from sympe.graphs import DenseGraphs, relabel
-from sympe.groups import P4M, Cyclic, Permutations
+from sympe.graphs import Clouds, DenseGraphs, relabel
+from sympe.groups import P4M, Cyclic, DirectProduct, Permutations, SpecialEuclidean, SpecialOrthogonal
 from sympe.kernels import (
     CachedGraphKernel,
     GraphHaarKernel,
@@ -32,9 +32,11 @@ from sympe.kernels import (
     HaarConjugated,
     HaarKernel,
     Kernel,
+    LearnedFrameKernel,
     NodeScoreKernel,
     OrbitKernel,
     PartialKernel,
+    PointKernel,
     ScoreKernel,
 )
 from sympe.nn import P4MNet
@@ -43,6 +45,7 @@ GROUP = P4M(3)
 MIRROR = GROUP.pack(s=1, k=0, p=0, q=0)
 NODES = 6
 """Graphs are padded to so many nodes."""
+SOLID = DirectProduct(SpecialEuclidean(3), Permutations(NODES))
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,26 @@ def graphs(batch: int) -> DenseGraphs:
     return DenseGraphs.from_features(torch.where(odd[:, None, None], path, square), mask=mask)
 
 
+def clouds(batch: int) -> Clouds:
+    """Squares in space in the even places, triangles with padding in the others."""
+    square = torch.tensor([[1.0, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0]])
+    triangle = torch.tensor([[1.0, 0, 0], [-0.5, 0.75**0.5, 0], [-0.5, -(0.75**0.5), 0], [0, 0, 0]])
+    odd = torch.arange(batch) % 2 == 1
+    mask = torch.arange(4) < torch.where(odd, 3, 4)[:, None]
+    return Clouds.from_positions(torch.where(odd[:, None, None], triangle, square), mask=mask)
+
+
+class Frames(nn.Module):
+    """Vectors from noise alone, with something to learn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Any, z: Tensor) -> Tensor:
+        return self.weight * z.to(self.weight)
+
+
 def words(batch: int) -> Tensor:
     return torch.zeros(batch, 1, 6)
 
@@ -124,6 +147,16 @@ MODULES: dict[str, Entry] = {
     "cached graph": on_graphs(lambda: CachedGraphKernel(GraphKernel(NODES))),
     "graph Haar": on_graphs(lambda: GraphHaarKernel(NODES)),
     "refinement": on_graphs(lambda: GraphRefinementKernel(NODES)),
+    "points": Entry(
+        lambda: SymPE(PointKernel(SpecialEuclidean(3), NODES), VectorAction(SOLID, 2)),
+        clouds,
+    ),
+    "learned frames": Entry(
+        lambda: SymPE(
+            LearnedFrameKernel(Frames(), SpecialOrthogonal(3), (3,)), GlobalVectorAction(SpecialOrthogonal(3), 2)
+        ),
+        clouds,
+    ),
     "node score": on_graphs(lambda: NodeScoreKernel(Degrees(), NODES)),
     "partial": Entry(lambda: PartialSymPE(PartialKernel(orbit(), [MIRROR]), GridAction(GROUP, 2)), fields),
     "nodes and edges": Entry(lambda: GraphSymPE(GraphKernel(NODES), 2, 3), graphs),

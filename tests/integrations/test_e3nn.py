@@ -197,7 +197,7 @@ def test_what_does_not_fit_is_refused() -> None:
         on(Orthogonal(3), "vector")
     with pytest.raises(ValueError, match="irreps: expected at least one number, got ''"):
         on(Orthogonal(3), "")
-    with pytest.raises(TypeError, match="group: expected DirectProduct|group: expected an instance of DirectProduct"):
+    with pytest.raises(TypeError, match=r"group: expected DirectProduct|group: expected an instance of DirectProduct"):
         IrrepsAction(Orthogonal(3), "1o")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="x: expected shape"):
         on(Orthogonal(3), "1o")(on(Orthogonal(3), "1o").group.identity(), torch.zeros(3, 4))

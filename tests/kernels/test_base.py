@@ -12,9 +12,11 @@ from sympe.kernels import (
     HaarConjugated,
     HaarKernel,
     Kernel,
+    LearnedFrameKernel,
     NodeScoreKernel,
     OrbitKernel,
     PartialKernel,
+    PointKernel,
     RelaxedKernel,
     ScoreKernel,
 )
@@ -56,10 +58,11 @@ ON_GRAPHS = {
     GraphRefinementKernel,
     NodeScoreKernel,
 }  # each has a file of tests
+ON_POINTS = {LearnedFrameKernel, PointKernel}  # these, too
 
 
 def test_the_list_holds_every_public_kernel() -> None:
-    assert public_leaves(kernels, Kernel) == {type(kernel) for kernel, _ in KERNELS.values()} | ON_GRAPHS
+    assert public_leaves(kernels, Kernel) == ({type(kernel) for kernel, _ in KERNELS.values()} | ON_GRAPHS | ON_POINTS)
 
 
 @pytest.mark.parametrize("name", KERNELS)

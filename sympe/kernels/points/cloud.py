@@ -21,7 +21,7 @@ from torch import Tensor
 from sympe.graphs import Clouds, DenseGraphs
 from sympe.tolerance import Tolerance
 
-_WIDE = 10
+_WIDE_CLUSTER = 10
 """A cluster that is wider than so many gaps is worth a warning."""
 
 _GHOST = -(2**62)
@@ -164,7 +164,7 @@ def _check_tolerance(
             "tolerance, in the units of the positions",
             stacklevel=5,
         )
-    chained = widest > _WIDE * gaps
+    chained = widest > _WIDE_CLUSTER * gaps
     if bool(chained.any()):
         row = int(chained.nonzero()[0])
         warnings.warn(

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sympe.groups import Isometries
-from sympe.groups.checks import check_callable, check_kind, check_shape
+from sympe.groups.checks import check_batch, check_callable, check_kind, check_shape
 from sympe.groups.isometries import orthonormal, to_proper
 from sympe.kernels.base import Kernel, uncompiled
 from sympe.randomness import draw_numbers
@@ -79,6 +79,7 @@ class LearnedFrameKernel(nn.Module, Kernel):
     @uncompiled
     def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch d d"]:
         """Draw z and a frame for every x; gradients reach the network."""
+        check_batch(x)
         d = self._group.dimension
         vectors = self._vectors(x, generator)
         for _ in range(_TRIES):
@@ -116,7 +117,7 @@ class LearnedFrameKernel(nn.Module, Kernel):
         vectors = self.network(x, z)
         if vectors.shape != (len(x), d, d):
             raise ValueError(f"network: expected vectors of shape ({len(x)}, {d}, {d}), got {tuple(vectors.shape)}")
-        return vectors
+        return vectors.float() if vectors.dtype.itemsize < 4 else vectors
 
 
 def _degenerate(vectors: Float[Tensor, "batch d d"]) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from sympe.actions import Action
+from sympe.actions import GlobalVectorAction
 from sympe.encodings import SymPE
 from sympe.groups import Euclidean, Isometries, Orthogonal, SpecialOrthogonal
 from sympe.kernels import LearnedFrameKernel
@@ -30,28 +30,6 @@ def kernel_of(group: Isometries, **options: float) -> LearnedFrameKernel:
     return LearnedFrameKernel(Vectors(d, **options), group, noise=(d,))
 
 
-class Rows(Action):
-    """A group of matrices on vectors as rows."""
-
-    def __init__(self, group: Isometries, count: int) -> None:
-        self._group, self._count = group, count
-
-    @property
-    def group(self) -> Isometries:
-        return self._group
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (self._count, self._group.dimension)
-
-    @property
-    def is_faithful(self) -> bool:
-        return True
-
-    def __call__(self, g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        return x @ g.mT
-
-
 @pytest.mark.parametrize("group", [Orthogonal(2), SpecialOrthogonal(2), Orthogonal(3), SpecialOrthogonal(3)], ids=repr)
 def test_equivariant_in_distribution_on_symmetric_inputs(group: Isometries) -> None:
     kernel = kernel_of(group)
@@ -61,7 +39,7 @@ def test_equivariant_in_distribution_on_symmetric_inputs(group: Isometries) -> N
     )
     generator = torch.Generator().manual_seed(0)
     found = equivariance_test(
-        kernel.sample, group, Rows(group, 2), group.compose, x, max_elements=3, generator=generator
+        kernel.sample, group, GlobalVectorAction(group, 2), group.compose, x, max_elements=3, generator=generator
     )
     assert not found.rejected, found.verdict
     group.check(kernel.sample(x, generator=generator))
@@ -82,14 +60,14 @@ def test_a_frame_with_a_fixed_axis_is_rejected() -> None:
     generator = torch.Generator().manual_seed(0)
     x = torch.zeros(1, 2, 3)
     assert equivariance_test(
-        twin.sample, group, Rows(group, 2), group.compose, x, max_elements=3, generator=generator
+        twin.sample, group, GlobalVectorAction(group, 2), group.compose, x, max_elements=3, generator=generator
     ).rejected
 
 
 def test_gradients_reach_the_network_through_sympe() -> None:
     group = SpecialOrthogonal(3)
     kernel = kernel_of(group)
-    encoding = SymPE(kernel, Rows(group, 2))
+    encoding = SymPE(kernel, GlobalVectorAction(group, 2))
     encoding(torch.zeros(4, 2, 3)).square().mul(torch.arange(3.0)).sum().backward()  # type: ignore[no-untyped-call]
     assert isinstance(kernel.network, Vectors)
     assert kernel.network.weight.grad is not None
