@@ -11,7 +11,7 @@ from sympe import SymPE
 from sympe.actions import VectorAction
 from sympe.graphs import Clouds
 from sympe.groups import DirectProduct, Isometries, Orthogonal, Permutations, SpecialEuclidean, SpecialOrthogonal
-from sympe.integrations.e3nn import IrrepsAction
+from sympe.integrations.e3nn import IrrepsAction, wigner
 from sympe.kernels import CoupledPointKernel, PointKernel
 from sympe.testing import assert_action_laws, equivariance_test
 from tests.catalogue import ISOMETRIES
@@ -39,6 +39,16 @@ def test_parity_is_that_of_e3nn() -> None:
     mirror = action.group.pack(torch.diag(torch.tensor([1.0, 1.0, -1.0])), torch.tensor([0]))
     x = torch.ones(1, 8)
     assert torch.allclose(action(mirror, x), torch.tensor([[1.0, -1, 1, 1, -1, -1, -1, 1]]), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_matrices_are_those_of_e3nn(dtype: torch.dtype) -> None:
+    R = Orthogonal(3).sample((20,), generator=torch.Generator().manual_seed(0)).to(dtype)
+    if dtype == torch.float64:
+        R = torch.linalg.qr(R).Q
+    irreps = [o3.Irrep(l, p) for l in range(6) for p in (1, -1)]  # noqa: E741
+    for ir, D in wigner(R, irreps).items():
+        assert torch.allclose(D.expand(20, ir.dim, ir.dim), ir.D_from_matrix(R), atol=1e-4)
 
 
 FREE = {

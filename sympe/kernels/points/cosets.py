@@ -40,9 +40,11 @@ class Cosets:
         self.kernel = GraphKernel(found.points.shape[1], order="refined")
         leaves = self.kernel.cosets(found.graphs)
         rows, orders = leaves.rows, self._radial(leaves.rows, leaves.orders)
-        if proper:
-            sign = self.frames(rows, orders).handedness
-            right = torch.zeros_like(leaves.too_many).index_put((rows[sign > 0],), torch.tensor(True))
+        several = (torch.bincount(rows, minlength=len(found)) > 1)[rows] if proper else torch.zeros_like(rows) > 0
+        if bool(several.any()):
+            sign = torch.zeros_like(found.gaps[rows])
+            sign[several] = self.frames(rows[several], orders[several]).handedness
+            right = torch.zeros_like(found.gaps).index_add(0, rows, (sign > 0).to(sign.dtype)) > 0
             kept = ~right[rows] | (sign > 0)
             rows, orders = rows[kept], orders[kept]
         self.listed = Leaves(rows, orders, leaves.too_many)

@@ -278,13 +278,15 @@ class PointKernel(InversionKernel):
             raise ValueError(f"x: expected clouds in space for the names of point groups, got d = {x.dimension}")
         cosets = self._cosets(x, proper=False, centered=True)
         columns = cosets.frames(_rows(x), cosets.first)
-        names = []
-        for row, moves in enumerate(cosets.generators()):
-            start = cosets.first[row]
-            orders = torch.cat([start[None], moves.gather(1, start.expand(len(moves), -1))])
-            basis = cosets.frames(orders.new_full((len(orders),), row), orders).basis
-            names.append(_name(basis[1:] @ basis[0].mT, columns.basis[row], int(columns.free[row])))
-        return names
+        moves = cosets.generators()
+        rows = torch.cat([_rows(x)[row].expand(len(own)) for row, own in enumerate(moves)] or [_rows(x)])
+        start = cosets.first[rows]
+        turned = cosets.frames(rows, torch.cat(moves or [start]).gather(1, start)).basis
+        symmetries = (turned @ columns.basis[rows].mT).split([len(own) for own in moves])
+        return [
+            _name(own, columns.basis[row], int(free))
+            for row, (own, free) in enumerate(zip(symmetries, columns.free, strict=True))
+        ]
 
     def _cosets(self, x: Clouds, *, proper: bool | None = None, centered: bool | None = None) -> Cosets:
         """The elements of C(D), after checks."""
@@ -330,6 +332,8 @@ def _name(generators: Float[Tensor, "count 3 3"], basis: Float[Tensor, "3 3"], f
     """The name, from what generates the symmetries of the span of the points."""
     if free == 3:
         return "Kh"
+    if free == 0 and not len(generators):
+        return "C1"
     if free == 2:
         along = basis[:, 0]
         return "D*h" if bool((generators @ along @ along < 0).any()) else "C*v"
