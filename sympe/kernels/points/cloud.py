@@ -85,17 +85,17 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
     lengths = torch.cat([between, points.norm(dim=-1)], 1)
     both = mask[:, i] & mask[:, j]
     real = torch.cat([both, mask], 1)
-    kinds, number = _kinds(types, i, j)
+    kinds = _kinds(types, i, j)
     largest = lengths.masked_fill(~real, 0).amax(1)
     rounding = 16 * torch.finfo(x.dtype).eps * x.positions.double().abs().amax((1, 2))
     gaps = torch.maximum(tolerance.gap(largest), rounding)
-    ranks, widest = _clusters(lengths, kinds, real, number, gaps, largest)
+    ranks, widest = _clusters(lengths, kinds, real, gaps, largest)
     plain = types > _GHOST // 2
     _check_tolerance(lengths[:, : len(i)], both & plain[:, i] & plain[:, j], i, j, gaps, widest)
-    pairs = ranks.new_zeros(len(x), n, n)
-    pairs[:, i, j] = pairs[:, j, i] = ranks[:, : len(i)] + 1
     radius = ranks[:, len(i) :]
-    pairs.diagonal(dim1=1, dim2=2).copy_(radius + 1)
+    column = torch.arange(n, device=x.device).diag() + len(i)  # of the ranks, for each pair of nodes
+    column[i, j] = column[j, i] = torch.arange(len(i), device=x.device)
+    pairs = (1 + ranks).index_select(1, column.flatten()).view(len(x), n, n)
     _tie_owners(pairs, owner, types)
     pairs *= mask[:, :, None] & mask[:, None]
     return Distances(points, DenseGraphs(pairs, types.masked_fill(~mask, 0), mask), radius, x.sizes, centers, gaps)
@@ -116,16 +116,16 @@ def _with_ghosts(x: Clouds, positions: Tensor, scale: float) -> tuple[Tensor, Te
     return points * mask.gather(1, by)[:, :, None], types.gather(1, by), mask.gather(1, by), (by % n)
 
 
-def _kinds(types: Tensor, i: Tensor, j: Tensor) -> tuple[Tensor, int]:
-    """A number for each unordered pair of types, then for each type; how many there may be."""
+def _kinds(types: Tensor, i: Tensor, j: Tensor) -> Tensor:
+    """A number for each unordered pair of types, then for each type."""
     every, kind = types.unique(return_inverse=True)
     a, b = torch.minimum(kind[:, i], kind[:, j]), torch.maximum(kind[:, i], kind[:, j])
     count = len(every)
-    return torch.cat([a * count + b, count**2 + kind], 1), count * (count + 1)
+    return torch.cat([a * count + b, count**2 + kind], 1)
 
 
 def _clusters(
-    lengths: Tensor, kinds: Tensor, real: Tensor, number: int, gaps: Tensor, largest: Tensor
+    lengths: Tensor, kinds: Tensor, real: Tensor, gaps: Tensor, largest: Tensor
 ) -> tuple[Int64[Tensor, "batch lengths"], Float[Tensor, " batch"]]:
     """The rank of each length among all of its cloud, sorted by kind first, and the width of the widest cluster.
 
