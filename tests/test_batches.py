@@ -18,15 +18,16 @@ import torch
 from torch import Tensor, nn
 
 from sympe import kernels
-from sympe.actions import GridAction, RegularAction
+from sympe.actions import GridAction, NodeAction, RegularAction
 from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.graphs.checks import equal_graphs
-from sympe.groups import P4M, Cyclic
+from sympe.groups import P4M, Cyclic, Permutations
 from sympe.kernels import (
     CachedGraphKernel,
     CoupledGraphKernel,
     CoupledKernel,
     CoupledOrbitKernel,
+    CoupledSetKernel,
     GraphHaarKernel,
     GraphKernel,
     GraphRefinementKernel,
@@ -37,6 +38,7 @@ from sympe.kernels import (
     OrbitKernel,
     PartialKernel,
     ScoreKernel,
+    SetKernel,
 )
 from sympe.kernels.graphs import cosets
 from sympe.kernels.graphs.orders import NODE_ORDERS
@@ -47,6 +49,7 @@ from tests.situations import CHUNKS, NODES, SITUATIONS, Input, Situation, hard_g
 
 FIELD = GridAction(P4M(3))
 WORDS = RegularAction(Cyclic(6))
+ROWS = NodeAction(Permutations(5), 2)
 TINY = [(x,) for x in plain_graphs() if len(x.colors[0]) <= 6]
 DEFINING = {
     "PADDING",
@@ -152,6 +155,19 @@ def field_pairs(dtype: torch.dtype) -> list[Input]:
     return list(zip(x.to(dtype).split(1), y.repeat(4, 1, 1, 1).split(1), strict=True))
 
 
+def sets() -> list[Input]:
+    """All equal, of few kinds, generic, and with noise below the tolerance."""
+    few = torch.randint(2, (20, *ROWS.shape), generator=seeded(0)).double()
+    x = 1 + torch.cat([torch.zeros(1, *ROWS.shape), few, torch.randn(4, *ROWS.shape, generator=seeded(1))])
+    return singles(torch.cat([x, 1e6 * (x + 1e-9 * torch.randn(x.shape, generator=seeded(2), dtype=x.dtype)), -x]))
+
+
+def set_pairs() -> list[Input]:
+    x = sets()
+    y = torch.randint(2, (len(x), *ROWS.shape), generator=seeded(3))
+    return [(*one, *two) for one, two in zip(x, singles(y), strict=True)]
+
+
 def relabelled(g: Tensor, x: Any) -> Any:
     return x.relabel(g)
 
@@ -175,6 +191,8 @@ CASES: dict[str, Case] = {
     "node score": Case(lambda: NodeScoreKernel(Degrees(), NODES), any_graphs, entropy=False),
     "node score, small": Case(lambda: NodeScoreKernel(Degrees(), NODES, temperature=1e-3), lambda: TINY),
     "coupled graph": Case(lambda: CoupledGraphKernel(GraphKernel(NODES)), marked, relabelled),
+    "set": Case(lambda: SetKernel(ROWS.group.degree), sets, ROWS),
+    "coupled set": Case(lambda: CoupledSetKernel(SetKernel(ROWS.group.degree)), set_pairs, ROWS),
     "Haar": Case(lambda: HaarKernel(FIELD.group), fields),
     "conjugated": Case(lambda: HaarConjugated(first_maximum, WORDS), words),
     "partial": Case(lambda: PartialKernel(OrbitKernel(FIELD), [1, 5]), fields, FIELD),

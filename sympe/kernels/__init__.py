@@ -11,10 +11,12 @@ from sympe.kernels.finite import CoupledOrbitKernel, OrbitKernel, PartialKernel,
 from sympe.kernels.graphs import (
     CachedGraphKernel,
     CoupledGraphKernel,
+    CoupledSetKernel,
     GraphHaarKernel,
     GraphKernel,
     GraphRefinementKernel,
     NodeScoreKernel,
+    SetKernel,
 )
 from sympe.kernels.haar import HaarKernel
 
@@ -23,6 +25,7 @@ __all__ = [
     "CoupledGraphKernel",
     "CoupledKernel",
     "CoupledOrbitKernel",
+    "CoupledSetKernel",
     "Draw",
     "GraphHaarKernel",
     "GraphKernel",
@@ -37,4 +40,5 @@ __all__ = [
     "RelaxedKernel",
     "RelaxedPermutationKernel",
     "ScoreKernel",
+    "SetKernel",
 ]

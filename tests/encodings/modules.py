@@ -36,6 +36,7 @@ from sympe.kernels import (
     OrbitKernel,
     PartialKernel,
     ScoreKernel,
+    SetKernel,
 )
 from sympe.nn import P4MNet
 
@@ -91,6 +92,10 @@ def graphs(batch: int) -> DenseGraphs:
     return DenseGraphs.from_features(torch.where(odd[:, None, None], path, square), mask=mask)
 
 
+def sets(batch: int) -> Tensor:
+    return torch.zeros(batch, NODES, 1)
+
+
 def words(batch: int) -> Tensor:
     return torch.zeros(batch, 1, 6)
 
@@ -125,6 +130,7 @@ MODULES: dict[str, Entry] = {
     "graph Haar": on_graphs(lambda: GraphHaarKernel(NODES)),
     "refinement": on_graphs(lambda: GraphRefinementKernel(NODES)),
     "node score": on_graphs(lambda: NodeScoreKernel(Degrees(), NODES)),
+    "set": Entry(lambda: SymPE(SetKernel(NODES), NodeAction(Permutations(NODES), 2)), sets),
     "partial": Entry(lambda: PartialSymPE(PartialKernel(orbit(), [MIRROR]), GridAction(GROUP, 2)), fields),
     "nodes and edges": Entry(lambda: GraphSymPE(GraphKernel(NODES), 2, 3), graphs),
     "canonical": Entry(lambda: CanonicalEncoding(orbit(), ramp, GridAction(GROUP, 2)), fields),

@@ -17,6 +17,7 @@ from sympe.kernels import (
     PartialKernel,
     RelaxedKernel,
     ScoreKernel,
+    SetKernel,
 )
 from sympe.kernels.base import uniform
 from sympe.nn import P4MNet
@@ -55,6 +56,7 @@ ON_GRAPHS = {
     GraphHaarKernel,
     GraphRefinementKernel,
     NodeScoreKernel,
+    SetKernel,
 }  # each has a file of tests
 
 
