@@ -10,6 +10,7 @@ import torch
 
 from sympe.actions import (
     Action,
+    ArrayAction,
     BondAction,
     DirectSum,
     EdgeAction,
@@ -23,7 +24,16 @@ from sympe.actions import (
     RegularAction,
     TrivialAction,
 )
-from sympe.groups import P4M, Cyclic, Dihedral, FiniteGroup, Permutations, Product, generate_matrices
+from sympe.groups import (
+    P4M,
+    Cyclic,
+    Dihedral,
+    FiniteGroup,
+    PermutationProduct,
+    Permutations,
+    Product,
+    generate_matrices,
+)
 from tests import oracles
 
 QUATERNION_PERMUTATIONS = [[1, 2, 3, 0, 5, 6, 7, 4], [4, 7, 6, 5, 2, 1, 0, 3]]
@@ -84,7 +94,12 @@ GROUPS: dict[str, FiniteGroup] = {
     **{f"P4M({n})": P4M(n) for n in range(1, 7)},
 }
 # Groups whose elements are tensors.
-PERMUTATIONS: dict[str, Permutations] = {f"Permutations({n})": Permutations(n) for n in range(1, 7)}
+PERMUTATIONS: dict[str, Permutations | PermutationProduct] = {
+    **{f"Permutations({n})": Permutations(n) for n in range(1, 7)},
+    **{
+        f"PermutationProduct{degrees}": PermutationProduct(*degrees) for degrees in ((3,), (2, 2), (3, 4), (1, 2, 1, 3))
+    },
+}
 
 
 def rotations(n: int) -> MatrixAction:
@@ -209,11 +224,18 @@ ACTIONS: dict[str, FiniteAction] = {
     "rows and columns of a matrix": rows_and_columns(2, 3)[0],
     "images in 2 channels": ImageAction(Dihedral(4), 2, 3),
 }
-GRAPH_ACTIONS: dict[str, NodeAction | EdgeAction] = {
-    f"{name} of {n} nodes, {channels} channels": make(Permutations(n), channels)
-    for n in range(1, 6)
-    for channels in (1, 3)
-    for name, make in (("rows", NodeAction), ("edges", EdgeAction))
+GRAPH_ACTIONS: dict[str, NodeAction | EdgeAction | ArrayAction] = {
+    **{
+        f"axes of {degrees} arrays, {channels} channels": ArrayAction(PermutationProduct(*degrees), channels)
+        for degrees in ((1, 3), (2, 2), (3, 2), (2, 1, 2))
+        for channels in (1, 2)
+    },
+    **{
+        f"{name} of {n} nodes, {channels} channels": make(Permutations(n), channels)
+        for n in range(1, 6)
+        for channels in (1, 3)
+        for name, make in (("rows", NodeAction), ("edges", EdgeAction))
+    },
 }
 EVERY_ACTION: dict[str, Action] = {**ACTIONS, **GRAPH_ACTIONS}
 

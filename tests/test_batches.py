@@ -18,14 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from sympe import kernels
-from sympe.actions import GridAction, NodeAction, RegularAction
+from sympe.actions import Action, ArrayAction, GridAction, NodeAction, RegularAction
 from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.graphs.checks import equal_graphs
-from sympe.groups import P4M, Cyclic, Permutations
+from sympe.groups import P4M, Cyclic, PermutationProduct, Permutations
 from sympe.kernels import (
     CachedGraphKernel,
     CoupledGraphKernel,
     CoupledKernel,
+    CoupledMatrixKernel,
     CoupledOrbitKernel,
     CoupledSetKernel,
     GraphHaarKernel,
@@ -34,6 +35,7 @@ from sympe.kernels import (
     HaarConjugated,
     HaarKernel,
     Kernel,
+    MatrixKernel,
     NodeScoreKernel,
     OrbitKernel,
     PartialKernel,
@@ -50,6 +52,7 @@ from tests.situations import CHUNKS, NODES, SITUATIONS, Input, Situation, hard_g
 FIELD = GridAction(P4M(3))
 WORDS = RegularAction(Cyclic(6))
 ROWS = NodeAction(Permutations(5), 2)
+AXES = ArrayAction(PermutationProduct(3, 4), 2)
 TINY = [(x,) for x in plain_graphs() if len(x.colors[0]) <= 6]
 DEFINING = {
     "PADDING",
@@ -155,16 +158,16 @@ def field_pairs(dtype: torch.dtype) -> list[Input]:
     return list(zip(x.to(dtype).split(1), y.repeat(4, 1, 1, 1).split(1), strict=True))
 
 
-def sets() -> list[Input]:
+def rows_of(action: Action) -> list[Input]:
     """All equal, of few kinds, generic, and with noise below the tolerance."""
-    few = torch.randint(2, (20, *ROWS.shape), generator=seeded(0)).double()
-    x = 1 + torch.cat([torch.zeros(1, *ROWS.shape), few, torch.randn(4, *ROWS.shape, generator=seeded(1))])
+    few = torch.randint(2, (20, *action.shape), generator=seeded(0)).double()
+    x = 1 + torch.cat([torch.zeros(1, *action.shape), few, torch.randn(4, *action.shape, generator=seeded(1))])
     return singles(torch.cat([x, 1e6 * (x + 1e-9 * torch.randn(x.shape, generator=seeded(2), dtype=x.dtype)), -x]))
 
 
-def set_pairs() -> list[Input]:
-    x = sets()
-    y = torch.randint(2, (len(x), *ROWS.shape), generator=seeded(3))
+def pairs_of(action: Action) -> list[Input]:
+    x = rows_of(action)
+    y = torch.randint(2, (len(x), *action.shape), generator=seeded(3))
     return [(*one, *two) for one, two in zip(x, singles(y), strict=True)]
 
 
@@ -191,8 +194,10 @@ CASES: dict[str, Case] = {
     "node score": Case(lambda: NodeScoreKernel(Degrees(), NODES), any_graphs, entropy=False),
     "node score, small": Case(lambda: NodeScoreKernel(Degrees(), NODES, temperature=1e-3), lambda: TINY),
     "coupled graph": Case(lambda: CoupledGraphKernel(GraphKernel(NODES)), marked, relabelled),
-    "set": Case(lambda: SetKernel(ROWS.group.degree), sets, ROWS),
-    "coupled set": Case(lambda: CoupledSetKernel(SetKernel(ROWS.group.degree)), set_pairs, ROWS),
+    "matrix": Case(lambda: MatrixKernel(3, 4), lambda: rows_of(AXES), AXES),
+    "coupled matrix": Case(lambda: CoupledMatrixKernel(MatrixKernel(3, 4)), lambda: pairs_of(AXES), AXES),
+    "set": Case(lambda: SetKernel(5), lambda: rows_of(ROWS), ROWS),
+    "coupled set": Case(lambda: CoupledSetKernel(SetKernel(5)), lambda: pairs_of(ROWS), ROWS),
     "Haar": Case(lambda: HaarKernel(FIELD.group), fields),
     "conjugated": Case(lambda: HaarConjugated(first_maximum, WORDS), words),
     "partial": Case(lambda: PartialKernel(OrbitKernel(FIELD), [1, 5]), fields, FIELD),

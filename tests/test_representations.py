@@ -11,7 +11,16 @@ import torch
 from sympe import actions, encodings, graphs, groups, kernels
 from sympe.actions import GridAction
 from sympe.groups import P4M
-from sympe.kernels import CoupledGraphKernel, CoupledOrbitKernel, CoupledSetKernel, GraphKernel, OrbitKernel, SetKernel
+from sympe.kernels import (
+    CoupledGraphKernel,
+    CoupledMatrixKernel,
+    CoupledOrbitKernel,
+    CoupledSetKernel,
+    GraphKernel,
+    MatrixKernel,
+    OrbitKernel,
+    SetKernel,
+)
 from tests.catalogue import EVERY_ACTION, GROUPS, PERMUTATIONS
 from tests.encodings.modules import MODULES
 from tests.encodings.modules import graphs as some_graphs
@@ -27,6 +36,7 @@ OBJECTS: list[object] = [
     CoupledOrbitKernel(FIELD, FIELD),
     CoupledGraphKernel(GraphKernel(4)),
     CoupledSetKernel(SetKernel(4)),
+    CoupledMatrixKernel(MatrixKernel(2, 3)),
     graphs.Sets(torch.zeros(2, 3, 1), torch.ones(2, 3).bool()),
     some_graphs(3),
     some_graphs(3).sparse(),

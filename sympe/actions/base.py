@@ -33,6 +33,18 @@ def gather(x: Shaped[Tensor, "..."], dim: int, index: Int64[Tensor, "..."]) -> S
     return x.view(SIGNED[x.dtype]).gather(dim, index).view(x.dtype)
 
 
+def take(x: Shaped[Tensor, "..."], source: Int64[Tensor, "..."], dim: int) -> Shaped[Tensor, "..."]:
+    """Gather along ``dim``; what is broadcast is not copied before.
+
+    Example:
+        >>> take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([[1], [0]]), 0)
+        tensor([[3, 4],
+                [1, 2]])
+    """
+    source, x = torch.broadcast_tensors(source, x)
+    return gather(x, dim, source)
+
+
 class Action(abc.ABC):
     r"""A linear left action of a group on tensors of one shape.
 

@@ -1,7 +1,8 @@
 """Groups on batched element tensors: identity, compose, inverse and Haar samples.
 
 A group element is a plain tensor. In a :class:`FiniteGroup` it is an ``int64`` index in ``range(order)``, so a batch of
-elements is an index tensor of any shape; in :class:`Permutations` it is an index tensor of shape ``(degree,)``.
+elements is an index tensor of any shape; in :class:`Permutations` it is an index tensor of shape ``(degree,)``, in
+:class:`PermutationProduct` one of all degrees side by side.
 ``compose(g, h)`` applies ``h`` first.
 """
 
@@ -15,6 +16,7 @@ from sympe.groups.finite import (
     generated_subgroup,
 )
 from sympe.groups.p4m import P4M
+from sympe.groups.permutation_product import PermutationProduct
 from sympe.groups.permutations import Permutations
 from sympe.groups.product import Product
 
@@ -24,6 +26,7 @@ __all__ = [
     "Dihedral",
     "FiniteGroup",
     "Group",
+    "PermutationProduct",
     "Permutations",
     "Product",
     "TableGroup",

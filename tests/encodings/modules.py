@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sympe.actions import GridAction, NodeAction, RegularAction
+from sympe.actions import ArrayAction, GridAction, NodeAction, RegularAction
 from sympe.encodings import (
     CanonicalEncoding,
     Canonicalized,
@@ -23,7 +23,7 @@ from sympe.encodings import (
     SymPE,
 )
 from sympe.graphs import DenseGraphs, relabel
-from sympe.groups import P4M, Cyclic, Permutations
+from sympe.groups import P4M, Cyclic, PermutationProduct, Permutations
 from sympe.kernels import (
     CachedGraphKernel,
     GraphHaarKernel,
@@ -32,6 +32,7 @@ from sympe.kernels import (
     HaarConjugated,
     HaarKernel,
     Kernel,
+    MatrixKernel,
     NodeScoreKernel,
     OrbitKernel,
     PartialKernel,
@@ -96,6 +97,10 @@ def sets(batch: int) -> Tensor:
     return torch.zeros(batch, NODES, 1)
 
 
+def matrices(batch: int) -> Tensor:
+    return torch.zeros(batch, 2, 3, 1)
+
+
 def words(batch: int) -> Tensor:
     return torch.zeros(batch, 1, 6)
 
@@ -131,6 +136,7 @@ MODULES: dict[str, Entry] = {
     "refinement": on_graphs(lambda: GraphRefinementKernel(NODES)),
     "node score": on_graphs(lambda: NodeScoreKernel(Degrees(), NODES)),
     "set": Entry(lambda: SymPE(SetKernel(NODES), NodeAction(Permutations(NODES), 2)), sets),
+    "matrix": Entry(lambda: SymPE(MatrixKernel(2, 3), ArrayAction(PermutationProduct(2, 3), 2)), matrices),
     "partial": Entry(lambda: PartialSymPE(PartialKernel(orbit(), [MIRROR]), GridAction(GROUP, 2)), fields),
     "nodes and edges": Entry(lambda: GraphSymPE(GraphKernel(NODES), 2, 3), graphs),
     "canonical": Entry(lambda: CanonicalEncoding(orbit(), ramp, GridAction(GROUP, 2)), fields),

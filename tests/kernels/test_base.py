@@ -12,6 +12,7 @@ from sympe.kernels import (
     HaarConjugated,
     HaarKernel,
     Kernel,
+    MatrixKernel,
     NodeScoreKernel,
     OrbitKernel,
     PartialKernel,
@@ -55,6 +56,7 @@ ON_GRAPHS = {
     GraphKernel,
     GraphHaarKernel,
     GraphRefinementKernel,
+    MatrixKernel,
     NodeScoreKernel,
     SetKernel,
 }  # each has a file of tests

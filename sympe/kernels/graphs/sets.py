@@ -24,8 +24,7 @@ from sympe.groups import Permutations
 from sympe.groups.checks import check_integer, check_kind
 from sympe.kernels.base import InversionKernel, check_count, uniform
 from sympe.kernels.coupled import CoupledKernel
-from sympe.kernels.finite.orbit import comparable
-from sympe.kernels.finite.search import rank_entries
+from sympe.kernels.graphs.rows import rank_numbers, rank_rows
 from sympe.tolerance import Tolerance
 
 
@@ -167,7 +166,7 @@ class SetKernel(InversionKernel):
 
     def _classes(self, x: Tensor | Sets) -> Tensor:
         sets = self._checked(x)
-        return _classes(_ranks("x", sets.elements, sets.mask, self.tolerance), sets.mask, self.group.degree)
+        return rank_rows(rank_numbers("x", sets.elements, sets.mask, self.tolerance), sets.mask, self.group.degree)
 
     def _checked(self, x: Tensor | Sets) -> Sets:
         if not isinstance(x, Sets):
@@ -257,49 +256,9 @@ class CoupledSetKernel(CoupledKernel):
         if y.dim() not in (2, 3) or y.shape[:2] != sets.mask.shape:
             raise ValueError(f"target: expected shape {tuple(sets.mask.shape)} or (*, channels), got {tuple(y.shape)}")
         y = y[:, :, None] if y.dim() == 2 else y
-        first = _ranks("x", sets.elements, sets.mask, self._kernel.tolerance)
-        then = _ranks("target", y, sets.mask, self._tolerance)
-        return _classes(torch.cat([first, then], 2), sets.mask, self.group.degree)
-
-
-def _ranks(name: str, values: Tensor, mask: Tensor, tolerance: Tolerance) -> Int64[Tensor, "batch elements channels"]:
-    """The rank of every number in its set and channel; in the padding, anything below the number of elements."""
-    if values.is_complex():
-        raise TypeError(f"{name}: expected numbers that have an order, got {values.dtype}; give torch.view_as_real(x)")
-    values = comparable(values.detach())
-    if values.is_floating_point() and values.dtype.itemsize < 4:
-        values = values.float()
-    if values.numel() == 0:
-        return torch.zeros(values.shape, dtype=torch.int64, device=values.device)
-    first = torch.where(mask[:, :1, None], values[:, :1], 0)
-    values = torch.where(mask[:, :, None], values, first)  # more of what is there: no other rank, no other largest
-    if values.is_floating_point():
-        if not bool(values.isfinite().all()):
-            raise ValueError(f"{name}: expected finite entries, got NaN or infinity")
-        tolerance.check_units(name, values.abs().amax(1))
-    batch, n, channels = values.shape
-    rows = values.transpose(1, 2).reshape(batch * channels, n)
-    return _rank(rows, tolerance).view(batch, channels, n).transpose(1, 2)
-
-
-def _classes(ranks: Tensor, mask: Tensor, degree: int) -> Int64[Tensor, "batch degree"]:
-    """A number for each element, the same for equal rows, and ordered as they are; last and alone in the padding."""
-    batch, n, _ = ranks.shape
-    key = torch.zeros(batch, n, dtype=torch.int64, device=ranks.device)
-    at_once = max(1, 62 // max(1, n.bit_length()) - 1)  # digits of base n, next to the key, in 62 bits
-    for part in ranks.split(at_once, 2) if n else ():
-        for channel in part.unbind(2):
-            key = key * n + channel
-        key = _rank(key, Tolerance(0.0, 0.0))
-    place = torch.arange(degree, device=ranks.device).repeat(batch, 1)
-    classes = n + place
-    classes[:, :n] = torch.where(mask, key, classes[:, :n])
-    return classes
-
-
-def _rank(rows: Tensor, tolerance: Tolerance) -> Tensor:
-    """The ranks of the numbers of each row."""
-    return rank_entries(rows, torch.zeros(rows.shape[1], dtype=torch.int64, device=rows.device), tolerance)
+        first = rank_numbers("x", sets.elements, sets.mask, self._kernel.tolerance)
+        then = rank_numbers("target", y, sets.mask, self._tolerance)
+        return rank_rows(torch.cat([first, then], 2), sets.mask, self.group.degree)
 
 
 def _sorting(classes: Tensor, generator: torch.Generator | None) -> Tensor:
