@@ -71,11 +71,11 @@ class Action(abc.ABC):
         return f"{type(self).__name__}({self.group!r}, shape={self.shape})"
 
     @abc.abstractmethod
-    def __call__(self, g: Int64[Tensor, "..."], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    def __call__(self, g: Shaped[Tensor, "..."], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Move ``x`` by ``g``.
 
         Raises:
-            TypeError: if ``g`` is no tensor of int64, or ``x`` no tensor.
+            TypeError: if ``g`` is no tensor of elements, or ``x`` no tensor.
             ValueError: if the trailing dimensions of ``x`` are not :attr:`shape`, or ``g`` holds something else than
                 elements of the group.
         """

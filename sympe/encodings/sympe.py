@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from sympe.actions import Action, FiniteAction
@@ -121,6 +121,6 @@ class SymPE(FormedModule, Encoding):
         """Draw g for every x, coupled to the target if one is given, and move v by it."""
         return self.draw(x, target, generator=generator).move(self.action, self.v)
 
-    def moved(self, g: Int64[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
+    def moved(self, g: Shaped[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The features that given elements lead to."""
         return self.action(g, self.v)

@@ -26,7 +26,11 @@ class Group(abc.ABC):
     @property
     @abc.abstractmethod
     def order(self) -> int:
-        """The number of elements; the groups here are finite."""
+        """The number of elements.
+
+        Raises:
+            ValueError: if it is infinite.
+        """
 
     @abc.abstractmethod
     def identity(self, shape: Sequence[int] = (), *, device: torch.device | str | None = None) -> Tensor:
@@ -37,7 +41,7 @@ class Group(abc.ABC):
         """All elements, of batch shape ``(order,)``.
 
         Raises:
-            ValueError: if they are too many to be listed.
+            ValueError: if they are too many to be listed, or infinitely many.
         """
 
     @abc.abstractmethod
@@ -53,7 +57,7 @@ class Group(abc.ABC):
         """Refuse what is no batch of elements. It looks at the values, so it is for the edges of an interface.
 
         Raises:
-            TypeError: if ``g`` is no tensor of int64.
+            TypeError: if ``g`` is no tensor, or one of another type than elements are.
             ValueError: if it has another shape or holds something else than elements.
         """
 

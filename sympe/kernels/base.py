@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
 from sympe.actions import Action, EdgeAction, FiniteAction, NodeAction
@@ -48,7 +48,7 @@ class Draw(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def g(self) -> Int64[Tensor, "batch ..."]:
+    def g(self) -> Shaped[Tensor, "batch ..."]:
         """The elements."""
 
     @abc.abstractmethod
@@ -63,11 +63,11 @@ class PlainDraw(Draw):
         g: the elements.
     """
 
-    def __init__(self, g: Int64[Tensor, "batch ..."]) -> None:
+    def __init__(self, g: Shaped[Tensor, "batch ..."]) -> None:
         self._g = g
 
     @property
-    def g(self) -> Int64[Tensor, "batch ..."]:
+    def g(self) -> Shaped[Tensor, "batch ..."]:
         """The elements."""
         return self._g
 
@@ -164,7 +164,7 @@ class Kernel(abc.ABC):
         return f"{type(self).__name__}({self.group!r})"
 
     @abc.abstractmethod
-    def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
+    def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Shaped[Tensor, "batch ..."]:
         """Draw one element for every x of the batch."""
 
     @uncompiled
@@ -176,7 +176,7 @@ class Kernel(abc.ABC):
         return PlainDraw(self.sample(x, generator=generator))
 
     @abc.abstractmethod
-    def log_prob(self, g: Int64[Tensor, "batch ..."], x: Any) -> Float[Tensor, " batch"]:
+    def log_prob(self, g: Shaped[Tensor, "batch ..."], x: Any) -> Float[Tensor, " batch"]:
         """The log-probability of ``g`` given ``x``, in nats; minus infinity off the support."""
 
     @abc.abstractmethod
@@ -188,11 +188,11 @@ class InversionKernel(Kernel):
     r"""An exact kernel: uniform on C(x), the elements with :math:`g^{-1} x = \gamma(x)`, which it can list."""
 
     @abc.abstractmethod
-    def move(self, g: Int64[Tensor, "batch ..."], x: Any) -> Any:
+    def move(self, g: Shaped[Tensor, "batch ..."], x: Any) -> Any:
         """``g x``: how the elements move a batch of inputs."""
 
     @abc.abstractmethod
-    def list_coset(self, x: Any, *, limit: int) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, "listed ..."]]:
+    def list_coset(self, x: Any, *, limit: int) -> tuple[Int64[Tensor, " listed"], Shaped[Tensor, "listed ..."]]:
         """C(x) as two parallel lists: the row of the batch, ascending, and an element of that row's C(x).
 
         Raises:

@@ -28,7 +28,7 @@ import abc
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from sympe.groups import Group
@@ -55,7 +55,7 @@ class CoupledKernel(abc.ABC):
         """The group that g belongs to."""
 
     @abc.abstractmethod
-    def sample(self, x: Any, y: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
+    def sample(self, x: Any, y: Any, *, generator: torch.Generator | None = None) -> Shaped[Tensor, "batch ..."]:
         """Draw one element for every pair of the batch."""
 
     @uncompiled
@@ -64,7 +64,7 @@ class CoupledKernel(abc.ABC):
         return PlainDraw(self.sample(x, y, generator=generator))
 
     @abc.abstractmethod
-    def log_prob(self, g: Int64[Tensor, "batch ..."], x: Any, y: Any) -> Float[Tensor, " batch"]:
+    def log_prob(self, g: Shaped[Tensor, "batch ..."], x: Any, y: Any) -> Float[Tensor, " batch"]:
         """The log-probability of ``g`` given ``x`` and ``y``, in nats; minus infinity off the support."""
 
     @abc.abstractmethod

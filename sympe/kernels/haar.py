@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from sympe.groups import Group
@@ -46,12 +46,12 @@ class HaarKernel(Kernel):
         """The group."""
         return self._group
 
-    def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Int64[Tensor, "batch ..."]:
+    def sample(self, x: Any, *, generator: torch.Generator | None = None) -> Shaped[Tensor, "batch ..."]:
         """Draw a uniform element for every x."""
         check_batch(x)
         return self.group.sample((len(x),), generator=generator, device=x.device)
 
-    def log_prob(self, g: Int64[Tensor, "batch ..."], x: Any) -> Float[Tensor, " batch"]:
+    def log_prob(self, g: Shaped[Tensor, "batch ..."], x: Any) -> Float[Tensor, " batch"]:
         """``-log |G|`` everywhere."""
         self.group.check(g)
         return -self.entropy(x)
