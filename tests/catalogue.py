@@ -10,6 +10,7 @@ import torch
 
 from sympe.actions import (
     Action,
+    ArrayAction,
     BondAction,
     DirectSum,
     EdgeAction,
@@ -37,6 +38,7 @@ from sympe.groups import (
     Group,
     Isometries,
     Orthogonal,
+    PermutationProduct,
     Permutations,
     Product,
     SpecialEuclidean,
@@ -103,7 +105,12 @@ GROUPS: dict[str, FiniteGroup] = {
     **{f"P4M({n})": P4M(n) for n in range(1, 7)},
 }
 # Groups whose elements are tensors.
-PERMUTATIONS: dict[str, Permutations] = {f"Permutations({n})": Permutations(n) for n in range(1, 7)}
+PERMUTATIONS: dict[str, Permutations | PermutationProduct] = {
+    **{f"Permutations({n})": Permutations(n) for n in range(1, 7)},
+    **{
+        f"PermutationProduct{degrees}": PermutationProduct(*degrees) for degrees in ((3,), (2, 2), (3, 4), (1, 2, 1, 3))
+    },
+}
 
 # Groups whose elements are tensors of floats, and products of groups of tensors.
 ISOMETRIES: dict[str, Isometries] = {
@@ -242,11 +249,18 @@ ACTIONS: dict[str, FiniteAction] = {
     "rows and columns of a matrix": rows_and_columns(2, 3)[0],
     "images in 2 channels": ImageAction(Dihedral(4), 2, 3),
 }
-GRAPH_ACTIONS: dict[str, NodeAction | EdgeAction] = {
-    f"{name} of {n} nodes, {channels} channels": make(Permutations(n), channels)
-    for n in range(1, 6)
-    for channels in (1, 3)
-    for name, make in (("rows", NodeAction), ("edges", EdgeAction))
+GRAPH_ACTIONS: dict[str, NodeAction | EdgeAction | ArrayAction] = {
+    **{
+        f"axes of {degrees} arrays, {channels} channels": ArrayAction(PermutationProduct(*degrees), channels)
+        for degrees in ((1, 3), (2, 2), (3, 2), (2, 1, 2))
+        for channels in (1, 2)
+    },
+    **{
+        f"{name} of {n} nodes, {channels} channels": make(Permutations(n), channels)
+        for n in range(1, 6)
+        for channels in (1, 3)
+        for name, make in (("rows", NodeAction), ("edges", EdgeAction))
+    },
 }
 POINT_ACTIONS: dict[str, Action] = {
     f"{make.__name__} of {group!r}, {n} points": make(DirectProduct(group, Permutations(n)))

@@ -19,16 +19,27 @@ import torch
 from torch import Tensor, nn
 
 from sympe import kernels
-from sympe.actions import GridAction, RegularAction
+from sympe.actions import Action, ArrayAction, GridAction, NodeAction, RegularAction
 from sympe.graphs import Clouds, DenseGraphs, SparseGraphs
 from sympe.graphs.checks import equal_graphs
-from sympe.groups import P4M, Cyclic, Euclidean, Isometries, SpecialEuclidean, SpecialOrthogonal
+from sympe.groups import (
+    P4M,
+    Cyclic,
+    Euclidean,
+    Isometries,
+    PermutationProduct,
+    Permutations,
+    SpecialEuclidean,
+    SpecialOrthogonal,
+)
 from sympe.kernels import (
     CachedGraphKernel,
     CoupledGraphKernel,
     CoupledKernel,
+    CoupledMatrixKernel,
     CoupledOrbitKernel,
     CoupledPointKernel,
+    CoupledSetKernel,
     GraphHaarKernel,
     GraphKernel,
     GraphRefinementKernel,
@@ -36,11 +47,13 @@ from sympe.kernels import (
     HaarKernel,
     Kernel,
     LearnedFrameKernel,
+    MatrixKernel,
     NodeScoreKernel,
     OrbitKernel,
     PartialKernel,
     PointKernel,
     ScoreKernel,
+    SetKernel,
 )
 from sympe.kernels.graphs import cosets
 from sympe.kernels.graphs.orders import NODE_ORDERS
@@ -51,6 +64,8 @@ from tests.situations import CHUNKS, NODES, SITUATIONS, Input, Situation, hard_g
 
 FIELD = GridAction(P4M(3))
 WORDS = RegularAction(Cyclic(6))
+ROWS = NodeAction(Permutations(5), 2)
+AXES = ArrayAction(PermutationProduct(3, 4), 2)
 TINY = [(x,) for x in plain_graphs() if len(x.colors[0]) <= 6]
 DEFINING = {
     "PADDING",
@@ -198,6 +213,19 @@ def on_points(group: Isometries) -> PointKernel:
     return PointKernel(group, NODES)
 
 
+def rows_of(action: Action) -> list[Input]:
+    """All equal, of few kinds, generic, and with noise below the tolerance."""
+    few = torch.randint(2, (20, *action.shape), generator=seeded(0)).double()
+    x = 1 + torch.cat([torch.zeros(1, *action.shape), few, torch.randn(4, *action.shape, generator=seeded(1))])
+    return singles(torch.cat([x, 1e6 * (x + 1e-9 * torch.randn(x.shape, generator=seeded(2), dtype=x.dtype)), -x]))
+
+
+def pairs_of(action: Action) -> list[Input]:
+    x = rows_of(action)
+    y = torch.randint(2, (len(x), *action.shape), generator=seeded(3))
+    return [(*one, *two) for one, two in zip(x, singles(y), strict=True)]
+
+
 def relabelled(g: Tensor, x: Any) -> Any:
     return x.relabel(g)
 
@@ -224,6 +252,10 @@ CASES: dict[str, Case] = {
     "points": Case(lambda: on_points(Euclidean(3)), clouds, on_points(Euclidean(3)).move),
     "points, proper": Case(lambda: on_points(SpecialEuclidean(3)), clouds, on_points(SpecialEuclidean(3)).move),
     "coupled points": Case(lambda: CoupledPointKernel(on_points(Euclidean(3))), pairs_of_clouds),
+    "matrix": Case(lambda: MatrixKernel(3, 4), lambda: rows_of(AXES), AXES),
+    "coupled matrix": Case(lambda: CoupledMatrixKernel(MatrixKernel(3, 4)), lambda: pairs_of(AXES), AXES),
+    "set": Case(lambda: SetKernel(5), lambda: rows_of(ROWS), ROWS),
+    "coupled set": Case(lambda: CoupledSetKernel(SetKernel(5)), lambda: pairs_of(ROWS), ROWS),
     "Haar": Case(lambda: HaarKernel(FIELD.group), fields),
     "conjugated": Case(lambda: HaarConjugated(first_maximum, WORDS), words),
     "partial": Case(lambda: PartialKernel(OrbitKernel(FIELD), [1, 5]), fields, FIELD),

@@ -13,11 +13,15 @@ from sympe.actions import GridAction
 from sympe.groups import P4M, Orthogonal
 from sympe.kernels import (
     CoupledGraphKernel,
+    CoupledMatrixKernel,
     CoupledOrbitKernel,
     CoupledPointKernel,
+    CoupledSetKernel,
     GraphKernel,
+    MatrixKernel,
     OrbitKernel,
     PointKernel,
+    SetKernel,
 )
 from tests.catalogue import EVERY_ACTION, EVERY_GROUP
 from tests.encodings.modules import MODULES, clouds
@@ -34,6 +38,9 @@ OBJECTS: list[object] = [
     CoupledGraphKernel(GraphKernel(4)),
     CoupledPointKernel(PointKernel(Orthogonal(3), 4)),
     clouds(3),
+    CoupledSetKernel(SetKernel(4)),
+    CoupledMatrixKernel(MatrixKernel(2, 3)),
+    graphs.Sets(torch.zeros(2, 3, 1), torch.ones(2, 3).bool()),
     some_graphs(3),
     some_graphs(3).sparse(),
 ]

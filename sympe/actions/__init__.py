@@ -3,6 +3,7 @@
 Every action is a left action, ``action(g, action(h, x)) == action(compose(g, h), x)``.
 """
 
+from sympe.actions.arrays import ArrayAction
 from sympe.actions.base import Action, FiniteAction
 from sympe.actions.graphs import EdgeAction, NodeAction
 from sympe.actions.image import ImageAction
@@ -14,6 +15,7 @@ from sympe.actions.sums import DirectSum, FactorAction
 
 __all__ = [
     "Action",
+    "ArrayAction",
     "BondAction",
     "DirectSum",
     "EdgeAction",

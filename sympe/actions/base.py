@@ -33,6 +33,18 @@ def gather(x: Shaped[Tensor, "..."], dim: int, index: Int64[Tensor, "..."]) -> S
     return x.view(SIGNED[x.dtype]).gather(dim, index).view(x.dtype)
 
 
+def take(x: Shaped[Tensor, "..."], source: Int64[Tensor, "..."], dim: int) -> Shaped[Tensor, "..."]:
+    """Gather along ``dim``; what is broadcast is not copied before.
+
+    Example:
+        >>> take(torch.tensor([[1, 2], [3, 4]]), torch.tensor([[1], [0]]), 0)
+        tensor([[3, 4],
+                [1, 2]])
+    """
+    source, x = torch.broadcast_tensors(source, x)
+    return gather(x, dim, source)
+
+
 class Action(abc.ABC):
     r"""A linear left action of a group on tensors of one shape.
 
@@ -64,11 +76,11 @@ class Action(abc.ABC):
         return f"{type(self).__name__}({self.group!r}, shape={self.shape})"
 
     @abc.abstractmethod
-    def __call__(self, g: Int64[Tensor, "..."], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    def __call__(self, g: Shaped[Tensor, "..."], x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """Move ``x`` by ``g``.
 
         Raises:
-            TypeError: if ``g`` is no tensor of int64, or ``x`` no tensor.
+            TypeError: if ``g`` is no tensor of elements, or ``x`` no tensor.
             ValueError: if the trailing dimensions of ``x`` are not :attr:`shape`, or ``g`` holds something else than
                 elements of the group.
         """

@@ -12,11 +12,10 @@ actions do not know how many nodes are real, so to give elements of the right ki
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
 
-from sympe.actions.base import Action, gather
+from sympe.actions.base import Action, take
 from sympe.groups import Permutations
 from sympe.groups.checks import check_integer
 
@@ -70,7 +69,7 @@ class NodeAction(Action):
             ValueError: if ``x`` or ``g`` has another number of nodes, or ``x`` another number of channels.
         """
         self.check(x)
-        return _take(x, _sources(self.group, g, x)[..., :, None], -2)
+        return take(x, _sources(self.group, g, x)[..., :, None], -2)
 
 
 class EdgeAction(Action):
@@ -125,7 +124,7 @@ class EdgeAction(Action):
         """
         self.check(x)
         source = _sources(self.group, g, x)
-        return _take(_take(x, source[..., :, None, None], -3), source[..., None, :, None], -2)
+        return take(take(x, source[..., :, None, None], -3), source[..., None, :, None], -2)
 
 
 def _check_arguments(group: Permutations, channels: int) -> None:
@@ -138,9 +137,3 @@ def _sources(group: Permutations, g: Tensor, x: Tensor) -> Int64[Tensor, "*batch
     """The node that lands at each node."""
     group.check(g)
     return group.inverse(g.to(x.device))
-
-
-def _take(x: Tensor, source: Tensor, dim: int) -> Tensor:
-    """Gather along ``dim``; what is broadcast is not copied before."""
-    source, x = torch.broadcast_tensors(source, x)
-    return gather(x, dim, source)

@@ -1,6 +1,7 @@
-"""Batches of graphs with coloured nodes and edges, dense and padded or sparse; batches of point clouds."""
+"""Batches of graphs with coloured nodes and edges, dense and padded or sparse; of sets; and of point clouds."""
 
 from sympe.graphs.batches import DenseGraphs, Graphs, SparseGraphs, contents, relabel
 from sympe.graphs.clouds import Clouds
+from sympe.graphs.sets import Sets
 
-__all__ = ["Clouds", "DenseGraphs", "Graphs", "SparseGraphs", "contents", "relabel"]
+__all__ = ["Clouds", "DenseGraphs", "Graphs", "Sets", "SparseGraphs", "contents", "relabel"]

@@ -18,6 +18,7 @@ from sympe.groups.finite import (
 )
 from sympe.groups.isometries import Euclidean, Isometries, Orthogonal, SpecialEuclidean, SpecialOrthogonal
 from sympe.groups.p4m import P4M
+from sympe.groups.permutation_product import PermutationProduct
 from sympe.groups.permutations import Permutations
 from sympe.groups.product import Product
 
@@ -31,6 +32,7 @@ __all__ = [
     "Group",
     "Isometries",
     "Orthogonal",
+    "PermutationProduct",
     "Permutations",
     "Product",
     "SpecialEuclidean",

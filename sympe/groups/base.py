@@ -59,7 +59,7 @@ class Group(abc.ABC):
         """Refuse what is no batch of elements. It looks at the values, so it is for the edges of an interface.
 
         Raises:
-            TypeError: if ``g`` is no tensor of int64, or of floats if the group is continuous.
+            TypeError: if ``g`` is no tensor, or one of another type than elements are.
             ValueError: if it has another shape or holds something else than elements.
         """
 

@@ -39,7 +39,10 @@ class Product(FiniteGroup):
             raise ValueError("factors: expected at least one group, got none")
         for factor in factors:
             if not isinstance(factor, FiniteGroup):
-                raise TypeError(f"factors: expected finite groups, got {type(factor).__name__}")
+                raise TypeError(
+                    "factors: expected finite groups with indices for elements (PermutationProduct is for permutations"
+                    f" of several axes), got {type(factor).__name__}"
+                )
         self.factors = factors
 
     def __repr__(self) -> str:

@@ -11,10 +11,14 @@ from sympe.kernels.finite import CoupledOrbitKernel, OrbitKernel, PartialKernel,
 from sympe.kernels.graphs import (
     CachedGraphKernel,
     CoupledGraphKernel,
+    CoupledMatrixKernel,
+    CoupledSetKernel,
     GraphHaarKernel,
     GraphKernel,
     GraphRefinementKernel,
+    MatrixKernel,
     NodeScoreKernel,
+    SetKernel,
 )
 from sympe.kernels.haar import HaarKernel
 from sympe.kernels.points import CoupledPointKernel, LearnedFrameKernel, PointKernel
@@ -23,8 +27,10 @@ __all__ = [
     "CachedGraphKernel",
     "CoupledGraphKernel",
     "CoupledKernel",
+    "CoupledMatrixKernel",
     "CoupledOrbitKernel",
     "CoupledPointKernel",
+    "CoupledSetKernel",
     "Draw",
     "GraphHaarKernel",
     "GraphKernel",
@@ -34,6 +40,7 @@ __all__ = [
     "InversionKernel",
     "Kernel",
     "LearnedFrameKernel",
+    "MatrixKernel",
     "NodeScoreKernel",
     "OrbitKernel",
     "PartialKernel",
@@ -41,4 +48,5 @@ __all__ = [
     "RelaxedKernel",
     "RelaxedPermutationKernel",
     "ScoreKernel",
+    "SetKernel",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sympe.actions import GlobalVectorAction, GridAction, NodeAction, RegularAction, VectorAction
+from sympe.actions import ArrayAction, GlobalVectorAction, GridAction, NodeAction, RegularAction, VectorAction
 from sympe.encodings import (
     CanonicalEncoding,
     Canonicalized,
@@ -23,7 +23,15 @@ from sympe.encodings import (
     SymPE,
 )
 from sympe.graphs import Clouds, DenseGraphs, relabel
-from sympe.groups import P4M, Cyclic, DirectProduct, Permutations, SpecialEuclidean, SpecialOrthogonal
+from sympe.groups import (
+    P4M,
+    Cyclic,
+    DirectProduct,
+    PermutationProduct,
+    Permutations,
+    SpecialEuclidean,
+    SpecialOrthogonal,
+)
 from sympe.kernels import (
     CachedGraphKernel,
     GraphHaarKernel,
@@ -33,11 +41,13 @@ from sympe.kernels import (
     HaarKernel,
     Kernel,
     LearnedFrameKernel,
+    MatrixKernel,
     NodeScoreKernel,
     OrbitKernel,
     PartialKernel,
     PointKernel,
     ScoreKernel,
+    SetKernel,
 )
 from sympe.nn import P4MNet
 
@@ -114,6 +124,14 @@ class Frames(nn.Module):
         return self.weight * z.to(self.weight)
 
 
+def sets(batch: int) -> Tensor:
+    return torch.zeros(batch, NODES, 1)
+
+
+def matrices(batch: int) -> Tensor:
+    return torch.zeros(batch, 2, 3, 1)
+
+
 def words(batch: int) -> Tensor:
     return torch.zeros(batch, 1, 6)
 
@@ -158,6 +176,8 @@ MODULES: dict[str, Entry] = {
         clouds,
     ),
     "node score": on_graphs(lambda: NodeScoreKernel(Degrees(), NODES)),
+    "set": Entry(lambda: SymPE(SetKernel(NODES), NodeAction(Permutations(NODES), 2)), sets),
+    "matrix": Entry(lambda: SymPE(MatrixKernel(2, 3), ArrayAction(PermutationProduct(2, 3), 2)), matrices),
     "partial": Entry(lambda: PartialSymPE(PartialKernel(orbit(), [MIRROR]), GridAction(GROUP, 2)), fields),
     "nodes and edges": Entry(lambda: GraphSymPE(GraphKernel(NODES), 2, 3), graphs),
     "canonical": Entry(lambda: CanonicalEncoding(orbit(), ramp, GridAction(GROUP, 2)), fields),

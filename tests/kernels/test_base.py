@@ -13,12 +13,14 @@ from sympe.kernels import (
     HaarKernel,
     Kernel,
     LearnedFrameKernel,
+    MatrixKernel,
     NodeScoreKernel,
     OrbitKernel,
     PartialKernel,
     PointKernel,
     RelaxedKernel,
     ScoreKernel,
+    SetKernel,
 )
 from sympe.kernels.base import uniform
 from sympe.nn import P4MNet
@@ -56,7 +58,9 @@ ON_GRAPHS = {
     GraphKernel,
     GraphHaarKernel,
     GraphRefinementKernel,
+    MatrixKernel,
     NodeScoreKernel,
+    SetKernel,
 }  # each has a file of tests
 ON_POINTS = {LearnedFrameKernel, PointKernel}  # these, too
 

@@ -120,7 +120,9 @@ def test_a_map_that_leaves_the_group_is_an_error(element: int) -> None:
     kernel = HaarConjugated(lambda x: torch.full((len(x),), element), GridAction(P4M(2)))
     x = torch.zeros(2, 1, 2, 2)
     for call in (kernel.sample, kernel.entropy):
-        with pytest.raises(ValueError, match=f"canonicalizer: expected elements in range\\(32\\), got {element}"):
+        with pytest.raises(
+            ValueError, match=rf"canonicalizer: expected elements of P4M\(size=2\), in range\(32\), got {element}"
+        ):
             call(x)
 
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from benchmarks.level_and_power import LEVEL, Case, equivariant_models, rejections, sometimes_first, violations
 from sympe import encodings, kernels
-from sympe.actions import GridAction, NodeAction, RegularAction
+from sympe.actions import ArrayAction, GridAction, NodeAction, RegularAction
 from sympe.encodings import Encoding
-from sympe.graphs import DenseGraphs
-from sympe.groups import P4M, Cyclic, Permutations
+from sympe.graphs import DenseGraphs, Sets
+from sympe.groups import P4M, Cyclic, PermutationProduct, Permutations
 from sympe.kernels import Kernel
 from sympe.nn import P4MNet
 from sympe.testing import EquivarianceTest, equivariance_test
@@ -185,13 +185,16 @@ def test_an_action_that_does_not_fit_is_rejected() -> None:
 RING = torch.tensor([[[0, 1, 0, 0, 1], [1, 0, 1, 0, 0], [0, 1, 0, 1, 0], [0, 0, 1, 0, 1], [1, 0, 0, 1, 0]]])
 PAW = torch.tensor([[[0, 1, 0, 0, 0], [1, 0, 1, 1, 0], [0, 1, 0, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]]])
 GRAPHS = DenseGraphs.from_features(torch.cat([RING, PAW]))
+SETS = Sets(torch.tensor([[0, 0, 0, 0, 0], [0, 1, 0, 1, 2]])[:, :, None], torch.ones(2, 5).bool())
+AXES = ArrayAction(PermutationProduct(2, 3))
+MATRICES = torch.tensor([[[1, 1, 1], [1, 1, 1]], [[1, 2, 2], [1, 2, 2]]])[..., None]
 S5 = Permutations(5)
 P4 = P4M(4)
 SITES = GridAction(P4)
 LATTICES = torch.stack([torch.ones(1, 4, 4), torch.eye(4)[:1].expand(1, 4, 4), torch.eye(4)[None]])
 
 
-def relabel(g: Tensor, x: DenseGraphs) -> DenseGraphs:
+def relabel(g: Tensor, x: DenseGraphs | Sets) -> DenseGraphs | Sets:
     return x.relabel(g)
 
 
@@ -219,6 +222,8 @@ def kernel_cases() -> dict[type[Kernel], tuple[Any, Any]]:
         kernels.GraphRefinementKernel: (kernels.GraphRefinementKernel(5), GRAPHS),
         kernels.GraphHaarKernel: (kernels.GraphHaarKernel(5), GRAPHS),
         kernels.NodeScoreKernel: (kernels.NodeScoreKernel(Degrees(), 5), GRAPHS),
+        kernels.MatrixKernel: (kernels.MatrixKernel(2, 3), MATRICES),
+        kernels.SetKernel: (kernels.SetKernel(5), SETS),
     }
 
 
@@ -252,11 +257,12 @@ def encoding_cases() -> dict[type[Encoding], tuple[Any, Any, Any]]:
 
 
 def run(model: Any, x: Any, move_output: Any = None, **options: Any) -> EquivarianceTest:
-    group: Any = P4 if isinstance(x, Tensor) else S5
+    action = AXES if x is MATRICES else SITES
+    group: Any = action.group if isinstance(x, Tensor) else S5
     generator = torch.Generator().manual_seed(0)
-    options = {"samples": 40, "permutations": 19_999, "level": 1e-3 / 18, "generator": generator, **options}
+    options = {"samples": 40, "permutations": 19_999, "level": 1e-3 / 20, "generator": generator, **options}
     return equivariance_test(
-        model, group, SITES if isinstance(x, Tensor) else relabel, move_output or group.compose, x, **options
+        model, group, action if isinstance(x, Tensor) else relabel, move_output or group.compose, x, **options
     )
 
 
@@ -264,7 +270,7 @@ def test_the_lists_are_complete() -> None:
     on_points = {kernels.PointKernel, kernels.LearnedFrameKernel}  # with the tests of their room
     assert set(kernel_cases()) | on_points == public_leaves(kernels, Kernel)
     assert set(encoding_cases()) | {encodings.Encoded} >= public_leaves(encodings, Encoding)
-    assert len(kernel_cases()) + len(encoding_cases()) == 18
+    assert len(kernel_cases()) + len(encoding_cases()) == 20
 
 
 @pytest.mark.parametrize("kind", kernel_cases())
@@ -284,7 +290,7 @@ def test_no_encoding_is_rejected(kind: type[Encoding]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", violations())
 def test_planted_violations_are_rejected_at_the_family_wise_level_too(name: str) -> None:
-    assert violations()[name].test(0, samples=100, level=1e-3 / 18, permutations=19_999).rejected
+    assert violations()[name].test(0, samples=100, level=1e-3 / 20, permutations=19_999).rejected
 
 
 @pytest.mark.slow

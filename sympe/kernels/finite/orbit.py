@@ -121,7 +121,7 @@ class OrbitKernel(InversionKernel):
             raise TypeError(f"x: expected numbers that have an order, got {x.dtype}; give torch.view_as_real(x)")
         if x.is_floating_point() and not bool(x.isfinite().all()):
             raise ValueError("x: expected finite entries, got NaN or infinity")
-        return _comparable(x.detach())
+        return comparable(x.detach())
 
     def move(self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
         """``g x``."""
@@ -202,7 +202,7 @@ class OrbitKernel(InversionKernel):
         return mask
 
 
-def _comparable(x: Tensor) -> Tensor:
+def comparable(x: Tensor) -> Tensor:
     """The same order of entries in a type that torch sorts."""
     if x.dtype == torch.uint64:
         return x.view(torch.int64) ^ torch.iinfo(torch.int64).min  # the smallest becomes the most negative

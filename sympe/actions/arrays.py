@@ -1,0 +1,71 @@
+"""Permutations of the rows and of the columns of a matrix, or of every axis of an array, each by itself."""
+
+from __future__ import annotations
+
+from jaxtyping import Shaped
+from torch import Tensor
+
+from sympe.actions.base import Action, take
+from sympe.groups import PermutationProduct
+from sympe.groups.checks import check_integer, check_kind
+
+
+class ArrayAction(Action):
+    r"""A permutation for each axis, on arrays of shape ``(n_1, ..., n_k, channels)``, such as matrices.
+
+    .. math:: (g\,x)[g_1[i], g_2[j]] = x[i, j] .
+
+    It is faithful. All factors act on the same data, so an inversion kernel needs a joint canonical form:
+    :class:`~sympe.kernels.MatrixKernel` for two axes.
+
+    Arguments:
+        group: the permutations of each axis.
+        channels: number of features of an entry.
+
+    Raises:
+        TypeError: if ``group`` is not :class:`~sympe.groups.PermutationProduct`.
+        ValueError: if ``channels < 1``.
+
+    Example:
+        >>> import torch
+        >>> action = ArrayAction(PermutationProduct(2, 3))
+        >>> rows, columns = torch.tensor([1, 0]), torch.tensor([1, 2, 0])  # column 0 becomes column 1
+        >>> action(action.group.pack(rows, columns), torch.tensor([[1, 2, 3], [4, 5, 6]])[..., None])[..., 0]
+        tensor([[6, 4, 5],
+                [3, 1, 2]])
+    """
+
+    def __init__(self, group: PermutationProduct, channels: int = 1) -> None:
+        check_kind("group", group, PermutationProduct)
+        check_integer("channels", channels)
+        self._group = group
+        self.channels = channels
+
+    @property
+    def group(self) -> PermutationProduct:
+        """The permutations of each axis."""
+        return self._group
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(n_1, ..., n_k, channels)``."""
+        return (*self.group.degrees, self.channels)
+
+    @property
+    def is_faithful(self) -> bool:
+        """True: entries that all differ show where every row and every column goes."""
+        return True
+
+    def __call__(self, g: Tensor, x: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """Move ``x`` by ``g``.
+
+        Raises:
+            ValueError: if ``x`` or ``g`` has another shape.
+        """
+        self.check(x)
+        self.group.check(g)
+        axes = len(self.group.degrees)
+        for axis, source in enumerate(self.group.components(self.group.inverse(g.to(x.device)))):
+            before, after = (None,) * axis, (None,) * (axes - axis)
+            x = take(x, source[(..., *before, slice(None), *after)], axis - axes - 1)
+        return x
