@@ -13,16 +13,16 @@ import pytest
 import sympe
 
 ROOT = Path(sympe.__file__).parent
-CHAIN = ("randomness", "tolerance", "groups", "actions", "graphs", "kernels", "encodings")
+CHAIN = ("extras", "randomness", "tolerance", "groups", "actions", "graphs", "kernels", "encodings")
 BRACES = ("answers", "diffusion", "files", "integrations", "report", "theory")  # see the chain, not each other
 BACKBONES = ("nn", "testing")  # see groups and actions only
 SEES: dict[str, set[str]] = {
     **{room: set(CHAIN[:i]) for i, room in enumerate(CHAIN)},
-    **{room: {"randomness", "tolerance", "groups", "actions"} for room in BACKBONES},
+    **{room: {"extras", "randomness", "tolerance", "groups", "actions"} for room in BACKBONES},
     **{room: {*CHAIN, *BACKBONES} for room in BRACES},
     "experiments": {*CHAIN, *BACKBONES, *BRACES},
     "cli": {*CHAIN, *BACKBONES, *BRACES, "experiments"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "extras"},
     "": set(CHAIN),  # sympe/__init__.py
 }
 THIRD_PARTIES_OF_THE_CORE = {"torch", "numpy", "jaxtyping"}

@@ -8,6 +8,7 @@ from sympe.experiments.autoencoder.compare import EXPERIMENT as AUTOENCODER
 from sympe.experiments.experiment import Experiment
 from sympe.experiments.generalization.compare import EXPERIMENT as GENERALIZATION
 from sympe.experiments.ising.compare import EXPERIMENT as ISING
+from sympe.extras import missing
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Missing:
 
     def error(self) -> ImportError:
         """Says what to install."""
-        return ImportError(f"{self.name} needs the package {self.package}: pip install 'sympe[{self.extra}]'")
+        return missing(f"{self.name} needs the package", self.package, self.extra, whole=True)
 
 
 EXPERIMENTS: list[Experiment] = [ISING, AUTOENCODER, GENERALIZATION]

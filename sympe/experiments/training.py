@@ -22,6 +22,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from sympe.experiments import runs
+from sympe.extras import missing
 
 BLOCK = 50
 """Steps between checkpoints; Lightning calls such a block an epoch."""
@@ -245,7 +246,7 @@ def loggers_of(run: Path, *, tensorboard: bool) -> list[Logger]:
         try:
             loggers.append(TensorBoardLogger(run, name="tensorboard", version=""))
         except ModuleNotFoundError as error:
-            raise ImportError("tensorboard: needs the package tensorboardX: pip install tensorboardX") from error
+            raise missing("tensorboard: needs the package", "tensorboardX", "dev") from error
     return loggers
 
 

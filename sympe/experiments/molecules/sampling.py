@@ -19,6 +19,7 @@ from sympe.experiments.molecules.figures import grid
 from sympe.experiments.molecules.files import load_model
 from sympe.experiments.molecules.quality import sample_metrics, smiles
 from sympe.experiments.molecules.reading import canonical_smiles, load_molecules
+from sympe.extras import missing
 from sympe.randomness import seeded
 
 STEPS = 100
@@ -102,7 +103,7 @@ def sample_to(
         print(f"novelty is not computed: {error}", file=sys.stderr)
     reference = canonical_smiles(load_molecules(dataset, "test", data=data)) if fcd else []
     if fcd and importlib.util.find_spec("fcd_torch") is None:
-        raise ImportError("fcd: needs the package fcd_torch: pip install 'sympe[molecules]'")
+        raise missing("fcd: needs the package", "fcd_torch", "molecules")
     steps = min(STEPS, model.noise.steps) if steps is None else steps
     graphs = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
     found = smiles(graphs, atoms)
