@@ -9,7 +9,7 @@ from typing import Any
 
 import tyro
 
-from sympe.experiments.catalogue import EXPERIMENTS, MISSING
+from sympe.experiments.catalogue import EXPERIMENTS
 from sympe.experiments.commands import (
     check_command,
     compare_command,
@@ -17,8 +17,9 @@ from sympe.experiments.commands import (
     list_command,
     train_command,
 )
-from sympe.experiments.report import Report
+from sympe.experiments.report_command import Report
 from sympe.experiments.workers import RowsFailedError
+from sympe.extras import extra_of, missing
 
 
 def commands() -> dict[str, Callable[..., Any]]:
@@ -48,9 +49,6 @@ def main() -> None:
     if " ".join(words[:2]) in known:
         words = [" ".join(words[:2]), *words[2:]]
     try:
-        for missing in MISSING:
-            if {missing.name, *missing.commands} & set(words[:2]):
-                raise missing.error()
         command = tyro.extras.subcommand_cli_from_dict(
             known, prog="sympe", description="Break symmetries without giving up equivariance.", args=words
         )  # a config refuses numbers out of range as it is made
@@ -58,6 +56,13 @@ def main() -> None:
     except RowsFailedError as error:
         print(f"sympe: {error}", file=sys.stderr)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        extra = extra_of(package)
+        if extra is None:  # it is not the installation that is at fault
+            raise
+        print(f"sympe: {missing(f'{words[0]} needs the package', package, extra, whole=True)}", file=sys.stderr)
+        sys.exit(2)
     except (ValueError, OSError, ImportError) as error:
         print(f"sympe: {error}", file=sys.stderr)
         sys.exit(2)

@@ -25,6 +25,19 @@ def requirements(extra: str) -> list[str]:
     return found
 
 
+def extra_of(package: str) -> str | None:
+    """The extra for users that brings a package; None if there is none.
+
+    Example:
+        >>> extra_of("fcd_torch"), extra_of("numpy")
+        ('molecules', None)
+    """
+    for extra in ("experiments", "graphs", "pyg", "molecules"):
+        if _name(package) in map(_name, requirements(extra)):
+            return extra
+    return None
+
+
 def missing(what: str, package: str, extra: str, *, whole: bool = False) -> ImportError:
     """The error of something that needs a package which is not there.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -40,3 +41,23 @@ def door(package: str, names: Mapping[str, Sequence[str]]) -> tuple[Callable[[st
         return value
 
     return get, lambda: sorted({*vars(sys.modules[package]), *places})
+
+
+@dataclass(frozen=True)
+class Deferred:
+    """A function that is imported when it is called.
+
+    Arguments:
+        place: its module and name.
+
+    Example:
+        >>> Deferred("math.hypot")(3.0, 4.0)
+        5.0
+    """
+
+    place: str
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """What the function returns."""
+        module, _, name = self.place.rpartition(".")
+        return getattr(importlib.import_module(module), name)(*arguments, **options)

@@ -67,6 +67,10 @@ def imports(tree: ast.AST, module: str) -> Iterator[tuple[str, int, bool]]:
                 "import_module",
             ):
                 yield "import by name", child.lineno, hidden
+            elif isinstance(child, ast.Call) and getattr(child.func, "id", "") == "Deferred":
+                place = child.args[0]
+                assert isinstance(place, ast.Constant)
+                yield place.value, child.lineno, False
             inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             yield from visit(child, hidden or inside)
 
@@ -160,6 +164,11 @@ TWINS = [
     ({"sympe.cli": "def main():\n    if True:\n        import sympe.groups"}, "is imported inside a function"),
     ({"sympe.cli": "MAIN = __import__('sympe.groups')"}, "import by name"),
     ({"sympe.kernels.a": "import importlib\nimportlib.import_module('sympe.nn')"}, "import by name"),
+    ({"sympe.kernels.a": "f = Deferred('sympe.encodings.sympe.SymPE')"}, "kernels must not see encodings"),
+    (
+        {"sympe.experiments.one.a": "f = Deferred('sympe.experiments.two.b.x')", "sympe.experiments.two.b": ""},
+        "one must not see the experiment two",
+    ),
     ({"sympe.kernels.a": "class A:\n    import sympe.encodings"}, "kernels must not see encodings"),
     ({"sympe.kernels.a": "try:\n    import sympe.encodings\nexcept ImportError: pass"}, "must not see encodings"),
     ({"sympe.kernels.a": "from ..encodings import SymPE"}, "relative import"),

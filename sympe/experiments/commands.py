@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 
 from sympe.experiments import runs
@@ -92,7 +91,7 @@ def compare_command(experiment: Experiment) -> Command:
             data=data,
             jobs=common.jobs,
             cluster=common.cluster,
-            cluster_options={k: int(v) if v.isdigit() else v for k, v in common.cluster_options.items()},
+            cluster_options={k: int(v) if v.isdecimal() else v for k, v in common.cluster_options.items()},
             train_missing=not common.report_only,
             **vars(choices),
         )
@@ -148,6 +147,8 @@ def check_command(experiments: Sequence[Experiment]) -> Command:
     def command(paths: tuple[Path, ...], common: Checking, **given: Any) -> None:
         if not paths:
             raise ValueError("runs: expected at least one run directory")
+        import torch  # slow to import, and help does not wait for it
+
         level = common.level / len(paths)
         rejected = False
         for run in paths:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from sympe.extras import missing
-from sympe.files.base import Channel, Loaded, Options
+from sympe.files.base import Channel, Loaded
+from sympe.files.options import Options
 from sympe.graphs.attributes import edge_list, features_of, graphs_of, sizes_of, table
 
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, NotImplementedError)

@@ -16,9 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sympe.experiments import runs
-from sympe.experiments.ising.config import ENCODINGS, IsingConfig
+from sympe.experiments.ising.config import ENCODINGS, PHASES, IsingConfig
 from sympe.experiments.ising.evaluation import DRAWS_SHOWN, MAP_H, MAP_JY, SHOWN
-from sympe.experiments.ising.hamiltonian import PHASES
 from sympe.experiments.pictures import save
 
 Rows = Sequence[Mapping[str, Any]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,11 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from sympe.experiments.experiment import Experiment
 from sympe.experiments.molecules.chains import CHAINS, measure_chains
-from sympe.experiments.molecules.compare import Data, check_run, groups_of, prepare
-from sympe.experiments.molecules.config import TRANSITIONS, Encoding, MoleculesConfig, Transition
+from sympe.experiments.molecules.compare import FEW_STEPS_PUBLISHED, groups_of
+from sympe.experiments.molecules.config import TRANSITIONS, MoleculesConfig
 from sympe.experiments.molecules.data import SPLITS
 from sympe.experiments.molecules.figures import COLORS, label_of
-from sympe.experiments.molecules.presets import FEW_STEPS_PRESETS, few_steps_configs
 from sympe.experiments.molecules.quality import described_chains
 from sympe.experiments.molecules.reading import load_splits
 from sympe.experiments.molecules.training import MoleculesTask, make_task
@@ -34,23 +31,6 @@ SHOWN = {
     "uniqueness": ("Unique, share of the valid ones", 3),
     "new": ("Valid, unique and not in the training set, share of samples", 3),
 }
-
-PUBLISHED = {
-    "one-step models": "valid / unique / FCD 90.0 / 91.8 / 2.14, 95.8 / 89.2 / 2.16, 93.5 / 83.7 / 3.53; second-hand",
-    "DeFoG": "valid / unique / FCD 98.9 / 96.2 / 0.26 with 50 steps, 99.3 / 96.3 / 0.12 with 500; second-hand",
-}
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What replaces a preset's own choices."""
-
-    encodings: tuple[Encoding, ...] | None = None
-    """Only these, instead of the preset's."""
-    seeds: int | None = None
-    """Seeds 0 .. N-1, instead of the preset's."""
-    transition: Transition | None = None
-    """Towards what the noise goes, instead of the preset's."""
 
 
 def make_few_steps_task(config: MoleculesConfig, *, data: Path | None = None) -> MoleculesTask:
@@ -85,7 +65,7 @@ def table(rows: Rows, missing: Sequence[str] = ()) -> str:
             ]
             text += [f"{words}:", "", *lines(columns, groups), ""]
         text += ["Costs:", "", *lines(COSTS, groups), ""]
-    text += [f"Published, {model}: {numbers}." for model, numbers in PUBLISHED.items()]
+    text += [f"Published, {model}: {numbers}." for model, numbers in FEW_STEPS_PUBLISHED.items()]
     return "\n".join([*text, "", *remarks(rows, missing)])
 
 
@@ -139,21 +119,3 @@ def _points(
         value = chain[key] - (baseline[label][key] if baseline is not None else 0.0)
         found.append((chain["steps"], scale * value))
     return sorted(found)
-
-
-EXPERIMENT = Experiment(
-    name="few-steps",
-    title="molecules after few reverse steps",
-    config=MoleculesConfig,
-    presets=FEW_STEPS_PRESETS,
-    choices=Choices,
-    rows=few_steps_configs,
-    data=Data,
-    prepare=prepare,
-    task=make_few_steps_task,
-    check=check_run,
-    keys=("dataset", "encoding", "transition", "coupled", "seed"),
-    table=table,
-    figures=draw_figures,
-    published=PUBLISHED,
-)
