@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from importlib.metadata import requires
 
+EXTRAS = ("experiments", "graphs", "pyg", "molecules")
+"""The extras for users."""
+
 
 def requirements(extra: str) -> list[str]:
     """What an extra of this package asks pip for, as the installed package says it.
@@ -32,7 +35,7 @@ def extra_of(package: str) -> str | None:
         >>> extra_of("fcd_torch"), extra_of("numpy")
         ('molecules', None)
     """
-    for extra in ("experiments", "graphs", "pyg", "molecules"):
+    for extra in EXTRAS:
         if _name(package) in map(_name, requirements(extra)):
             return extra
     return None

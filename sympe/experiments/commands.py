@@ -16,7 +16,8 @@ import tyro
 
 from sympe.experiments import runs
 from sympe.experiments.experiment import Experiment
-from sympe.experiments.progress import Bar
+from sympe.experiments.progress import Bar, say
+from sympe.lazy import Deferred
 
 Command = Callable[..., Any]
 """Makes, from parsed options, what does the work when it is called."""
@@ -44,8 +45,8 @@ class Training:
 
     out: Path | None = None
     """The run directory is OUT/runs/NAME; OUT is runs/EXPERIMENT by default."""
-    accelerator: str = "auto"
-    """Lightning's accelerator: auto, cpu, gpu, ..."""
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
+    """Lightning's accelerator."""
     devices: int = 1
     """Devices a node; more than one trains by DDP."""
     num_nodes: int = 1
@@ -134,6 +135,7 @@ def evaluate_command(experiments: Sequence[Experiment]) -> Command:
         if experiment.evaluate is None:
             raise ValueError(f"run: {experiment.name} has nothing to evaluate again, its rows are measured at once")
         options = _own_options(experiment, given, kinds, ("data", "evaluation"))
+        _tell_if_interrupted(run)
         print(json.dumps(experiment.evaluate(run, **options), indent=1))
 
     words = "Evaluate a run directory: the last checkpoint, or the best where the experiment keeps it."
@@ -155,6 +157,7 @@ def check_command(experiments: Sequence[Experiment]) -> Command:
             experiment = experiment_of(run, experiments)
             if experiment.check is None:
                 raise ValueError(f"run: {experiment.name} has no models to check")
+            _tell_if_interrupted(run)
             found = experiment.check(
                 run,
                 **_own_options(experiment, given, kinds, ("data",)),
@@ -236,6 +239,13 @@ def experiment_of(run: Path, experiments: Sequence[Experiment]) -> Experiment:
         names = ", ".join(experiment.name for experiment in experiments)
         raise ValueError(f"run: expected a run of {names}; the config of {run} fits none")
     return best
+
+
+def _tell_if_interrupted(run: Path) -> None:
+    step = Deferred("sympe.experiments.training.stopped_at")(run)
+    if step is not None:
+        total = runs.read_json(run / "config.json")["steps"]
+        say(f"sympe: {run.name} was interrupted: this is its model after {step:,} of {total:,} steps")
 
 
 _RUN = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="A run directory, DIR/runs/NAME.")]
