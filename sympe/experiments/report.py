@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sympe.experiments.pictures import save
+from sympe.experiments.pictures import PLAIN, SYMPE, WIDE, save
 from sympe.experiments.progress import Bar
 from sympe.experiments.workers import follow_the_parent
 from sympe.files import Loaded, Options, load, load_texts, parse_texts
@@ -101,7 +101,7 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
     """How many inputs have which log |G_x|; and the least losses, where there are targets."""
     floors = report.summary()["floors"]
     figure, axes = plt.subplots(
-        1, 2 if floors else 1, figsize=(9.6 if floors else 6.4, 3.8), squeeze=False, layout="constrained"
+        1, 2 if floors else 1, figsize=(WIDE if floors else PLAIN[0], 4.0), squeeze=False, layout="constrained"
     )
     axis = axes[0, 0]
     values, counts = np.array(list(report.counts)), np.array(list(report.counts.values()))
@@ -109,21 +109,21 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
     axis.bar([0], [trivial], width=0.08 * max(1.0, values.max()), color="0.6", label="G_x trivial")
     if trivial < report.inputs:
         some = values > 1e-6
-        axis.hist(values[some], bins=40, weights=counts[some], color="tab:blue", label="G_x not trivial")
+        axis.hist(values[some], bins=40, weights=counts[some], color=SYMPE, label="G_x not trivial")
     axis.set_yscale("log")
     axis.set_ylim(bottom=0.5)
     axis.set_xlabel("log |G_x| (nats)")
-    axis.set_ylabel("inputs")
+    axis.set_ylabel("number of inputs")
     axis.set_title(f"{title}: {report.summary()['symmetric_percent']:.1f} % symmetric")
     axis.legend()
     if floors:
         axis = axes[0, 1]
         for place, floor in enumerate(floors.values()):
-            axis.bar([place], [floor["least_loss"]], width=0.5, color="tab:red")
+            axis.bar([place], [floor["least_loss"]], width=0.5, color="#d62728")
             axis.annotate(f"{floor['least_loss']:.3g}", (place, floor["least_loss"]), ha="center", va="bottom")
         axis.set_xticks(range(len(floors)), [f"{name}\n{floor['kind']}" for name, floor in floors.items()])
         axis.set_xlim(-0.8, len(floors) - 0.2)
         axis.margins(y=0.15)
-        axis.set_ylabel("least mean loss")
+        axis.set_ylabel("least mean loss (nats, or squared units of the target)")
         axis.set_title("no deterministic equivariant model is below")
     save(figure, path)

@@ -17,11 +17,11 @@ from sympe.experiments.molecules.chains import CHAINS, measure_chains
 from sympe.experiments.molecules.compare import FEW_STEPS_PUBLISHED, groups_of
 from sympe.experiments.molecules.config import TRANSITIONS, MoleculesConfig
 from sympe.experiments.molecules.data import SPLITS
-from sympe.experiments.molecules.figures import COLORS, label_of
+from sympe.experiments.molecules.figures import label_of
 from sympe.experiments.molecules.quality import described_chains
 from sympe.experiments.molecules.reading import load_splits
 from sympe.experiments.molecules.training import MoleculesTask, make_task
-from sympe.experiments.pictures import save
+from sympe.experiments.pictures import COLORS, WIDE, save
 from sympe.experiments.tables import COSTS, Column, Rows, extent, lines, remarks
 
 SHOWN = {
@@ -72,7 +72,7 @@ def table(rows: Rows, missing: Sequence[str] = ()) -> str:
 def draw_figures(rows: Rows, out: Path) -> list[Path]:
     """One figure for each kind of noise: quality and bound against the number of steps."""
     return [
-        save(quality(some, f"qm9, {transition} noise"), out / f"few-steps-{transition}.png")
+        save(quality(some, f"QM9, {transition} noise"), out / f"few-steps-{transition}.png")
         for transition in TRANSITIONS
         if (some := [row for row in rows if row["transition"] == transition])
     ]
@@ -80,31 +80,31 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
 
 def quality(rows: Rows, title: str) -> Figure:
     """Three panels against the number of reverse steps, spread evenly over the times: a line for each row."""
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(WIDE, 4.0), layout="constrained")
     none = {row["seed"]: row["chains"] for row in rows if row["encoding"] == "none"}
     panels = (
-        ("valid_connected", "valid and in one piece (%)", 100.0),
+        ("valid_connected", "valid and in one piece (% of samples)", 100.0),
         ("fcd", "Fréchet ChemNet distance", 1.0),
-        ("nll", "bound less that of none (nats)", 1.0),
+        ("nll", "bound less that of none (nats a molecule)", 1.0),
     )
     ticks = sorted({chain["steps"] for row in rows for chain in row["chains"].values()})
     seen: set[str] = set()
     for row in rows:
-        label = label_of(row)
+        name = label_of(row)
         style = {"color": COLORS[row["encoding"]], "ls": "--" if row["coupled"] else "-", "marker": "o", "ms": 3}
         for axis, (key, _, scale) in zip(axes, panels, strict=True):
             if points := _points(row, key, scale, none.get(row["seed"]) if key == "nll" else None):
-                axis.plot(*zip(*points, strict=True), **style, label=None if label in seen else label)
-        seen.add(label)
+                axis.plot(*zip(*points, strict=True), **style, label=None if name in seen else name)
+        seen.add(name)
     for axis, (_, words, _) in zip(axes, panels, strict=True):
         axis.set_xscale("log")
-        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.set_xticks(ticks, [str(tick) for tick in ticks], rotation=45)
         axis.minorticks_off()
         axis.set_xlabel("reverse steps")
         axis.set_ylabel(words)
     axes[2].axhline(0, color="0.5", lw=1)
-    axes[0].legend(fontsize=8)
-    figure.suptitle(f"Few reverse steps, {title}")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"Few reverse steps: {title}")
     return figure
 
 
