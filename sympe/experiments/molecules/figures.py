@@ -63,7 +63,7 @@ def samples(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figu
     for axis, name in zip(axes[:, 0], order, strict=True):
         valid = [text for text in arrays[first[name]]["samples"].tolist() if text][:SHOWN]
         axis.imshow(grid(valid, per_row=SHOWN, size=160) if valid else np.full((160, 160 * SHOWN, 3), 255, np.uint8))
-        axis.set_ylabel(textwrap.fill(name, 13), fontsize=9, rotation=0, ha="right", va="center")
+        axis.set_ylabel(textwrap.fill(name, 10), fontsize=9, rotation=0, ha="right", va="center")
         axis.set_xticks([])
         axis.set_yticks([])
         for spine in axis.spines.values():
