@@ -9,7 +9,6 @@ A public name, or a room such as ``sympe.groups``, is imported when it is first 
 ``sympe`` need not wait for torch.
 """
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from sympe.lazy import door
@@ -28,10 +27,9 @@ if TYPE_CHECKING:
     )
     from sympe.kernels import GraphKernel, HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
     from sympe.randomness import seeded
+    from sympe.release import __version__ as __version__
     from sympe.tolerance import Tolerance
     from sympe.zoo import pretrained
-
-__version__ = version("sympe")
 
 __all__ = [
     "CanonicalEncoding",
@@ -78,6 +76,7 @@ if not TYPE_CHECKING:
                 "ScoreKernel",
             ),
             "sympe.randomness": ("seeded",),
+            "sympe.release": ("__version__",),
             "sympe.tolerance": ("Tolerance",),
             "sympe.zoo": ("pretrained",),
         },
