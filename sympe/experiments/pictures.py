@@ -48,7 +48,7 @@ COLORS: dict[str, str] = {
     "sympe-scores": "#009e73",
     "sympe-order-refined": "#d62728",
     "sympe-order-degree": "#a6761d",
-    "sympe-order-breadth-first": "#e377c2",
+    "sympe-order-breadth-first": "#bcbd22",
     "sympe-order-bliss": "0.1",
     "structure+sympe": "#1f3b73",
     "canonical+sympe": "#17a2a2",
@@ -143,6 +143,7 @@ def smallest_label(figure: Figure) -> float:
         '10.8'
         >>> plt.close(figure)
     """
+    figure.draw_without_rendering()  # ticks get their words
     texts: Any = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_visible())
     sizes = [text.get_fontsize() for text in texts if text.get_text().strip()]
     shrunk = min(1.0, SHOWN_AT / (DPI * figure.get_figwidth()))

@@ -27,14 +27,13 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def readable_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every figure that a test makes can be read at the width of a README, and every axis says what it has."""
-    real = pictures.plt.close
+    real = Figure.savefig
 
-    def close(figure: Any = None) -> None:
-        if isinstance(figure, Figure):
-            assert unreadable(figure) == []
-        real(figure)
+    def savefig(figure: Figure, *arguments: Any, **options: Any) -> None:
+        assert unreadable(figure) == []
+        real(figure, *arguments, **options)
 
-    monkeypatch.setattr(pictures.plt, "close", close)
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 def unreadable(figure: Figure) -> list[str]:
