@@ -13,22 +13,24 @@ import pytest
 import sympe
 
 ROOT = Path(sympe.__file__).parent
-CHAIN = ("randomness", "tolerance", "groups", "actions", "graphs", "kernels", "encodings")
+CHAIN = ("lazy", "release", "extras", "randomness", "tolerance", "groups", "actions", "graphs", "kernels", "encodings")
 BRACES = ("answers", "diffusion", "files", "integrations", "report", "theory")  # see the chain, not each other
 BACKBONES = ("nn", "testing")  # see groups and actions only
 SEES: dict[str, set[str]] = {
     **{room: set(CHAIN[:i]) for i, room in enumerate(CHAIN)},
-    **{room: {"randomness", "tolerance", "groups", "actions"} for room in BACKBONES},
+    **{room: {"lazy", "release", "extras", "randomness", "tolerance", "groups", "actions"} for room in BACKBONES},
     **{room: {*CHAIN, *BACKBONES} for room in BRACES},
     "experiments": {*CHAIN, *BACKBONES, *BRACES},
     "cli": {*CHAIN, *BACKBONES, *BRACES, "experiments"},
-    "__main__": {"cli"},
-    "": set(CHAIN),  # sympe/__init__.py
+    "zoo": {*CHAIN, *BACKBONES, *BRACES, "experiments"},
+    "__main__": {"cli", "extras"},
+    "": {*CHAIN, "zoo"},  # sympe/__init__.py, which imports a name when it is asked for
 }
 THIRD_PARTIES_OF_THE_CORE = {"torch", "numpy", "jaxtyping"}
 CATALOGUE = "sympe.experiments.catalogue"  # the list of experiments, which no experiment sees
 CORE = {"", *CHAIN, *BACKBONES, "answers", "report", "diffusion", "theory"}
 OPTIONAL = {("sympe.kernels.graphs.bliss", "igraph")}  # the one door to a third party that only hard graphs need
+BY_NAME = "sympe.lazy"  # the one module that imports by name
 
 
 def room(module: str) -> str:
@@ -65,6 +67,10 @@ def imports(tree: ast.AST, module: str) -> Iterator[tuple[str, int, bool]]:
                 "import_module",
             ):
                 yield "import by name", child.lineno, hidden
+            elif isinstance(child, ast.Call) and getattr(child.func, "id", "") == "Deferred":
+                place = child.args[0]
+                assert isinstance(place, ast.Constant)
+                yield place.value, child.lineno, False
             inside = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
             yield from visit(child, hidden or inside)
 
@@ -81,6 +87,8 @@ def violations(sources: dict[str, str]) -> list[str]:
         here = room(module)
         for target, line, hidden in imports(ast.parse(source), module):
             where = f"{module}:{line}"
+            if (module, target) == (BY_NAME, "import by name"):
+                continue
             # experiments and the command may put off a slow third party, never a room of ours
             if (module, target.split(".")[0]) in OPTIONAL and hidden:
                 continue
@@ -156,6 +164,11 @@ TWINS = [
     ({"sympe.cli": "def main():\n    if True:\n        import sympe.groups"}, "is imported inside a function"),
     ({"sympe.cli": "MAIN = __import__('sympe.groups')"}, "import by name"),
     ({"sympe.kernels.a": "import importlib\nimportlib.import_module('sympe.nn')"}, "import by name"),
+    ({"sympe.kernels.a": "f = Deferred('sympe.encodings.sympe.SymPE')"}, "kernels must not see encodings"),
+    (
+        {"sympe.experiments.one.a": "f = Deferred('sympe.experiments.two.b.x')", "sympe.experiments.two.b": ""},
+        "one must not see the experiment two",
+    ),
     ({"sympe.kernels.a": "class A:\n    import sympe.encodings"}, "kernels must not see encodings"),
     ({"sympe.kernels.a": "try:\n    import sympe.encodings\nexcept ImportError: pass"}, "must not see encodings"),
     ({"sympe.kernels.a": "from ..encodings import SymPE"}, "relative import"),
@@ -203,6 +216,44 @@ def test_importing_the_library_loads_no_experiment_and_no_optional_dependency() 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
     assert done.stdout.strip() == "[]"
+
+
+def places(source: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What a lazy package imports for type checkers, and what it tells its door: names and their modules."""
+    seen: dict[str, str] = {}
+    told: dict[str, str] = {}
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            seen |= {
+                alias.name: part.module or ""
+                for part in node.body
+                if isinstance(part, ast.ImportFrom)
+                for alias in part.names
+            }
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "door":
+            told |= {name: module for module, names in ast.literal_eval(node.args[1]).items() for name in names}
+    return seen, told
+
+
+def test_type_checkers_see_the_names_that_are_imported_when_asked_for() -> None:
+    seen, told = places((ROOT / "__init__.py").read_text())
+    assert seen == told
+    assert sorted(told) == sorted([*sympe.__all__, "__version__"])
+    twin = "if TYPE_CHECKING:\n    from a import b\nelse:\n    x = door('c', {'a': ('b', 'd')})"
+    assert places(twin) == ({"b": "a"}, {"b": "a", "d": "a"})
+
+
+def test_the_front_door_waits_and_refuses_what_is_not_there() -> None:
+    code = (
+        "import sys, sympe\n"
+        "assert 'SymPE' in dir(sympe) and sympe.__version__\n"
+        "assert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
+        "assert sympe.groups.P4M and sympe.SymPE is sympe.encodings.SymPE\n"
+        "assert 'torch' in sys.modules and vars(sympe)['SymPE'] is sympe.SymPE\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT.parent)
+    with pytest.raises(AttributeError, match="module 'sympe' has no attribute 'Symp'"):
+        sympe.Symp  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_the_public_names_are_there() -> None:

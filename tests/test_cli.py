@@ -4,19 +4,21 @@ import dataclasses
 import importlib.metadata
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
 
 from sympe import cli
-from sympe.experiments import runs
-from sympe.experiments.catalogue import EXPERIMENTS, Missing
+from sympe.experiments import info, runs
+from sympe.experiments.catalogue import EXPERIMENTS
 from sympe.experiments.experiment import Experiment, Nothing
 from sympe.experiments.ising.training import load
 from sympe.experiments.workers import RowsFailedError
@@ -263,7 +265,10 @@ def without(module: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
 def test_without_its_extra_the_command_names_it(tmp_path: Path) -> None:
     done = without("tyro", tmp_path)
     assert done.returncode == 1
-    assert done.stderr == "sympe: the command needs the package tyro: pip install 'sympe[experiments]'\n"
+    assert done.stderr.startswith("sympe: the command needs the package tyro: pip install '")
+    assert "'tyro>=0.9'" in done.stderr
+    assert "'lightning>=2.6'" in done.stderr
+    assert done.stderr.endswith(" (the extra [experiments] of sympe)\n")
 
 
 @pytest.mark.slow
@@ -302,13 +307,114 @@ def test_list_names_experiments_presets_and_what_is_finished(monkeypatch, capsys
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", [["compare", "chess", "--preset", "demo"], ["move", "a1"]])
-def test_an_experiment_whose_extra_is_missing_names_it(monkeypatch, capsys, words) -> None:
-    monkeypatch.setattr(cli, "MISSING", [Missing("chess", "pawns", "games", ("move",))])
+def test_a_command_whose_extra_is_missing_names_it(monkeypatch, capsys, tmp_path) -> None:
+    def compare(*_, **__):
+        raise ModuleNotFoundError("No module named 'rdkit.Chem'", name="rdkit.Chem")
+
+    monkeypatch.setattr(Experiment, "compare", compare)
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, "compare", "molecules", "--out", str(tmp_path))
+    assert stop.value.code == 2
+    line = capsys.readouterr().err
+    assert line.startswith("sympe: compare needs the package rdkit: pip install '")
+    assert "'rdkit>=2023.9'" in line
+    assert line.endswith(" (the extra [molecules] of sympe)\n")
+
+
+@pytest.mark.parametrize("name", ["sympe.lost", "torch.lost", None])
+def test_a_module_that_no_extra_brings_is_a_fault_of_ours(monkeypatch, tmp_path, name) -> None:
+    def compare(*_, **__):
+        raise ModuleNotFoundError("lost", name=name)
+
+    monkeypatch.setattr(Experiment, "compare", compare)
+    with pytest.raises(ModuleNotFoundError, match="lost"):
+        run(monkeypatch, "compare", "ising", "--out", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["train"], 2), (["train", "--help"], 0), (["train", "-h"], 0), (["compare"], 2)]
+)
+def test_train_and_compare_alone_list_the_experiments(monkeypatch, capsys, words, code) -> None:
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, *words)
+    assert stop.value.code == code
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"usage: sympe {words[0]} EXPERIMENT [OPTIONS]")
+    listed = {line.split()[0]: line for line in lines[2:]}
+    own = [each for each in EXPERIMENTS if words[0] == "compare" or each.evaluate is not None]
+    assert list(listed) == [each.name for each in own]
+    assert all(each.title in listed[each.name] for each in own)
+
+
+def test_an_unknown_experiment_lists_those_that_can_be_trained(monkeypatch, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(monkeypatch, "train", "few-steps")
     assert stop.value.code == 2
-    assert capsys.readouterr().err == "sympe: chess needs the package pawns: pip install 'sympe[games]'\n"
+    assert capsys.readouterr().err == "sympe: train: expected one of ising, autoencoder, molecules; got few-steps\n"
+
+
+def test_info_has_versions_missing_packages_and_devices(monkeypatch, capsys) -> None:
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "rdkit":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(info, "version", version)
+    run(monkeypatch, "info")
+    text = capsys.readouterr().out
+    told = {line.split()[0]: " ".join(line.split()[1:]) for line in text.splitlines() if line}
+    assert told["sympe"].startswith(f"{real('sympe')}, in ")
+    assert told["python"] == platform.python_version()
+    assert told["torch"] == torch.__version__
+    assert told["igraph"] == f"{real('igraph')} (experiments, graphs, pyg)"
+    assert told["rdkit"] == "not installed: pip install 'rdkit>=2023.9' (molecules)"
+    assert "cpu:" in told
+    assert "pytest" not in told  # no extra for users
+
+
+def test_help_comes_without_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from sympe.__main__ import main\n"
+        "words = ['', 'train', 'train ising', 'compare molecules', 'sample', 'report', 'evaluate', 'check', 'info']\n"
+        "for words in map(str.split, words):\n"
+        "    sys.argv = ['sympe', *words, '--help']\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as stop:\n"
+        "        assert stop.code == 0, words\n"
+        "slow = ['torch', 'numpy', 'lightning', 'matplotlib', 'scipy', 'rdkit', 'networkx', 'igraph', 'submitit']\n"
+        "assert not [name for name in slow if name in sys.modules]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_cluster_option_is_a_number_where_it_is_one(monkeypatch, tmp_path) -> None:
+    seen = {}
+
+    def compare(self, preset, out, **rest):
+        seen.update(rest["cluster_options"])
+        (out / "table.md").write_text("")
+
+    monkeypatch.setattr(Experiment, "compare", compare)
+    options = ["timeout_min", "5", "name", "x²", "power", "²"]
+    run(monkeypatch, "compare", "ising", "--out", str(tmp_path), "--cluster-options", *options)
+    assert seen == {"timeout_min": 5, "name": "x²", "power": "²"}
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_command_is_imported_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "tyro.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "sympe", "--help"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_help_has_words_and_lists_what_a_field_can_be(
@@ -322,20 +428,14 @@ def test_help_has_words_and_lists_what_a_field_can_be(
             r":(mod|data|class|func|meth):|~sympe|``|_VERSION|(ENCODING|DATASET|TRANSITION|VARIANT|BACKBONE|PART|ORDER)S\b",
             text,
         ), command
-        told = {word.strip(".,:;()[]{}") for word in re.sub("[│,{}|]", " ", text).split()}
         for experiment in EXPERIMENTS:
             if command == f"train {experiment.name}":
-                module = sys.modules[experiment.config.__module__]
-                for constant in (
-                    "ENCODINGS",
-                    "DATASETS",
-                    "TRANSITIONS",
-                    "VARIANTS",
-                    "BACKBONES",
-                    "PARTS",
-                    "NODE_ORDERS",
-                ):
-                    assert set(vars(module).get(constant, ())) <= told, (command, constant)
+                for name, kind in get_type_hints(experiment.config).items():
+                    if get_origin(kind) is Literal:
+                        option = text.split(f"--{name.replace('_', '-')} ")[1].split(" --")[0]
+                        told = "".join(re.findall(r"[^│\s]", option)).partition("}")[0]
+                        assert told == "{" + ",".join(get_args(kind)), (command, name)
+        assert not re.search(r"--(encoding|dataset|variant|backbone|transition|order|precision|accelerator) STR", text)
 
 
 def test_every_experiment_has_its_commands() -> None:

@@ -358,12 +358,14 @@ def test_several_files_are_one_data_set(
     with pytest.raises(SystemExit):
         run(monkeypatch, "report", "--out", str(tmp_path / "none"))
     assert "data: expected at least one file" in capsys.readouterr().err
-    for words in (("report", str(tmp_path / "a.smi"), "--tolerance", "-1"), ("train", "ising", "--variant", "glas")):
+    for words, said in (
+        (("report", str(tmp_path / "a.smi"), "--tolerance", "-1"), "sympe: tolerance: expected"),
+        (("train", "ising", "--variant", "glas"), "'glas' for argument '--variant'. Expected one of"),
+    ):
         with pytest.raises(SystemExit) as stop:
             run(monkeypatch, *words)
         assert stop.value.code == 2
-        error = capsys.readouterr().err
-        assert error.startswith(("sympe: tolerance: expected", "sympe: variant: expected")), error
+        assert said in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_picture_without_any_symmetry(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 import tyro
 
 from sympe.experiments import runs
 from sympe.experiments.experiment import Experiment
-from sympe.experiments.progress import Bar
+from sympe.experiments.progress import Bar, say
+from sympe.lazy import Deferred
 
 Command = Callable[..., Any]
 """Makes, from parsed options, what does the work when it is called."""
@@ -45,8 +45,8 @@ class Training:
 
     out: Path | None = None
     """The run directory is OUT/runs/NAME; OUT is runs/EXPERIMENT by default."""
-    accelerator: str = "auto"
-    """Lightning's accelerator: auto, cpu, gpu, ..."""
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
+    """Lightning's accelerator."""
     devices: int = 1
     """Devices a node; more than one trains by DDP."""
     num_nodes: int = 1
@@ -92,7 +92,7 @@ def compare_command(experiment: Experiment) -> Command:
             data=data,
             jobs=common.jobs,
             cluster=common.cluster,
-            cluster_options={k: int(v) if v.isdigit() else v for k, v in common.cluster_options.items()},
+            cluster_options={k: int(v) if v.isdecimal() else v for k, v in common.cluster_options.items()},
             train_missing=not common.report_only,
             **vars(choices),
         )
@@ -135,6 +135,7 @@ def evaluate_command(experiments: Sequence[Experiment]) -> Command:
         if experiment.evaluate is None:
             raise ValueError(f"run: {experiment.name} has nothing to evaluate again, its rows are measured at once")
         options = _own_options(experiment, given, kinds, ("data", "evaluation"))
+        _tell_if_interrupted(run)
         print(json.dumps(experiment.evaluate(run, **options), indent=1))
 
     words = "Evaluate a run directory: the last checkpoint, or the best where the experiment keeps it."
@@ -148,12 +149,15 @@ def check_command(experiments: Sequence[Experiment]) -> Command:
     def command(paths: tuple[Path, ...], common: Checking, **given: Any) -> None:
         if not paths:
             raise ValueError("runs: expected at least one run directory")
+        import torch  # slow to import, and help does not wait for it
+
         level = common.level / len(paths)
         rejected = False
         for run in paths:
             experiment = experiment_of(run, experiments)
             if experiment.check is None:
                 raise ValueError(f"run: {experiment.name} has no models to check")
+            _tell_if_interrupted(run)
             found = experiment.check(
                 run,
                 **_own_options(experiment, given, kinds, ("data",)),
@@ -235,6 +239,13 @@ def experiment_of(run: Path, experiments: Sequence[Experiment]) -> Experiment:
         names = ", ".join(experiment.name for experiment in experiments)
         raise ValueError(f"run: expected a run of {names}; the config of {run} fits none")
     return best
+
+
+def _tell_if_interrupted(run: Path) -> None:
+    step = Deferred("sympe.experiments.training.stopped_at")(run)
+    if step is not None:
+        total = runs.read_json(run / "config.json")["steps"]
+        say(f"sympe: {run.name} was interrupted: this is its model after {step:,} of {total:,} steps")
 
 
 _RUN = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(help="A run directory, DIR/runs/NAME.")]

@@ -14,7 +14,6 @@ from sympe.experiments import runs
 from sympe.experiments.progress import Bar
 from sympe.experiments.tables import Rows
 from sympe.experiments.workers import RowsFailedError, run_rows
-from sympe.testing import EquivarianceTest
 
 
 class Task(Protocol):
@@ -62,7 +61,7 @@ class Experiment:
         evaluate: the numbers of a run directory; takes the fields of ``data`` and of ``evaluation``.
         evaluation: a dataclass of options of ``evaluate``.
         check: tests whether the model of a run directory is equivariant in distribution; takes ``inputs``, the fields
-            of ``data``, and the options of :func:`sympe.testing.equivariance_test`.
+            of ``data``, and the options of :func:`sympe.testing.equivariance_test`, and returns what that does.
         commands: commands of its own, by their word.
         published: the numbers that others reported, by the name of their model.
     """
@@ -81,7 +80,7 @@ class Experiment:
     prepare: Callable[..., None] | None = None
     evaluate: Callable[..., dict[str, Any]] | None = None
     evaluation: type[Any] = Nothing
-    check: Callable[..., EquivarianceTest] | None = None
+    check: Callable[..., Any] | None = None
     commands: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     published: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal as tqdm draws them, in a log a line every 30 seconds at most."""
+"""Progress: bars on a terminal, as tqdm draws them, in a log a line every 30 seconds at most; and single lines."""
 
 from __future__ import annotations
 
@@ -33,3 +33,9 @@ class Bar(tqdm):  # type: ignore[type-arg]
         elif msg != "" and time.monotonic() - self.told >= EVERY:
             self.told = time.monotonic()
             print(self.__str__() if msg is None else msg, file=sys.stderr, flush=True)
+
+
+def say(line: str) -> None:
+    """Write a line to standard error, in place of what a bar has drawn there, perhaps by another process."""
+    start = "\r\x1b[K" if sys.stderr.isatty() else ""
+    print(f"{start}{line}", file=sys.stderr, flush=True)

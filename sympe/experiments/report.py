@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import matplotlib as mpl
 
@@ -21,11 +18,9 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-import tyro
 from torch import Tensor
 
-from sympe.experiments import runs
-from sympe.experiments.pictures import save
+from sympe.experiments.pictures import PLAIN, SYMPE, WIDE, save
 from sympe.experiments.progress import Bar
 from sympe.experiments.workers import follow_the_parent
 from sympe.files import Loaded, Options, load, load_texts, parse_texts
@@ -106,7 +101,7 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
     """How many inputs have which log |G_x|; and the least losses, where there are targets."""
     floors = report.summary()["floors"]
     figure, axes = plt.subplots(
-        1, 2 if floors else 1, figsize=(9.6 if floors else 6.4, 3.8), squeeze=False, layout="constrained"
+        1, 2 if floors else 1, figsize=(WIDE if floors else PLAIN[0], 4.0), squeeze=False, layout="constrained"
     )
     axis = axes[0, 0]
     values, counts = np.array(list(report.counts)), np.array(list(report.counts.values()))
@@ -114,59 +109,21 @@ def draw_report(report: SymmetryReport, title: str, path: Path) -> None:
     axis.bar([0], [trivial], width=0.08 * max(1.0, values.max()), color="0.6", label="G_x trivial")
     if trivial < report.inputs:
         some = values > 1e-6
-        axis.hist(values[some], bins=40, weights=counts[some], color="tab:blue", label="G_x not trivial")
+        axis.hist(values[some], bins=40, weights=counts[some], color=SYMPE, label="G_x not trivial")
     axis.set_yscale("log")
     axis.set_ylim(bottom=0.5)
     axis.set_xlabel("log |G_x| (nats)")
-    axis.set_ylabel("inputs")
+    axis.set_ylabel("number of inputs")
     axis.set_title(f"{title}: {report.summary()['symmetric_percent']:.1f} % symmetric")
     axis.legend()
     if floors:
         axis = axes[0, 1]
         for place, floor in enumerate(floors.values()):
-            axis.bar([place], [floor["least_loss"]], width=0.5, color="tab:red")
+            axis.bar([place], [floor["least_loss"]], width=0.5, color="#d62728")
             axis.annotate(f"{floor['least_loss']:.3g}", (place, floor["least_loss"]), ha="center", va="bottom")
         axis.set_xticks(range(len(floors)), [f"{name}\n{floor['kind']}" for name, floor in floors.items()])
         axis.set_xlim(-0.8, len(floors) - 0.2)
         axis.margins(y=0.15)
-        axis.set_ylabel("least mean loss")
+        axis.set_ylabel("least mean loss (nats, or squared units of the target)")
         axis.set_title("no deterministic equivariant model is below")
     save(figure, path)
-
-
-@dataclass
-class Report:
-    """How symmetric is this data, and do its targets need symmetry breaking?
-
-    Reads PyG data (.pt), graph6, digraph6 and sparse6 (.g6, .d6, .s6), molecules (.smi, .csv, .sdf), GraphML
-    (.graphml), edge lists (.edgelist, .txt), all these texts also packed by gzip (.gz), and fields on periodic lattices
-    (.npz, array "fields").
-    """
-
-    data: tyro.conf.Positional[tuple[Path, ...]]
-    """The files; together they are one data set."""
-    options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
-    out: Path | None = None
-    """Where report.md, report.json and report.png go; runs/report-NAME by default, by the first file."""
-
-    jobs: int | None = None
-    """Processes that share the lines of molecules and graph6; by default as many as there are cores."""
-
-    def __call__(self) -> None:
-        """Read, report, draw."""
-        if not self.data:
-            raise ValueError("data: expected at least one file")
-        out = self.out or Path("runs") / f"report-{self.data[0].stem}"
-        if out.is_file():
-            raise ValueError(f"out: expected a folder, got the file {out}")
-        title = ", ".join(path.name for path in self.data)
-        if self.jobs is not None and self.jobs < 1:
-            raise ValueError(f"jobs: expected at least 1, got {self.jobs}")
-        found = report_of(self.data, self.options, jobs=self.jobs or os.cpu_count() or 1)
-        if not found.inputs:
-            raise ValueError(f"data: nothing in {title} could be read\n" + found.markdown())
-        runs.write_json(out / "report.json", {"data": [str(path) for path in self.data], **found.summary()})
-        runs.write_text(out / "report.md", f"# Symmetries of {title}\n\n" + found.markdown())
-        draw_report(found, title, out / "report.png")
-        print((out / "report.md").read_text())
-        print("\n".join(str(out / name) for name in ("report.json", "report.md", "report.png")))

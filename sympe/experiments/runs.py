@@ -28,9 +28,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import numpy as np
-import torch
-
 PACKAGES = ("sympe", "torch", "numpy", "lightning", "scipy")
 
 
@@ -83,6 +80,8 @@ def read_json(path: Path, *needed: str) -> dict[str, Any]:
 
 def environment() -> dict[str, Any]:
     """Versions, machine and git commit, to stand beside a result."""
+    import torch  # help and lists do not wait for it
+
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in PACKAGES},
@@ -94,7 +93,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def data_hash(*tensors: torch.Tensor) -> str:
+def data_hash(*tensors: Any) -> str:
     """Twelve hexadecimal digits of the content of tensors."""
     digest = hashlib.sha256()
     for tensor in tensors:
@@ -252,6 +251,8 @@ def read_arrays(path: Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged, naming the file.
     """
+    import numpy as np
+
     content = path.read_bytes()
     try:
         with np.load(io.BytesIO(content)) as arrays:
@@ -267,6 +268,8 @@ def read_row_arrays(out: Path, name: str) -> dict[str, Any]:
 
 def write_row(row: Mapping[str, Any], arrays: Mapping[str, Any], out: Path, name: str) -> None:
     """Record a finished row: first what its figures need, then the row."""
+    import numpy as np
+
     with written_aside(out / "rows" / f"{name}.npz") as aside:
         np.savez_compressed(aside, **arrays)
     write_json(out / "rows" / f"{name}.json", row)

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -44,6 +42,8 @@ class Column:
             return ""
         if self.show == "first":
             return f"{values[0]:,}"
+        import numpy as np  # slow to import, and help has no table
+
         mean = f"{np.mean(values):.{self.digits}f}"
         if self.show == "mean" or len(values) == 1:
             return mean

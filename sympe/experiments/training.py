@@ -22,6 +22,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 
 from sympe.experiments import runs
+from sympe.experiments.progress import Bar, say
+from sympe.extras import missing
 
 BLOCK = 50
 """Steps between checkpoints; Lightning calls such a block an epoch."""
@@ -211,6 +213,45 @@ class Progress(Callback):
             runs.write_progress(self.run, trainer.global_step, value)
 
 
+class Steps(Callback):
+    """A bar of the steps of the whole training, with the value of its curve and the time that is left."""
+
+    def __init__(self) -> None:
+        self._bar: Bar | None = None
+        self._read = 0.0
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Begin where the training does."""
+        assert isinstance(pl_module, RowTask)
+        if trainer.is_global_zero:
+            total, first = pl_module.config.steps, trainer.global_step
+            self._bar = Bar(total=total, initial=first, desc=pl_module.config.name, unit="step", delay=0)
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """One step more."""
+        if self._bar is not None:
+            if time.perf_counter() - self._read > 1:  # reading the value waits for the device
+                self._read = time.perf_counter()
+                self._bar.set_postfix(loss=f"{float(outputs['curve']):.4g}", refresh=False)
+            self._bar.update(trainer.global_step - self._bar.n)
+
+    def on_train_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Leave the last line."""
+        self._close()
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the last line."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
 class ValidationCurve(Callback):
     """Record a validation loss beside the training curve.
 
@@ -245,7 +286,7 @@ def loggers_of(run: Path, *, tensorboard: bool) -> list[Logger]:
         try:
             loggers.append(TensorBoardLogger(run, name="tensorboard", version=""))
         except ModuleNotFoundError as error:
-            raise ImportError("tensorboard: needs the package tensorboardX: pip install tensorboardX") from error
+            raise missing("tensorboard: needs the package", "tensorboardX", "dev") from error
     return loggers
 
 
@@ -284,7 +325,7 @@ def fit(
         accelerator: Lightning's accelerator.
         devices: devices a node; more than one trains by DDP.
         num_nodes: nodes.
-        progress_bar: whether to show Lightning's own bar.
+        progress_bar: whether to show a bar of the steps.
         tensorboard: whether to write logs for TensorBoard, too.
         callbacks: more of them.
         options: of Lightning's trainer, but for plugins.
@@ -321,13 +362,14 @@ def fit(
                 gradient_clip_val=gradient_clip,
                 logger=loggers,
                 log_every_n_steps=1,
-                enable_progress_bar=progress_bar,
+                enable_progress_bar=False,  # it would count blocks
                 enable_model_summary=False,
                 reload_dataloaders_every_n_epochs=1,
                 use_distributed_sampler=False,
                 plugins=[WholeFiles()],
                 callbacks=[
                     Progress(run),
+                    *([Steps()] if progress_bar else []),
                     *callbacks,
                     ModelCheckpoint(
                         dirpath=run,
@@ -341,6 +383,10 @@ def fit(
             )
         except MisconfigurationException as error:
             raise ValueError(f"accelerator, devices or options: {error}") from error
+        if last.exists() and trainer.is_global_zero:
+            step = read_checkpoint(last)["global_step"]
+            if step < task.config.steps:
+                say(f"{task.config.name}: going on from step {step:,} of {task.config.steps:,}")
         try:
             trainer.fit(task, ckpt_path=last if last.exists() else None, weights_only=True)
         except SystemExit as error:
@@ -383,10 +429,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # a damaged pickle can raise anything
         raise ValueError(f"run: {path} is damaged: {error}") from error
-    needed = {"state_dict", "seconds", "skipped_steps", "config", "data_hash"}
+    needed = {"state_dict", "global_step", "seconds", "skipped_steps", "config", "data_hash"}
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= needed:
         raise ValueError(f"run: {path} does not say what it was made for, as checkpoints of this version do; remove it")
     return checkpoint
+
+
+def stopped_at(run: Path) -> int | None:
+    """The step at which the training of a run directory was interrupted; None if it was not, or was elsewhere.
+
+    Raises:
+        ValueError: if its checkpoint is damaged.
+    """
+    last = run / "last.ckpt"
+    if not last.exists():
+        return None
+    step = int(read_checkpoint(last)["global_step"])
+    return step if step < runs.read_json(run / "config.json", "steps")["steps"] else None
 
 
 def restore(task: RowTask, path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,9 @@ def run_rows(
     if cluster is None:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context, initializer=follow_the_parent) as pool:
-            futures = [pool.submit(train, config, out, threads) for config in configs]
             try:
+                with _sparing_children():
+                    futures = [pool.submit(train, config, out, threads) for config in configs]
                 _watch(futures, configs, out, finished)
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -73,6 +75,16 @@ def run_rows(
         _watch([executor.submit(train, config, out, threads) for config in configs], configs, out, finished)
 
 
+@contextlib.contextmanager
+def _sparing_children() -> Iterator[None]:
+    """Processes that are started here begin with Ctrl-C ignored, and not only once they are told to."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def follow_the_parent() -> None:
     """Leave Ctrl-C to the parent, and end when the parent ends, however it does.
 
@@ -90,20 +102,25 @@ def follow_the_parent() -> None:
     threading.Thread(target=end_with_it, daemon=True).start()
 
 
+def _progress(out: Path, name: str) -> dict[str, Any]:
+    """How far a row is; empty if it has not begun."""
+    path = out / "runs" / name / "progress.json"
+    return runs.read_json(path, "step", "value") if path.exists() else {}
+
+
 def _watch(
     futures: Sequence[Any], configs: Sequence[runs.RowConfig], out: Path, finished: Callable[[], object]
 ) -> None:
     failures: list[str] = []
     pending = dict(zip((config.name for config in configs), futures, strict=True))
-    steps = dict.fromkeys(pending, 0)
-    with Bar(delay=0, total=sum(config.steps for config in configs), unit="step", smoothing=0.05) as bar:
+    steps = {name: _progress(out, name).get("step", 0) for name in pending}  # of before, where rows go on
+    total, first = sum(config.steps for config in configs), sum(steps.values())
+    with Bar(delay=0, total=total, initial=first, unit="step", smoothing=0.05) as bar:
         while pending:
             time.sleep(0.5)
             values = {}
             for name in list(pending):
-                progress = out / "runs" / name / "progress.json"
-                if progress.exists():
-                    state = runs.read_json(progress)
+                if state := _progress(out, name):
                     steps[name] = state["step"]
                     values[name] = f"{state['value']:.3f}"
                 if pending[name].done():

@@ -1,4 +1,4 @@
-"""What the readers of all formats share: the options, what they give, and how a line that cannot be read is named."""
+"""What the readers of all formats share: what they give, and how a line that cannot be read is named."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import networkx as nx
 from torch import Tensor
 
+from sympe.files.options import Options
 from sympe.graphs import SparseGraphs
-from sympe.tolerance import Tolerance
 
 Channel = tuple[str, Tensor]
 """The name of a channel of floats that became colours, and its values."""
@@ -37,45 +36,6 @@ class Loaded(NamedTuple):
     node_targets: Tensor | None = None
     edge_targets: Tensor | None = None
     floats: tuple[Channel, ...] = ()
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to read from a file.
-
-    Arguments:
-        node_features: attribute of nodes that colours them, or "none". Where the default is absent all nodes are alike;
-            where another is, the input is bad.
-        edge_features: the same for edges; the default of edge lists is the weight.
-        node_targets: attribute (of PyG data), or array (of an npz file), with targets of nodes or sites.
-        edge_targets: attribute of PyG data with targets of edges.
-        smiles_column: column of a CSV file; None for the first whose name contains "smiles".
-        hydrogens: whether hydrogens of molecules are nodes; else they are part of their atom's colour.
-        directed: whether the lines of edge lists are arcs, from the first node to the second.
-        three_channels: what three channels of a lattice are: "ising", the bonds and the field of a Hamiltonian, or
-            "scalars".
-        tolerance: largest gap between floats that count as equal (features, weights, fields), relative to the largest
-            of their channel.
-        trust: whether to open .pt files with Python's pickle, which can run any code; else classes that are not of
-            torch or PyTorch Geometric are refused.
-
-    Raises:
-        ValueError: if ``tolerance`` is negative or not finite.
-    """
-
-    node_features: str = "x"
-    edge_features: str = "edge_attr"
-    node_targets: str | None = None
-    edge_targets: str | None = None
-    smiles_column: str | None = None
-    hydrogens: bool = False
-    directed: bool = False
-    three_channels: Literal["ising", "scalars"] = "ising"
-    tolerance: float = 1e-6
-    trust: bool = False
-
-    def __post_init__(self) -> None:
-        Tolerance.of(self.tolerance)
 
 
 Reader = Callable[[Path, Options], Iterator[Loaded]]

@@ -16,8 +16,9 @@ from typing import Any
 
 import networkx as nx
 
-from sympe.files.base import Loaded, Options, attempt, lines, unpacked
+from sympe.files.base import Loaded, attempt, lines, unpacked
 from sympe.files.networks import from_networkx
+from sympe.files.options import Options
 
 
 def read(path: Path, options: Options) -> Iterator[Loaded]:

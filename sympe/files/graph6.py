@@ -10,8 +10,9 @@ import networkx as nx
 import numpy as np
 import torch
 
-from sympe.files.base import Loaded, Options, attempt, lines, suffix_of, unpacked
+from sympe.files.base import Loaded, attempt, lines, suffix_of, unpacked
 from sympe.files.networks import from_networkx
+from sympe.files.options import Options
 from sympe.graphs import SparseGraphs
 
 _HEADERS = {".g6": ">>graph6<<", ".d6": ">>digraph6<<", ".s6": ">>sparse6<<"}

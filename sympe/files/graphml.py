@@ -8,8 +8,9 @@ from pathlib import Path
 
 from networkx.readwrite.graphml import GraphMLReader
 
-from sympe.files.base import Loaded, Options, attempt, unpacked
+from sympe.files.base import Loaded, attempt, unpacked
 from sympe.files.networks import from_networkx
+from sympe.files.options import Options
 
 
 def read(path: Path, options: Options) -> Iterator[Loaded]:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sympe.files.base import Loaded, Options
+from sympe.files.base import Loaded
+from sympe.files.options import Options
 
 
 def read(path: Path, options: Options) -> Iterator[Loaded]:

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sympe.files.base import Loaded, Options, attempt, suffix_of, unpacked
+from sympe.files.base import Loaded, attempt, suffix_of, unpacked
+from sympe.files.options import Options
 from sympe.files.sdf import smiles_of_records
 from sympe.files.smiles import graph_from_smiles, smiles_of_lines
 from sympe.files.tables import rows_of_table

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sympe.files.base import Channel, Loaded, Options
+from sympe.files.base import Channel, Loaded
+from sympe.files.options import Options
 from sympe.graphs import SparseGraphs
 from sympe.graphs.coloring import check_features, clusters
 from sympe.tolerance import Tolerance

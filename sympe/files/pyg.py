@@ -17,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sympe.files.base import Channel, Loaded, Options
+from sympe.extras import missing
+from sympe.files.base import Channel, Loaded
+from sympe.files.options import Options
 from sympe.graphs.attributes import edge_list, features_of, graphs_of, sizes_of, table
 
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, NotImplementedError)
@@ -28,7 +30,7 @@ def read(path: Path, options: Options) -> Iterator[Loaded]:
     try:
         from torch_geometric.data import Data, HeteroData
     except ImportError as error:
-        raise ImportError("PyG files need torch_geometric: pip install 'sympe[pyg]'") from error
+        raise missing("PyG files need", "torch_geometric", "pyg") from error
     content = _opened(path, trust=options.trust)
     several = "HeteroData has nodes of several types; data.to_homogeneous() makes one of them"
     if isinstance(content, tuple) and len(content) >= 2:  # what InMemoryDataset saves: one big Data, and where to cut

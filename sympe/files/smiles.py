@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from sympe.extras import missing
 from sympe.files.base import lines
 from sympe.graphs import SparseGraphs
 
@@ -33,7 +34,7 @@ def rdkit_chem() -> Any:
     try:
         from rdkit import Chem, RDLogger
     except ImportError as error:
-        raise ImportError("SMILES and SDF need RDKit: pip install 'sympe[molecules]'") from error
+        raise missing("SMILES and SDF need", "RDKit", "molecules") from error
     RDLogger.DisableLog("rdApp.*")  # type: ignore[attr-defined]
     return Chem
 

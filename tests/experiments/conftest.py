@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
-from sympe.experiments import experiment
+from sympe.experiments import experiment, pictures
 
 
 @pytest.fixture
@@ -21,3 +22,33 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             train(config, out, 1)
 
     monkeypatch.setattr(experiment, "run_rows", run_rows)
+
+
+@pytest.fixture(autouse=True)
+def readable_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every figure that a test makes can be read at the width of a README, and every axis says what it has."""
+    real = Figure.savefig
+
+    def savefig(figure: Figure, *arguments: Any, **options: Any) -> None:
+        assert unreadable(figure) == []
+        real(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+
+
+def unreadable(figure: Figure) -> list[str]:
+    """What is too small, or has ticks and no words."""
+    found = []
+    if (height := pictures.smallest_label(figure)) < 9.5:
+        found.append(f"a label of {height:.1f} pixels")
+    for axis in figure.axes:
+        spec = axis.get_subplotspec()
+        if not axis.axison or spec is None:
+            continue
+        for name, ticks, words, outer in (
+            ("x", axis.get_xticks(), axis.get_xlabel(), spec.is_last_row()),
+            ("y", axis.get_yticks(), axis.get_ylabel() or axis.get_yticklabels()[0].get_text(), spec.is_first_col()),
+        ):
+            if len(ticks) and outer and not words:
+                found.append(f"no words at {name}")
+    return found

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +67,12 @@ def test_each_row_but_the_last_is_told_while_others_train(tmp_path):
     )
     assert len(seen) <= 2
     assert all(count >= 1 for count in seen)
+
+
+def test_processes_that_are_started_begin_with_ctrl_c_ignored() -> None:
+    code = "import signal; print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN)"
+    before = signal.getsignal(signal.SIGINT)
+    with workers._sparing_children():
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert told == "True\n"
+    assert signal.getsignal(signal.SIGINT) == before

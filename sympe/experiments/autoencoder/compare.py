@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sympe.experiments.autoencoder.check import check_run
 from sympe.experiments.autoencoder.config import (
     COMPARED,
     ENCODINGS,
@@ -18,11 +17,10 @@ from sympe.experiments.autoencoder.config import (
     Dataset,
     Encoding,
 )
-from sympe.experiments.autoencoder.figures import draw_figures
-from sympe.experiments.autoencoder.training import AutoencoderTask, evaluate_run
 from sympe.experiments.configs import Plan, check_preset, expand, narrowed
 from sympe.experiments.experiment import Experiment
 from sympe.experiments.tables import COSTS, Column, by_encoding, extent, line, lines, remarks
+from sympe.lazy import Deferred
 
 COLUMNS = (
     Column("BCE", "bce", 2),
@@ -127,12 +125,12 @@ EXPERIMENT = Experiment(
     presets=PRESETS,
     choices=Choices,
     rows=preset_configs,
-    task=AutoencoderTask,
-    evaluate=evaluate_run,
-    check=check_run,
+    task=Deferred("sympe.experiments.autoencoder.training.AutoencoderTask"),
+    evaluate=Deferred("sympe.experiments.autoencoder.training.evaluate_run"),
+    check=Deferred("sympe.experiments.autoencoder.check.check_run"),
     keys=("encoding", "seed", "dataset", "backbone"),
     table=table,
-    figures=draw_figures,
+    figures=Deferred("sympe.experiments.autoencoder.figures.draw_figures"),
     published={
         f"{name}, {model}": f"BCE {bce}, {error} % wrong, F1 {f1} (Satorras et al. 2021, Table 3)"
         for name, models in PUBLISHED.items()

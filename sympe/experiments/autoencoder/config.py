@@ -71,9 +71,9 @@ class AutoencoderConfig:
         ValueError: if a name is unknown or a number is out of range.
     """
 
-    encoding: str = "sympe"
-    dataset: str = "er"
-    backbone: str = "egnn"
+    encoding: Encoding = "sympe"
+    dataset: Dataset = "er"
+    backbone: Backbone = "egnn"
     seed: int = 0
     steps: int = 18000
     batch: int = 16

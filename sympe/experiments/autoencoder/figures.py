@@ -18,22 +18,16 @@ from matplotlib.figure import Figure
 
 from sympe.experiments import runs
 from sympe.experiments.autoencoder.config import COMPARED, ENCODINGS, ORDERS, AutoencoderConfig
-from sympe.experiments.pictures import save
+from sympe.experiments.pictures import BESIDE, COLORS, WIDE, band, label, save
 
 Rows = Sequence[Mapping[str, Any]]
-COLORS = dict(
-    zip(
-        ENCODINGS,
-        (
-            *("0.5", "tab:orange", "tab:purple", "tab:brown", "tab:pink", "tab:blue", "tab:cyan", "tab:green"),
-            *("tab:red", "tab:olive", "gold", "black"),
-        ),
-        strict=True,
-    )
-)
-
-BESIDE: dict[str, Any] = {"fontsize": 8, "loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}
-"""A legend beside the axes, not over the curves."""
+TITLES = {
+    "er": "Erdős-Rényi graphs",
+    "community": "two communities",
+    "community-released": "two communities, the released graphs",
+}
+"""What the graphs of a dataset are."""
+WRONG = "#d62728"
 
 
 def draw_figures(rows: Rows, out: Path) -> list[Path]:
@@ -48,7 +42,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
         for row in some:
             row_name = AutoencoderConfig(**row["config"]).name
             arrays[row["seed"]][row["encoding"]] = runs.read_row_arrays(out, row_name)
-        title = f"{name}, {backbone.upper()}"
+        title = f"{TITLES[name]}, {backbone.upper()}"
         encodings = {row["encoding"] for row in some}
         figures = {}
         if encodings & set(COMPARED):
@@ -57,7 +51,7 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
             figures["symmetry"] = symmetry(main, title)
             figures["curves"] = curves(main, title)
         if encodings - set(COMPARED):
-            figures["orders"] = curves(_only(arrays, ORDERS), f"{title}, canonical orders", names=ORDERS)
+            figures["orders"] = curves(_only(arrays, ORDERS), f"SymPE by canonical order, {title}", names=ORDERS)
         paths += [save(figure, out / f"{kind}-{name}-{backbone}.png") for kind, figure in figures.items()]
     return paths
 
@@ -73,10 +67,11 @@ def reconstructions(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figu
     names = [e for e in ENCODINGS if e in arrays]
     first = arrays[names[0]]
     count = len(first["shown_edges"])
+    side = min(1.9, WIDE / (1 + len(names)))
     figure, axes = plt.subplots(
         count,
         1 + len(names),
-        figsize=(1.9 * (1 + len(names)), 0.9 + 1.9 * count),
+        figsize=(side * (1 + len(names)), 1.2 + 1.15 * side * count),
         squeeze=False,
         layout="constrained",
     )
@@ -86,13 +81,13 @@ def reconstructions(arrays: Mapping[str, Mapping[str, Any]], title: str) -> Figu
         edges = first["shown_edges"][row][:n, :n]
         points = _layout(edges)
         order = np.exp(entropy[row])
-        axes[row, 0].set_ylabel(f"|Aut| = {order:,.0f}", fontsize=8)
+        axes[row, 0].set_ylabel(f"|Aut| =\n{order:,.0f}", fontsize=9)
         for column, axis in enumerate(axes[row]):
             predicted = edges if column == 0 else arrays[names[column - 1]]["shown_logits"][row][:n, :n] > 0
             _draw_graph(axis, points, edges, predicted)
             if row == 0:
-                axis.set_title("input" if column == 0 else names[column - 1], fontsize=10)
-    figure.suptitle(f"Most symmetric test graphs, {title}\nred: an edge too many; dashed red: one missing", fontsize=11)
+                axis.set_title("input" if column == 0 else label(names[column - 1], width=12), fontsize=9)
+    figure.suptitle(f"Most symmetric test graphs: {title}\nred: an edge too many; dashed red: one missing")
     return figure
 
 
@@ -101,7 +96,7 @@ def symmetry(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) 
 
     It is a pair's, for symmetric graphs are smaller than others.
     """
-    figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    figure, axis = plt.subplots(figsize=(8.6, 4.2), layout="constrained")
     edges = np.array([-1e-6, 1e-6, 1.0, 2.0, 3.0, 4.5, np.inf])
     labels = ["0", "(0, 1]", "(1, 2]", "(2, 3]", "(3, 4.5]", "> 4.5"]
     for name in ENCODINGS:
@@ -113,14 +108,14 @@ def symmetry(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str) 
         pairs = own[0]["sizes"] * (own[0]["sizes"] - 1)
         means = np.array([[a["bce"][bins == b].sum() / pairs[bins == b].sum() for b in kept] for a in own])
         low, high = means.min(0), means.max(0)
-        axis.plot(kept, means.mean(0), "o-", color=COLORS[name], label=name, ms=4)
+        axis.plot(kept, means.mean(0), "o-", color=COLORS[name], label=label(name), ms=4)
         axis.fill_between(kept, low, high, color=COLORS[name], alpha=0.2, lw=0)
     counts = np.bincount(np.digitize(own_entropy(arrays), edges, right=True) - 1, minlength=len(labels))
-    axis.set_xticks(range(len(labels)), [f"{t}\nn = {c}" for t, c in zip(labels, counts, strict=True)], fontsize=8)
+    axis.set_xticks(range(len(labels)), [f"{t}\nn = {c}" for t, c in zip(labels, counts, strict=True)])
     axis.set_yscale("log")
     axis.set_xlabel("log |Aut| of the graph (nats), number of test graphs")
     axis.set_ylabel("BCE (nats an ordered pair)")
-    axis.set_title(f"Reconstruction against symmetry, {title}")
+    axis.set_title(f"Reconstruction against symmetry: {title}")
     axis.legend(**BESIDE)
     return figure
 
@@ -133,17 +128,16 @@ def own_entropy(arrays: Mapping[int, Mapping[str, Mapping[str, Any]]]) -> Any:
 def curves(
     arrays: Mapping[int, Mapping[str, Mapping[str, Any]]], title: str, names: Mapping[str, str] | None = None
 ) -> Figure:
-    """The validation loss, a thin line for each seed; encodings may be shown by other names."""
-    figure, axis = plt.subplots(figsize=(6.4, 4), layout="constrained")
+    """The validation loss, mean and range over seeds; encodings may be shown by other names."""
+    figure, axis = plt.subplots(figsize=(8.6, 4.2), layout="constrained")
     for name in ENCODINGS:
         own = [a[name]["validation"] for a in arrays.values() if name in a]
-        label = (names or {}).get(name, name)
-        for index, curve in enumerate(own):
-            axis.plot(*curve.T, color=COLORS[name], lw=1.2, alpha=0.8, label=label if index == 0 else None)
+        if own:
+            band(axis, own, label=(names or {}).get(name, label(name)), color=COLORS[name])
     axis.set_yscale("log")
     axis.set_xlabel("optimiser step")
     axis.set_ylabel("validation BCE (nats a graph)")
-    axis.set_title(f"Validation curves, {title}")
+    axis.set_title(f"Validation: {title}")
     axis.legend(**BESIDE)
     return figure
 
@@ -164,11 +158,11 @@ def _draw_graph(axis: Axes, points: Any, edges: Any, predicted: Any) -> None:
             if edges[i, j] or predicted[i, j]:
                 right = edges[i, j] and predicted[i, j]
                 style = "-" if predicted[i, j] else "--"
-                color = "0.4" if right else "tab:red"
+                color = "0.4" if right else WRONG
                 axis.plot(*points[[i, j]].T, style, color=color, lw=1.0 if right else 1.3, zorder=1 + (not right))
     axis.scatter(points[:, 0], points[:, 1], s=14, color="black", zorder=3)
     wrong = int(((edges != predicted) & ~np.eye(n, dtype=bool)).sum()) // 2
-    axis.set_xlabel(f"{wrong} wrong" if wrong else "", fontsize=8, color="tab:red", labelpad=1)
+    axis.set_xlabel(f"{wrong} wrong" if wrong else "", fontsize=9, color=WRONG, labelpad=1)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_aspect("equal")

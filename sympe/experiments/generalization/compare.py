@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from sympe.experiments import runs
 from sympe.experiments.configs import check_preset
 from sympe.experiments.experiment import Experiment
-from sympe.experiments.generalization import gap, linear, network
 from sympe.experiments.generalization.config import (
     ENCODINGS,
     OF_EXACT,
@@ -25,10 +22,14 @@ from sympe.experiments.generalization.config import (
     GeneralizationConfig,
     Part,
 )
-from sympe.experiments.generalization.figures import draw_figures
 from sympe.experiments.tables import Column, by_encoding, lines, remarks
+from sympe.lazy import Deferred
 
-MEASURE = {"exact": gap.measure, "linear": linear.measure, "network": network.measure}
+MEASURE = {
+    "exact": Deferred("sympe.experiments.generalization.gap.measure"),
+    "linear": Deferred("sympe.experiments.generalization.linear.measure"),
+    "network": Deferred("sympe.experiments.generalization.network.measure"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def preset_configs(
         ("network", OF_NETWORKS, seeds or {"smoke": 1, "demo": 3, "full": 10}[preset]),
     ]
     return [
-        dataclasses.replace(base, part=own, encoding=encoding, seed=seed)
+        dataclasses.replace(base, part=own, encoding=encoding, seed=seed)  # type: ignore[arg-type]  # checked there
         for own, known, count in plan
         if part in (None, own)
         for seed in range(count)
@@ -97,6 +98,8 @@ class Measurement:
             options: of trainings.
         """
         if threads is not None:
+            import torch  # slow to import, and help does not wait for it
+
             torch.set_num_threads(threads)
 
     def measure(self, out: Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -175,5 +178,5 @@ EXPERIMENT = Experiment(
     task=Measurement,
     keys=("part", "encoding", "seed"),
     table=table,
-    figures=draw_figures,
+    figures=Deferred("sympe.experiments.generalization.figures.draw_figures"),
 )

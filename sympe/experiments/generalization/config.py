@@ -43,8 +43,8 @@ class GeneralizationConfig:
         ValueError: if a name is unknown or a number is out of range.
     """
 
-    part: str = "linear"
-    encoding: str = "sympe"
+    part: Part = "linear"
+    encoding: Encoding = "sympe"
     seed: int = 0
     repeats: int = 1000
     steps: int = 600

@@ -9,16 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sympe.experiments.configs import Plan, check_preset, expand, narrowed
 from sympe.experiments.experiment import Experiment
-from sympe.experiments.ising.check import check_run
-from sympe.experiments.ising.config import ENCODINGS, PRESETS, Encoding, IsingConfig, Variant
-from sympe.experiments.ising.figures import draw_figures
-from sympe.experiments.ising.hamiltonian import PHASES
-from sympe.experiments.ising.training import IsingTask, evaluate_run
+from sympe.experiments.ising.config import ENCODINGS, PHASES, PRESETS, Encoding, IsingConfig, Variant
 from sympe.experiments.tables import COSTS, Column, by_encoding, lines, remarks
+from sympe.lazy import Deferred
 
 
 @dataclass(frozen=True)
@@ -90,6 +85,8 @@ def warn_of_frustration(configs: Sequence[IsingConfig], missing: Sequence[IsingC
 
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:
     """A Markdown table for every variant and size: mean and range over seeds, then each phase's gap."""
+    import numpy as np  # slow to import, and help has no table
+
     text = ["# Ising ground states", ""]
     groups = sorted({(row["variant"], row["size"]) for row in rows}, key=lambda g: (-len(str(g[0])), g))
     for variant, size in groups:
@@ -123,10 +120,10 @@ EXPERIMENT = Experiment(
     choices=Choices,
     rows=preset_configs,
     prepare=warn_of_frustration,
-    task=IsingTask,
-    evaluate=evaluate_run,
-    check=check_run,
+    task=Deferred("sympe.experiments.ising.training.IsingTask"),
+    evaluate=Deferred("sympe.experiments.ising.training.evaluate_run"),
+    check=Deferred("sympe.experiments.ising.check.check_run"),
     keys=("encoding", "seed", "variant", "size"),
     table=table,
-    figures=draw_figures,
+    figures=Deferred("sympe.experiments.ising.figures.draw_figures"),
 )

@@ -16,6 +16,12 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
+PHASES = ("ferromagnet", "stripes along x", "stripes along y", "checkerboard")
+"""The phases of constant couplings, in the order of ``closed_form`` and ``phase_patterns`` of ``hamiltonian.py``.
+
+In "stripes along x" neighbours in x̂ are equal and neighbours in ŷ opposite: the lines of equal spins run along x̂.
+"""
+
 CODE_VERSION = 2
 """Raise this when a change alters what a config trains: rows of another version are trained again."""
 
@@ -48,8 +54,8 @@ class IsingConfig:
         ValueError: if a name is unknown or a number is out of range.
     """
 
-    encoding: str = "sympe"
-    variant: str = "wide"
+    encoding: Encoding = "sympe"
+    variant: Variant = "wide"
     size: int = 10
     seed: int = 0
     steps: int = 2000

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sympe.experiments.ising.config import IsingConfig
+from sympe.experiments.ising.config import PHASES, IsingConfig
 from sympe.experiments.ising.data import DRAWS, evaluation_set, seeded
 from sympe.experiments.ising.ground import ground_energies
-from sympe.experiments.ising.hamiltonian import PHASES, closed_form, energy_per_spin, round_spins, uniform_fields
+from sympe.experiments.ising.hamiltonian import closed_form, energy_per_spin, round_spins, uniform_fields
 from sympe.experiments.ising.model import hamiltonian_action
 from sympe.groups import P4M
 from sympe.kernels import OrbitKernel

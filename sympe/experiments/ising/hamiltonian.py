@@ -13,12 +13,6 @@ import torch
 from jaxtyping import Float, Int64, Shaped
 from torch import Tensor
 
-PHASES = ("ferromagnet", "stripes along x", "stripes along y", "checkerboard")
-"""The phases of constant couplings, in the order of :func:`closed_form` and :func:`phase_patterns`.
-
-In "stripes along x" neighbours in x̂ are equal and neighbours in ŷ opposite: the lines of equal spins run along x̂.
-"""
-
 
 def check_fields(fields: Shaped[Tensor, "..."]) -> None:
     """Raise unless ``fields`` has the shape of Hamiltonians.
@@ -178,6 +172,7 @@ def closed_form(
 
     Example:
         >>> energy, phase = closed_form(torch.tensor(1.0), torch.tensor(-2.0), torch.tensor(0.5))
+        >>> from sympe.experiments.ising.config import PHASES
         >>> energy, PHASES[phase]
         (tensor(-3.), 'stripes along x')
     """

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sympe.experiments.configs import check_config
-from sympe.experiments.molecules.features import CANONICAL_FEATURES
-from sympe.kernels.graphs.orders import NODE_ORDERS
 
 Encoding = Literal[
     "none",
@@ -26,14 +24,17 @@ Encoding = Literal[
 ]
 Dataset = Literal["qm9", "qm9-h", "moses"]
 Transition = Literal["marginal", "uniform", "absorbing"]
+Order = Literal["refined", "degree", "breadth-first", "fiedler", "bliss"]
+Precision = Literal["32-true", "bf16-mixed"]
 Preset = Literal["smoke", "demo", "full", "gpu"]
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 DATASETS: tuple[Dataset, ...] = get_args(Dataset)
 TRANSITIONS: tuple[Transition, ...] = get_args(Transition)
+ORDERS: tuple[Order, ...] = get_args(Order)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
-LEAST_CHANNELS = CANONICAL_FEATURES[0]
+LEAST_CHANNELS = 6
 """Features of a node that the stock features of DiGress need, and one channel more where SymPE is beside them."""
 
 WITH_COUPLING = ("haar", "sympe-nodes", "sympe-nodes-edges", "structure+sympe")
@@ -83,9 +84,9 @@ class MoleculesConfig:
         ValueError: if a name is unknown or a number is out of range.
     """
 
-    encoding: str = "sympe-nodes-edges"
-    dataset: str = "qm9"
-    transition: str = "marginal"
+    encoding: Encoding = "sympe-nodes-edges"
+    dataset: Dataset = "qm9"
+    transition: Transition = "marginal"
     coupled: bool = False
     seed: int = 0
     steps: int = 6000
@@ -102,14 +103,14 @@ class MoleculesConfig:
     encoding_channels: int = 8
     pair_channels: int = 4
     encoding_scale: float = 1.0
-    order: str = "breadth-first"
+    order: Order = "breadth-first"
     learning_rate: float = 1e-3
     warmup: float = 0.05
     gradient_clip: float = 1.0
     average: float = 0.999
     tested: int = 20_000
     sampled: int = 1000
-    precision: str = "32-true"
+    precision: Precision = "32-true"
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
@@ -121,8 +122,8 @@ class MoleculesConfig:
                 "encoding": ENCODINGS,
                 "dataset": DATASETS,
                 "transition": TRANSITIONS,
-                "order": tuple(NODE_ORDERS),
-                "precision": ("32-true", "bf16-mixed"),
+                "order": ORDERS,
+                "precision": get_args(Precision),
             },
             least=dict.fromkeys(whole, 1),
             positive=("encoding_scale", "learning_rate", "gradient_clip"),

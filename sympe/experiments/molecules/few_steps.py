@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,15 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from sympe.experiments.experiment import Experiment
 from sympe.experiments.molecules.chains import CHAINS, measure_chains
-from sympe.experiments.molecules.compare import Data, check_run, groups_of, prepare
-from sympe.experiments.molecules.config import TRANSITIONS, Encoding, MoleculesConfig, Transition
+from sympe.experiments.molecules.compare import FEW_STEPS_PUBLISHED, groups_of
+from sympe.experiments.molecules.config import TRANSITIONS, MoleculesConfig
 from sympe.experiments.molecules.data import SPLITS
-from sympe.experiments.molecules.figures import COLORS, label_of
-from sympe.experiments.molecules.presets import FEW_STEPS_PRESETS, few_steps_configs
+from sympe.experiments.molecules.figures import label_of
 from sympe.experiments.molecules.quality import described_chains
 from sympe.experiments.molecules.reading import load_splits
 from sympe.experiments.molecules.training import MoleculesTask, make_task
-from sympe.experiments.pictures import save
+from sympe.experiments.pictures import COLORS, WIDE, save
 from sympe.experiments.tables import COSTS, Column, Rows, extent, lines, remarks
 
 SHOWN = {
@@ -34,23 +31,6 @@ SHOWN = {
     "uniqueness": ("Unique, share of the valid ones", 3),
     "new": ("Valid, unique and not in the training set, share of samples", 3),
 }
-
-PUBLISHED = {
-    "one-step models": "valid / unique / FCD 90.0 / 91.8 / 2.14, 95.8 / 89.2 / 2.16, 93.5 / 83.7 / 3.53; second-hand",
-    "DeFoG": "valid / unique / FCD 98.9 / 96.2 / 0.26 with 50 steps, 99.3 / 96.3 / 0.12 with 500; second-hand",
-}
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What replaces a preset's own choices."""
-
-    encodings: tuple[Encoding, ...] | None = None
-    """Only these, instead of the preset's."""
-    seeds: int | None = None
-    """Seeds 0 .. N-1, instead of the preset's."""
-    transition: Transition | None = None
-    """Towards what the noise goes, instead of the preset's."""
 
 
 def make_few_steps_task(config: MoleculesConfig, *, data: Path | None = None) -> MoleculesTask:
@@ -85,14 +65,14 @@ def table(rows: Rows, missing: Sequence[str] = ()) -> str:
             ]
             text += [f"{words}:", "", *lines(columns, groups), ""]
         text += ["Costs:", "", *lines(COSTS, groups), ""]
-    text += [f"Published, {model}: {numbers}." for model, numbers in PUBLISHED.items()]
+    text += [f"Published, {model}: {numbers}." for model, numbers in FEW_STEPS_PUBLISHED.items()]
     return "\n".join([*text, "", *remarks(rows, missing)])
 
 
 def draw_figures(rows: Rows, out: Path) -> list[Path]:
     """One figure for each kind of noise: quality and bound against the number of steps."""
     return [
-        save(quality(some, f"qm9, {transition} noise"), out / f"few-steps-{transition}.png")
+        save(quality(some, f"QM9, {transition} noise"), out / f"few-steps-{transition}.png")
         for transition in TRANSITIONS
         if (some := [row for row in rows if row["transition"] == transition])
     ]
@@ -100,31 +80,31 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
 
 def quality(rows: Rows, title: str) -> Figure:
     """Three panels against the number of reverse steps, spread evenly over the times: a line for each row."""
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4.2), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(WIDE, 4.0), layout="constrained")
     none = {row["seed"]: row["chains"] for row in rows if row["encoding"] == "none"}
     panels = (
-        ("valid_connected", "valid and in one piece (%)", 100.0),
+        ("valid_connected", "valid and in one piece (% of samples)", 100.0),
         ("fcd", "Fréchet ChemNet distance", 1.0),
-        ("nll", "bound less that of none (nats)", 1.0),
+        ("nll", "bound less that of none (nats a molecule)", 1.0),
     )
     ticks = sorted({chain["steps"] for row in rows for chain in row["chains"].values()})
     seen: set[str] = set()
     for row in rows:
-        label = label_of(row)
+        name = label_of(row)
         style = {"color": COLORS[row["encoding"]], "ls": "--" if row["coupled"] else "-", "marker": "o", "ms": 3}
         for axis, (key, _, scale) in zip(axes, panels, strict=True):
             if points := _points(row, key, scale, none.get(row["seed"]) if key == "nll" else None):
-                axis.plot(*zip(*points, strict=True), **style, label=None if label in seen else label)
-        seen.add(label)
+                axis.plot(*zip(*points, strict=True), **style, label=None if name in seen else name)
+        seen.add(name)
     for axis, (_, words, _) in zip(axes, panels, strict=True):
         axis.set_xscale("log")
-        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.set_xticks(ticks, [str(tick) for tick in ticks], rotation=45)
         axis.minorticks_off()
         axis.set_xlabel("reverse steps")
         axis.set_ylabel(words)
     axes[2].axhline(0, color="0.5", lw=1)
-    axes[0].legend(fontsize=8)
-    figure.suptitle(f"Few reverse steps, {title}")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.suptitle(f"Few reverse steps: {title}")
     return figure
 
 
@@ -139,21 +119,3 @@ def _points(
         value = chain[key] - (baseline[label][key] if baseline is not None else 0.0)
         found.append((chain["steps"], scale * value))
     return sorted(found)
-
-
-EXPERIMENT = Experiment(
-    name="few-steps",
-    title="molecules after few reverse steps",
-    config=MoleculesConfig,
-    presets=FEW_STEPS_PRESETS,
-    choices=Choices,
-    rows=few_steps_configs,
-    data=Data,
-    prepare=prepare,
-    task=make_few_steps_task,
-    check=check_run,
-    keys=("dataset", "encoding", "transition", "coupled", "seed"),
-    table=table,
-    figures=draw_figures,
-    published=PUBLISHED,
-)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.config import CODE_VERSION, MoleculesConfig
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
+from sympe.extras import missing
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 MODEL_FILE = "model.safetensors"
@@ -24,14 +24,19 @@ def pretrained_names() -> list[str]:
 
 
 def save_model(model: MoleculeModel, path: Path) -> None:
-    """Write a model whole or not at all."""
+    """Write a model whole or not at all.
+
+    Raises:
+        ImportError: if safetensors is missing.
+    """
+    safetensors = _safetensors()
     about = {
         "config": json.dumps(dataclasses.asdict(model.config)),
         "statistics": json.dumps([counts.tolist() for counts in model.statistics]),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with runs.written_aside(path) as aside:
-        save_file(weights, aside, metadata=about)
+        safetensors.torch.save_file(weights, aside, metadata=about)
 
 
 def load_model(source: str | Path) -> MoleculeModel:
@@ -44,7 +49,9 @@ def load_model(source: str | Path) -> MoleculeModel:
         FileNotFoundError: if there is no such file.
         ValueError: if it is damaged or not finite, is no model of molecules, was made by another code version, or is
             not that of the run directory that it is in.
+        ImportError: if safetensors is missing.
     """
+    safetensors = _safetensors()
     path = Path(source)
     if path.is_dir():
         path = path / MODEL_FILE
@@ -58,10 +65,10 @@ def load_model(source: str | Path) -> MoleculeModel:
             kinds = ["a run directory", "a model file", *pretrained_names()]
             raise FileNotFoundError(f"run: expected {', or '.join(kinds)}; got {source}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safetensors.safe_open(path, framework="pt") as file:
             about = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except safetensors.SafetensorError as error:
         raise ValueError(f"run: {path} is damaged, or no safetensors file: {error}") from error
     try:
         stored, counts = json.loads(about["config"]), json.loads(about["statistics"])
@@ -83,6 +90,16 @@ def load_model(source: str | Path) -> MoleculeModel:
         raise ValueError(f"run: the weights in {path} are not finite: {', '.join(broken)}")
     _refuse_another(path, model.config)
     return model.eval()
+
+
+def _safetensors() -> Any:
+    """The package; the rest of this file's importers can do without."""
+    try:
+        import safetensors
+        import safetensors.torch
+    except ModuleNotFoundError as error:
+        raise missing("files of models need", "safetensors", "molecules") from error
+    return safetensors
 
 
 def _refuse_another(path: Path, config: MoleculesConfig) -> None:

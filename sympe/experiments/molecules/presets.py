@@ -69,7 +69,7 @@ def preset_configs(
         ValueError: if a name is unknown, or ``encodings`` is empty or names one twice, or ``seeds`` below 1.
     """
     check_preset(preset, PRESETS, encodings, seeds)
-    base = MoleculesConfig(dataset=dataset)
+    base = MoleculesConfig(dataset=dataset)  # type: ignore[arg-type]  # names are checked there
     if preset == "smoke":
         base = dataclasses.replace(base, **SMOKE)
     if preset == "full":

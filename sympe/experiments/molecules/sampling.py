@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.chemnet import frechet_distance
@@ -19,6 +15,7 @@ from sympe.experiments.molecules.figures import grid
 from sympe.experiments.molecules.files import load_model
 from sympe.experiments.molecules.quality import sample_metrics, smiles
 from sympe.experiments.molecules.reading import canonical_smiles, load_molecules
+from sympe.extras import missing
 from sympe.randomness import seeded
 
 STEPS = 100
@@ -26,33 +23,6 @@ STEPS = 100
 of qm9-small are as good as after all 500 (``results/molecules/steps``)."""
 PICTURED = 60
 """Molecules in the picture, at most."""
-
-
-@dataclass
-class Sample:
-    """Draw molecules from a trained model: molecules.smi, molecules.png and metrics.json."""
-
-    model: tyro.conf.Positional[str]
-    """A run directory, a model file, or the name of a model that comes with the package."""
-    count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 100
-    """How many."""
-    out: Path | None = None
-    """Where everything goes; runs/sample-MODEL by default."""
-    steps: int | None = None
-    """Reverse steps; 100 by default, or all noise levels if there are fewer."""
-    seed: int = 0
-    """Of the draws."""
-    fcd: bool = False
-    """Compute the Fréchet ChemNet distance to the test set, too."""
-    data: Path | None = None
-    """A wheel, a folder or a file with the molecules; by default the installed package."""
-
-    def __call__(self) -> None:
-        """Draw, write, and print the metrics."""
-        out = self.out or Path("runs") / f"sample-{Path(self.model).name}"
-        metrics = sample_to(self.model, self.count, out, steps=self.steps, seed=self.seed, data=self.data, fcd=self.fcd)
-        print(json.dumps(metrics, indent=1))
-        print("\n".join(str(path) for path in sorted(out.glob("m*.*"))))
 
 
 def sample_to(
@@ -102,7 +72,7 @@ def sample_to(
         print(f"novelty is not computed: {error}", file=sys.stderr)
     reference = canonical_smiles(load_molecules(dataset, "test", data=data)) if fcd else []
     if fcd and importlib.util.find_spec("fcd_torch") is None:
-        raise ImportError("fcd: needs the package fcd_torch: pip install 'sympe[molecules]'")
+        raise missing("fcd: needs the package", "fcd_torch", "molecules")
     steps = min(STEPS, model.noise.steps) if steps is None else steps
     graphs = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
     found = smiles(graphs, atoms)

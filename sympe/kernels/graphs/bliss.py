@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from sympe.extras import missing
 from sympe.graphs import SparseGraphs
 
 Draw = Callable[[torch.Size, Tensor], Tensor]
@@ -118,7 +119,7 @@ def _graph(edges: Tensor, colors: Tensor) -> Any:
     try:
         import igraph
     except ImportError as error:
-        raise ImportError("a graph that refinement cannot settle needs igraph: pip install 'sympe[graphs]'") from error
+        raise missing("a graph that refinement cannot settle needs", "igraph", "graphs") from error
     if int(igraph.__version__.split(".")[0]) < 1:
         raise ImportError(f"igraph: expected version 1.0 or newer, got {igraph.__version__}: it returns the inverse")
     return igraph.Graph(n=len(colors), edges=edges.T.tolist())

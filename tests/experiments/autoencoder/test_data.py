@@ -136,6 +136,7 @@ def test_every_graph_has_the_same_chance() -> None:
         ("seed", -1, r"seed: expected at least 0 and less than 2\^63, got -1"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_a_config_that_cannot_be_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(AutoencoderConfig(), **{name: value})

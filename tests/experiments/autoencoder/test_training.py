@@ -170,6 +170,7 @@ def test_presets():
         ({"seeds": 0}, "seeds: expected at least 1, got 0"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_choices_that_cannot_be_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         comparison.preset_configs(**{"preset": "smoke", **options})

@@ -238,6 +238,7 @@ def test_presets() -> None:
         ({"seeds": 0}, "seeds: expected at least 1, got 0"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_choices_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         comparison.preset_configs(**{"preset": "smoke", **options})
@@ -255,6 +256,7 @@ def test_choices_that_cannot_be_are_refused(options: dict[str, Any], message: st
         ({"learning_rate": 0.0}, "learning_rate: expected a positive, finite number, got 0.0"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_configs_out_of_range_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GeneralizationConfig(**options)

@@ -45,6 +45,7 @@ def test_presets():
         ),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_input_is_refused_before_anything_is_written(arguments, message, tmp_path):
     with pytest.raises(ValueError, match=message.split(":")[0]) as error:
         EXPERIMENT.compare(**arguments, out=tmp_path / "out")

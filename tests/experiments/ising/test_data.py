@@ -101,6 +101,7 @@ def test_bad_input(arguments, message):
         ("seed", -1, "seed: expected at least 0 and less than 2^63, got -1"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_bad_config(field, value, message):
     with pytest.raises(ValueError, match=field) as error:
         IsingConfig(**{field: value})

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from sympe.experiments.ising.config import IsingConfig
+from sympe.experiments.ising.config import PHASES, IsingConfig
 from sympe.experiments.ising.data import evaluation_set
 from sympe.experiments.ising.evaluation import SHOWN, couplings, evaluate, show
 from sympe.experiments.ising.ground import ground_states
-from sympe.experiments.ising.hamiltonian import PHASES, closed_form, energy_per_spin, phase_patterns
+from sympe.experiments.ising.hamiltonian import closed_form, energy_per_spin, phase_patterns
 
 UNIFORM = IsingConfig(size=4, variant="wide")
 GLASS = IsingConfig(size=4, variant="glass")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from sympe.actions import BondAction, DirectSum, GridAction
+from sympe.experiments.ising.config import PHASES
 from sympe.experiments.ising.hamiltonian import (
-    PHASES,
     check_fields,
     closed_form,
     critical_temperature,

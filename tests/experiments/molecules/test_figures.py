@@ -18,8 +18,8 @@ def test_differences_to_none_are_paired_by_seed() -> None:
     easy_and_hard = np.array([10.0, 20.0, 30.0, 40.0])
     better = easy_and_hard - np.array([1.0, 2.0, 1.0, 2.0])
     arrays = [{"bound": bound} for bound in (easy_and_hard, easy_and_hard, better, easy_and_hard)]
-    ((label, seed, mean, error),) = differences_to_none(rows, arrays)
-    assert (label, seed) == ("sympe-nodes, coupled", 0)
+    ((encoding, coupled, seed, mean, error),) = differences_to_none(rows, arrays)
+    assert (encoding, coupled, seed) == ("sympe-nodes", True, 0)
     assert mean == -1.5
     assert error == pytest.approx(math.sqrt(1 / 3) / 2), "that of the differences, not of the molecules"
 

@@ -154,6 +154,7 @@ def test_g_is_asked_for_and_refused() -> None:
         ("seed", -1, r"seed: expected at least 0 and less than 2\^63, got -1"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_configs_out_of_range(name: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TINY, **{name: value})

@@ -14,13 +14,12 @@ import pytest
 import torch
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.config import ENCODINGS
+from sympe.experiments.molecules.commands import MoleculesFile
+from sympe.experiments.molecules.compare import FEW_STEPS as EXPERIMENT
 from sympe.experiments.molecules.data import SOURCES, read_molecules, write_molecules
 from sympe.experiments.molecules.evaluation import restored, stored
-from sympe.experiments.molecules.few_steps import EXPERIMENT, table
-from sympe.experiments.molecules.figures import COLORS
+from sympe.experiments.molecules.few_steps import table
 from sympe.experiments.molecules.nodes import main
-from sympe.experiments.molecules.packing import MoleculesFile
 from sympe.experiments.molecules.presets import FEW_STEPS_PRESETS, few_steps_configs
 from sympe.experiments.molecules.reading import load_all, load_splits
 from sympe.graphs import DenseGraphs
@@ -163,11 +162,6 @@ def test_presets_name_each_row_once_and_give_all_the_same_channels() -> None:
     ]
     with pytest.raises(ValueError, match="preset: expected one of smoke, full, gpu; got 'demo'"):
         few_steps_configs("demo")
-
-
-def test_every_encoding_has_a_colour() -> None:
-    assert list(COLORS) == list(ENCODINGS)
-    assert len(set(COLORS.values())) == len(ENCODINGS)
 
 
 @pytest.mark.parametrize(

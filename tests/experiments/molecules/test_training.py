@@ -20,12 +20,12 @@ from safetensors.torch import load_file, save_file
 from sympe.experiments import runs
 from sympe.experiments.molecules import compare as comparison
 from sympe.experiments.molecules.chemnet import frechet_distance
-from sympe.experiments.molecules.compare import check_run, evaluate_run
 from sympe.experiments.molecules.config import CODE_VERSION, ENCODINGS, MoleculesConfig
 from sympe.experiments.molecules.data import SPLITS, Molecules
 from sympe.experiments.molecules.files import MODEL_FILE, load_model, save_model
 from sympe.experiments.molecules.model import Statistics
 from sympe.experiments.molecules.reading import canonical_smiles, load_molecules
+from sympe.experiments.molecules.rows import check_run, evaluate_run
 from sympe.experiments.molecules.sampling import STEPS, sample_to
 from sympe.experiments.molecules.training import Batch, MoleculesTask
 from sympe.experiments.training import BLOCK
