@@ -5,5 +5,6 @@ losses do not ask it to.
 """
 
 from sympe.losses.orbit import orbit_minimum
+from sympe.losses.rmsd import symmetric_rmsd
 
-__all__ = ["orbit_minimum"]
+__all__ = ["orbit_minimum", "symmetric_rmsd"]
