@@ -110,11 +110,16 @@ def arrangements(x: Graphs, *, limit: int) -> Arrangements:
 def _leaves(x: DenseGraphs) -> _Leaves:
     """The leaves that are set aside."""
     n = x.mask.shape[1]
-    joined = (x.pairs != 0) | (x.pairs != 0).mT
-    joined = joined & ~torch.eye(n, dtype=torch.bool, device=x.device)
-    leaf = joined.sum(2) == 1
-    neighbour = joined.to(torch.uint8).argmax(2)
-    leaf &= ~leaf.gather(1, neighbour)
+    arcs = (x.pairs != 0).float()
+    places = torch.arange(n, device=x.device, dtype=arcs.dtype)
+    both = torch.stack([torch.ones_like(places), places], 1)
+    loops = arcs.diagonal(dim1=1, dim2=2)[:, :, None] * both
+    # how many neighbours there are on each side, and the sum of their places: of one neighbour, its place
+    out_degree, out = (arcs @ both - loops).unbind(2)
+    in_degree, back = ((both.T @ arcs).mT - loops).unbind(2)
+    leaf = (torch.maximum(out_degree, in_degree) == 1) & ((out_degree != in_degree) | (out == back))
+    neighbour = torch.where(leaf, torch.maximum(out, back), 0).long()
+    leaf = leaf & ~leaf.gather(1, neighbour)
     graph, node = leaf.nonzero(as_tuple=True)
     by = neighbour[graph, node]
     kind = hashed(

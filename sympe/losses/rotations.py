@@ -32,7 +32,7 @@ def overlap(M: Float[Tensor, "batch 9"], *, reflect: bool) -> Float[Tensor, " ba
         >>> overlap(torch.tensor([[2.0, 0, 0, 0, 1, 0, 0, 0, -1]]).double(), reflect=False)
         tensor([2.], dtype=torch.float64)
     """
-    a, b, c, d, e, f, g, h, i = M.unbind(1)
+    a, b, c, d, e, f, g, h, i = M.T.contiguous()
     x, y, z = e * i - f * h, f * g - d * i, d * h - e * g
     cofactors = torch.stack([x, y, z, c * h - b * i, a * i - c * g, b * g - a * h, b * f - c * e, c * d - a * f])
     last = a * e - b * d

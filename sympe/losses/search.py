@@ -121,15 +121,12 @@ class _Pairs:
         self.first = self.orders.cumsum(0) - self.orders
         self.entry = torch.arange(len(sizes), device=p.device).repeat_interleave(self.orders)
         self.U = p.new_zeros(len(self.entry), 9)
-        outer = (p[:, :, None, :, None] * t[:, None, :, None, :]).flatten(1, 2).flatten(2)
         for m, table in _EXCHANGES.items():
             some = (sizes == m).nonzero().squeeze(1)
             if len(some):
-                pick = torch.zeros(len(table), LARGEST, LARGEST, dtype=p.dtype)
-                pick[:, :m].scatter_(1, torch.tensor(table)[:, None], 1.0)
+                exchanged = p[some][:, torch.tensor(table, device=p.device)]
                 place = self.first[some][:, None] + torch.arange(len(table), device=p.device)
-                self.U[place] = pick.flatten(1).to(p.device) @ outer[some]
-
+                self.U[place] = (exchanged.mT @ t[some, None, :m]).flatten(2)
     def all(self) -> _Candidates:
         """Every element, with no group settled."""
         every = torch.arange(len(self.pair), device=self.pair.device)
