@@ -4,7 +4,8 @@ An equivariant model of a symmetric input cannot know which of several equivalen
 losses do not ask it to.
 """
 
+from sympe.losses.assignment import assignment_minimum
 from sympe.losses.orbit import orbit_minimum
 from sympe.losses.rmsd import symmetric_rmsd
 
-__all__ = ["orbit_minimum", "symmetric_rmsd"]
+__all__ = ["assignment_minimum", "orbit_minimum", "symmetric_rmsd"]

@@ -88,8 +88,12 @@ def arrangements(x: Graphs, *, limit: int) -> Arrangements:
     first, rank, neighbour, aside = (part.view(batch, n) for part in (first, rank, neighbour, aside))
 
     core, nodes = _core(x, leaves, aside)
-    rows, g = GraphKernel(max(1, core.mask.shape[1]), order="refined").list_coset(core, limit=limit)
-    group = GraphKernel(g.shape[1]).group
+    kernel = GraphKernel(max(1, core.mask.shape[1]), order="refined")
+    try:
+        rows, g = kernel.list_coset(core, limit=limit)
+    except ValueError as error:
+        raise ValueError(f"molecules: without the exchanges of leaves, {str(error).removeprefix('x: ')}") from error
+    group = kernel.group
     start = g[torch.searchsorted(rows, torch.arange(batch, device=x.device))]
     s = group.compose(g, group.inverse(start)[rows])
     own = nodes[rows]

@@ -45,7 +45,7 @@ def nearest(
     reflect: bool,
     limit: int,
 ) -> Int64[Tensor, "pairs nodes"]:
-    """The automorphism s that makes the sum of squares of p[s[i]] - t[i] least, for all pairs of a batch, poses fastest.
+    """For each pair, poses fastest, the automorphism s that makes the squares of p[s[i]] - t[i] least in sum.
 
     Arguments:
         found: the automorphisms of the graphs.
@@ -127,6 +127,7 @@ class _Pairs:
                 exchanged = p[some][:, torch.tensor(table, device=p.device)]
                 place = self.first[some][:, None] + torch.arange(len(table), device=p.device)
                 self.U[place] = (exchanged.mT @ t[some, None, :m]).flatten(2)
+
     def all(self) -> _Candidates:
         """Every element, with no group settled."""
         every = torch.arange(len(self.pair), device=self.pair.device)
