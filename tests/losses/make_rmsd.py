@@ -27,10 +27,10 @@ def molecules(indices: set[int]) -> Iterator[tuple[int, Any, np.ndarray, np.ndar
     spec = importlib.util.find_spec("qm9pack")
     assert spec is not None
     assert spec.origin is not None
-    with (Path(spec.origin).parent / "data" / "qm9_part1.csv").open() as file:
-        for row in csv.DictReader(file):
-            if int(row["Index"]) not in indices:
-                continue
+    for part in (1, 2, 3):
+        with (Path(spec.origin).parent / "data" / f"qm9_part{part}.csv").open() as file:
+            rows = [row for row in csv.DictReader(file) if int(row["Index"]) in indices]
+        for row in rows:
             molecule = Chem.RWMol()
             for element in ast.literal_eval(row["Elements"]):
                 molecule.AddAtom(Chem.Atom(element))

@@ -218,8 +218,8 @@ def test_it_and_its_gradient_do_not_change_with_names_and_frames() -> None:
 
 @pytest.mark.parametrize(("align", "reflect"), KINDS)
 def test_the_gradient_is_that_of_the_least(align: bool, reflect: bool) -> None:
-    x = batch([ETHANE, GRAPHS["regular"]])
-    p, t = positions(2, 8, seed=2)
+    x = batch([WATER, GRAPHS["a methyl group and more"]])
+    p, t = positions(2, 7, seed=2)
     p.requires_grad_()
     t.requires_grad_()
     assert torch.autograd.gradcheck(lambda a, b: symmetric_rmsd(a, b, x, align=align, reflect=reflect), (p, t))
@@ -238,7 +238,7 @@ def test_what_is_equal_or_has_collapsed_has_finite_gradients() -> None:
     torch.testing.assert_close(flat, centred.square().sum((1, 2)).div(17).sqrt())
     same = t.clone().requires_grad_()
     value = symmetric_rmsd(same, t, x, align=False)
-    assert float(value) == 0
+    assert float(value.detach()) == 0
     assert not torch.autograd.grad(value.sum(), same)[0].any()
 
 
