@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
+from sympe.groups.checks import check_floats
 from sympe.losses.leaves import arrangements
 from sympe.losses.rotations import best_rotation
 from sympe.losses.search import nearest
@@ -106,9 +107,7 @@ def _checked(prediction: Tensor, target: Tensor, molecules: Graphs) -> tuple[Ten
         raise ValueError(f"molecules: expected atoms, got none in molecule {int(x.sizes.argmin())}")
     out = []
     for name, positions, dims in (("prediction", prediction, (3, 4)), ("target", target, (3,))):
-        if not isinstance(positions, Tensor) or not positions.is_floating_point():
-            kind = positions.dtype if isinstance(positions, Tensor) else type(positions).__name__
-            raise TypeError(f"{name}: expected a tensor of floats, got {kind}")
+        check_floats(positions, name, lambda: "positions")
         shape = tuple(positions.shape)
         if len(shape) not in dims or shape[0] != batch or shape[-2] < n or shape[-1] != 3:
             poses = "[, poses]" if len(dims) > 1 else ""

@@ -296,9 +296,9 @@ def test_what_cannot_be_used_is_refused(unchecked: None) -> None:
     p, t = positions(2, 8)
     with pytest.raises(TypeError, match="molecules: expected DenseGraphs or SparseGraphs, got Tensor"):
         symmetric_rmsd(p, t, p)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"prediction: expected a tensor of floats, got torch\.int64"):
+    with pytest.raises(TypeError, match=r"prediction: expected floats, positions, got torch\.int64"):
         symmetric_rmsd(p.long(), t, x)
-    with pytest.raises(TypeError, match="target: expected a tensor of floats, got list"):
+    with pytest.raises(TypeError, match="target: expected a tensor of positions, got list"):
         symmetric_rmsd(p, [1.0], x)  # type: ignore[arg-type]
     with pytest.raises(
         ValueError, match=r"prediction: expected shape \(2\[, poses\], nodes, 3\) with at least 8 nodes"
