@@ -9,6 +9,7 @@ from benchmarks import (
     graph_transformer,
     orbit_kernel,
     point_kernel,
+    rmsd,
 )
 
 if __name__ == "__main__":
@@ -19,6 +20,7 @@ if __name__ == "__main__":
         graph_kernel,
         point_kernel,
         graph_cost,
+        rmsd,
         egnn,
         graph_transformer,
     ):

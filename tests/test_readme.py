@@ -51,6 +51,11 @@ def test_the_chapter_on_trainings_runs(capsys: pytest.CaptureFixture[str]):
         model(names["x"])
 
 
+def test_the_chapter_on_losses_runs():
+    names, _ = run_blocks(README.parent / "docs" / "losses.md", 4)
+    assert names["loss"].shape == (3,)  # type: ignore[attr-defined]
+
+
 @pytest.mark.slow
 def test_python_blocks_run_in_order():
     names, _ = run_blocks(README, 4)

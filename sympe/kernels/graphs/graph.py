@@ -153,10 +153,13 @@ class GraphKernel(InversionKernel):
             >>> g.shape
             torch.Size([10, 5])
         """
-        check_count(self.entropy(x).double(), limit)
         listed = self.cosets(x)
         rows, elements = [listed.rows], [listed.orders]
         large = listed.too_many.nonzero().squeeze(1)
+        log_counts = torch.bincount(listed.rows, minlength=len(x)).double().log()
+        if len(large):
+            log_counts[large] = Decomposed(x.select(large).sparse()).log_orders()
+        check_count(log_counts, limit)
         if len(large):  # few elements all the same: G_x from its generators, times one element
             some = x.select(large)
             for row, c, generators in zip(large, self.canonicalize(some), self.generators(some), strict=True):

@@ -1,0 +1,123 @@
+r"""The root mean square deviation of molecules, least over the automorphisms of the molecular graph and over rotations.
+
+.. math:: \operatorname{RMSD}(p, t) = \min_{s \in \operatorname{Aut}} \min_{R, c}
+          \sqrt{\frac1n \sum_i \bigl| p_{s(i)} - R\, t_i - c \bigr|^2} .
+
+Atoms that the molecular graph does not tell apart (the hydrogens of a methyl group, the two sides of a ring, equal
+molecules in one cloud) have no names of their own, and a conformer, none of its axes. Docking compares poses in one
+pocket: without R and c.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
+from sympe.groups.checks import check_floats
+from sympe.losses.leaves import arrangements
+from sympe.losses.rotations import best_rotation
+from sympe.losses.search import nearest
+
+
+def symmetric_rmsd(
+    prediction: Float[Tensor, "batch *poses nodes 3"],
+    target: Float[Tensor, "batch nodes 3"],
+    molecules: Graphs,
+    *,
+    align: bool = True,
+    reflect: bool = False,
+    limit: int = 10**6,
+) -> Float[Tensor, "batch *poses"]:
+    r"""The least RMSD over the automorphisms of molecular graphs, and over rotations and translations.
+
+    It is exact: automorphisms are listed without the exchanges of leaves on one atom, such as the hydrogens of a
+    methyl group, and these are settled one group after the other by branch and bound (:mod:`sympe.losses.search`);
+    without alignment, each group alone. Equal molecules in one graph, such as the waters of a cluster, are exchanged
+    as well, for they are automorphisms. The search is made in double precision.
+
+    Gradients are those at the best automorphism and rotation, and so the gradients of the least RMSD, where these are
+    unique; 0 where the RMSD is 0.
+
+    Arguments:
+        prediction: positions, or ``poses`` of them for each molecule, ``(batch, poses, nodes, 3)``.
+        target: positions, in the same units. Of both, what stands in the padding is not looked at.
+        molecules: elements as colours of nodes, bonds as colours of edges. With kinds of bonds as colours
+            it is RDKit's ``GetBestRMS`` (but for its terminal groups), with equal ones spyrmsd's ``symmrmsd``.
+        align: whether the target is moved onto the prediction; False for docking.
+        reflect: whether it may be reflected as well.
+        limit: the most automorphisms of one molecule, and the most candidates of one search.
+
+    Returns:
+        In the units of the positions, one number for each pair.
+
+    Raises:
+        TypeError: if positions are no floats, or molecules no graphs.
+        ValueError: if a shape is another, a position is not finite, a molecule has no atoms, ``reflect`` is given
+            without ``align``, or there are more than ``limit`` automorphisms or candidates.
+
+    References:
+        Meli & Biggin, "spyrmsd: symmetry-corrected RMSD calculations in Python", J. Cheminf. 12, 49 (2020); Kabsch,
+        "A solution for the best rotation to relate two sets of vectors", Acta Cryst. A32, 922 (1976).
+
+    Example:
+        Water, turned, with its hydrogens exchanged:
+
+        >>> water = torch.tensor([[[0.0, 0.0, 0.12], [0.0, 0.76, -0.48], [0.0, -0.76, -0.48]]])
+        >>> bonds = torch.tensor([[[0, 1, 1], [1, 0, 0], [1, 0, 0]]])
+        >>> graph = DenseGraphs.from_features(bonds, torch.tensor([[8, 1, 1]]))
+        >>> moved = water[:, [0, 2, 1]] @ torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]) + 5
+        >>> float(symmetric_rmsd(moved, water, graph)) < 1e-6
+        True
+        >>> symmetric_rmsd(water + torch.tensor([3.0, 0.0, 4.0]), water, graph, align=False)
+        tensor([5.])
+    """
+    p, t, x = _checked(prediction, target, molecules)
+    if reflect and not align:
+        raise ValueError("reflect: expected False without alignment (align=False), got True")
+    mask = x.mask[:, :, None]
+    sizes = x.sizes.to(p.dtype)[:, None, None]
+    center = t.sum(1, keepdim=True) / sizes
+    t = (t - center) * mask
+    p = (p - (p.sum(2, keepdim=True) / sizes[:, None] if align else center[:, None])) * mask[:, None]
+    with torch.no_grad():
+        found = arrangements(x, limit=limit)
+        s = nearest(found, p, t, align=align, reflect=reflect, limit=limit)
+    poses = p.shape[1]
+    p = p.flatten(0, 1).gather(1, s[:, :, None].expand(-1, -1, 3))
+    t = t.repeat_interleave(poses, 0)
+    if align:
+        with torch.no_grad():
+            R = best_rotation(p.mT @ t, reflect=reflect)
+        t = t @ R.mT
+    mean = (p - t).square().sum((1, 2)) / sizes.flatten().repeat_interleave(poses)
+    zero = mean == 0  # where the root has no derivative
+    root = torch.where(zero, 0.0, torch.where(zero, 1.0, mean).sqrt())
+    return root.reshape(prediction.shape[:-2]).to(prediction.dtype)
+
+
+def _checked(prediction: Tensor, target: Tensor, molecules: Graphs) -> tuple[Tensor, Tensor, DenseGraphs]:
+    """Positions in double precision, 0 in the padding, as wide as the largest molecule; predictions with poses."""
+    if not isinstance(molecules, DenseGraphs | SparseGraphs):
+        raise TypeError(f"molecules: expected DenseGraphs or SparseGraphs, got {type(molecules).__name__}")
+    x = molecules.dense().trimmed()
+    batch, n = x.mask.shape
+    if not bool((x.sizes > 0).all()):
+        raise ValueError(f"molecules: expected atoms, got none in molecule {int(x.sizes.argmin())}")
+    out = []
+    for name, positions, dims in (("prediction", prediction, (3, 4)), ("target", target, (3,))):
+        check_floats(positions, name, lambda: "positions")
+        shape = tuple(positions.shape)
+        if len(shape) not in dims or shape[0] != batch or shape[-2] < n or shape[-1] != 3:
+            poses = "[, poses]" if len(dims) > 1 else ""
+            raise ValueError(f"{name}: expected shape ({batch}{poses}, nodes, 3) with at least {n} nodes, got {shape}")
+        positions = positions.double()[..., :n, :]
+        real = x.mask[:, :, None] if len(shape) == 3 else x.mask[:, None, :, None]
+        positions = positions.masked_fill(~real, 0)
+        wrong = ~positions.isfinite().flatten(1).all(1)
+        if bool(wrong.any()):
+            raise ValueError(f"{name}: expected finite numbers; molecule {int(wrong.nonzero()[0])} has others")
+        out.append(positions)
+    p, t = out
+    return p[:, None] if p.dim() == 3 else p, t, x
