@@ -1,0 +1,47 @@
+"""A Sphinx extension: formulas as MathML, which browsers draw by themselves, without scripts or a network."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from docutils import nodes
+from latex2mathml.converter import convert
+
+KNOWN = {"arg": r"\operatorname{arg}"}
+"""Commands that latex2mathml lacks, in its own words."""
+
+
+def mathml(latex: str, *, display: bool) -> str:
+    """The MathML of a formula.
+
+    Raises:
+        ValueError: if a command is not known, which would be shown as it is.
+    """
+    for command, known in KNOWN.items():
+        latex = re.sub(rf"\\{command}(?![A-Za-z])", lambda _: known, latex)
+    out = convert(latex, display="block" if display else "inline")
+    if "\\" in out:
+        raise ValueError(f"a formula has a command that latex2mathml does not know: {latex}")
+    return out
+
+
+def visit_math(self: Any, node: nodes.math) -> None:
+    """Write a formula of the text."""
+    self.body.append(mathml(node.astext(), display=False))
+    raise nodes.SkipNode
+
+
+def visit_display(self: Any, node: nodes.math_block) -> None:
+    """Write a formula on lines of its own, one for each paragraph of its source."""
+    formulas = [part for part in node.astext().split("\n\n") if part.strip()]
+    body = "".join(mathml(part, display=True) for part in formulas)
+    self.body.append(f'<div class="math">{body}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Register the renderer as "mathml"."""
+    app.add_html_math_renderer("mathml", (visit_math, None), (visit_display, None))
+    app.add_css_file("formulas.css")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,49 @@
+"""The code of a page: its blocks, in order, and what they print."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+FENCE = re.compile(r"^```(python|output)\n(.*?)^```\n?", flags=re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A block of Python.
+
+    Arguments:
+        text: the Markdown between the block before and this one.
+        code: the block.
+        output: what it prints, by the block ``output`` right below.
+        line: of the first line of code, counted from 1.
+    """
+
+    text: str
+    code: str
+    output: str
+    line: int
+
+
+def read(path: Path) -> tuple[list[Cell], str]:
+    """The blocks of a page, and the Markdown after the last.
+
+    Raises:
+        ValueError: if an output has no code right above.
+    """
+    page = path.read_text()
+    cells: list[Cell] = []
+    end = 0
+    for match in FENCE.finditer(page):
+        kind, body = match.groups()
+        between = page[end : match.start()]
+        end = match.end()
+        line = page.count("\n", 0, match.start()) + 2
+        if kind == "python":
+            cells.append(Cell(between, body, "", line))
+        elif not cells or between.strip() or cells[-1].output:
+            raise ValueError(f"{path}, line {line}: an output without code right above it")
+        else:
+            cells[-1] = Cell(cells[-1].text, cells[-1].code, body, cells[-1].line)
+    return cells, page[end:]
