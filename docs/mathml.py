@@ -19,7 +19,7 @@ def mathml(latex: str, *, display: bool) -> str:
         ValueError: if a command is not known, which would be shown as it is.
     """
     for command, known in KNOWN.items():
-        latex = re.sub(rf"\\{command}(?![A-Za-z])", lambda _: known, latex)
+        latex = re.sub(rf"\\{command}(?![A-Za-z])", known.replace("\\", r"\\"), latex)
     out = convert(latex, display="block" if display else "inline")
     if "\\" in out:
         raise ValueError(f"a formula has a command that latex2mathml does not know: {latex}")

@@ -1,7 +1,7 @@
 """The tutorials as notebooks: ``python docs/notebooks.py DIR``, and a Sphinx extension that links them.
 
-A notebook holds the page's text, code and output, and its pictures. Roles of Sphinx become plain code, and links to other
-pages lead to their source.
+A notebook holds the page's text, code and output, and its pictures. Roles of Sphinx become plain code, and links to
+other pages lead to their source.
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def link(app: Any, docname: str, source: list[str]) -> None:
     if any(page.relative_to(HERE).with_suffix("").as_posix() == docname for page in tutorials()):
         folder = "../" * docname.count("/") + "_build/notebooks"
         title, rest = source[0].split("\n", 1)
-        source[0] = f"{title}\n\n{{download}}`This page as a notebook <{folder}/{docname.split('/')[-1]}.ipynb>`\n{rest}"
+        source[0] = (
+            f"{title}\n\n{{download}}`This page as a notebook <{folder}/{docname.split('/')[-1]}.ipynb>`\n{rest}"
+        )
 
 
 def setup(app: Any) -> dict[str, bool]:
