@@ -46,7 +46,7 @@ docs: $(STAMP)
 	@echo "docs/_build/html/index.html"
 
 notebooks: $(STAMP)
-	$(BIN)/python docs/notebooks.py docs/_build/notebooks
+	$(BIN)/python -m docs.notebooks docs/_build/notebooks
 
 # Leaves .venv and runs/ alone.
 clean:

@@ -2,8 +2,8 @@ import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for the extensions that stand beside this file
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # for the extensions that stand beside this file
 
 project = "sympe"
 author = "sympe contributors"
@@ -16,9 +16,9 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
-    "mathml",  # formulas without a network
-    "notebooks",  # each tutorial as a notebook
-    "offline",  # refuses pages that need a network
+    "docs.mathml",  # formulas without a network
+    "docs.notebooks",  # each tutorial as a notebook
+    "docs.offline",  # refuses pages that need a network
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build", "_templates"]

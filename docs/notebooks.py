@@ -1,4 +1,4 @@
-"""The tutorials as notebooks: ``python docs/notebooks.py DIR``, and a Sphinx extension that links them.
+"""The tutorials as notebooks: ``python -m docs.notebooks DIR``, and a Sphinx extension that links them.
 
 A notebook holds the page's text, code and output, and its pictures. Roles of Sphinx become plain code, and links to
 other pages lead to their source.
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pages import read
+from docs.pages import read
 
 HERE = Path(__file__).parent
 SOURCE = "https://github.com/sympe-torch/sympe/blob/main/docs/"

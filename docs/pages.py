@@ -75,6 +75,6 @@ def renew(path: Path) -> None:
     path.write_text("".join([*parts, rest]))
 
 
-if __name__ == "__main__":  # python docs/pages.py PAGE ...: run pages and write down what they print
+if __name__ == "__main__":  # python -m docs.pages PAGE ...: run pages and write down what they print
     for name in sys.argv[1:]:
         renew(Path(name))

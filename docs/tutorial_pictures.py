@@ -1,4 +1,4 @@
-"""The pictures of README and the tutorials: ``python docs/tutorial_pictures.py [NAME ...]`` (two minutes for all).
+"""The pictures of README and the tutorials: ``python -m docs.tutorial_pictures [NAME ...]`` (two minutes for all).
 
 Each is drawn from what the code of its page leaves, so it shows what the page computes.
 """
@@ -15,11 +15,12 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pages import run
+from docs.pages import run
 from sympe import seeded
 from sympe.experiments.pictures import save
 
@@ -63,12 +64,12 @@ def idea() -> Figure:
         marks = model.eval()(one, generator=seeded(number)) > 0
         g = kernel.sample(page["to_graphs"](one), generator=seeded(number))[0]
         found.setdefault(int(marks.int().argmax()), (kernel.group.inverse(g).tolist(), marks))
-    figure = plt.figure(figsize=(8.4, 4.3), layout="constrained")
+    figure = plt.figure(figsize=(8.4, 4.4), layout=ConstrainedLayoutEngine(h_pad=0.1))
     grid = figure.add_gridspec(2, 5, width_ratios=[1.25, 0.5, 1, 1, 1])
     whole = figure.add_subplot(grid[:, 0])
     draw_graph(whole, circle(6), page["edge_index"], PLAIN, size=330)
-    whole.set_title("x\nall nodes are alike", fontsize=12)
-    for row, text in enumerate(["features g v,\nv learned", "answers\nf(x ⊕ g v)"]):
+    whole.set_title("input x\nall nodes are alike", fontsize=12)
+    for row, text in enumerate(["features g v,\ng random,\nv learned", "answers\nf(x ⊕ g v)"]):
         axis = figure.add_subplot(grid[row, 1])
         axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=12)
         axis.axis("off")
@@ -77,7 +78,7 @@ def idea() -> Figure:
         above, below = (figure.add_subplot(grid[row, 2 + column]) for row in (0, 1))
         draw_graph(above, circle(6), page["edge_index"], [ROWS[place] for place in places])
         draw_graph(below, circle(6), page["edge_index"], [MARKED if mark else PLAIN for mark in marks])
-        above.set_title(f"g of draw {column + 1}", fontsize=12)
+        above.set_title(f"draw {column + 1}", fontsize=12)
     figure.supxlabel("One answer has less symmetry than x. All three are as likely: their distribution has all of it.")
     return figure
 
@@ -122,7 +123,7 @@ def molecules() -> Figure:
     from rdkit.Chem import Draw
 
     page = names_of("tutorials/molecules.md")
-    names = ["benzene", "naphthalene", "p-xylene", "cubane"]
+    names = ["benzene", "naphthalene", "p-xylene", "neopentane"]
     batch = page["Batch"].from_data_list([page["molecules"][name] for name in names])
     figure, axes = plt.subplots(3, len(names), figsize=(8.4, 5.4), layout="constrained")
     for row in range(3):
@@ -131,7 +132,8 @@ def molecules() -> Figure:
         for axis, name, part in zip(axes[row], names, parts, strict=True):
             molecule = Chem.MolFromSmiles(page["SMILES"][name])
             drawing = Draw.rdMolDraw2D.MolDraw2DCairo(360, 260)
-            drawing.drawOptions().highlightRadius = 0.4
+            options = drawing.drawOptions()
+            options.highlightRadius, options.fixedBondLength = 0.3, 60
             drawing.DrawMolecule(molecule, highlightAtoms=[int(part.argmax())])
             drawing.FinishDrawing()
             axis.imshow(Image.open(BytesIO(drawing.GetDrawingText())))
