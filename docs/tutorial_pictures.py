@@ -15,10 +15,10 @@ import matplotlib as mpl
 mpl.use("Agg")
 
 import matplotlib.pyplot as plt
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from docs.pages import run
 from sympe import seeded
@@ -180,7 +180,7 @@ def own_group() -> Figure:
     page = names_of("tutorials/own-group.md")
     chords = {"diminished seventh": (0, 3, 6, 9), "augmented triad": (0, 4, 8)}
     figure, axes = plt.subplots(2, 4, figsize=(8.4, 4.6), layout="constrained")
-    places, names = circle(12), "C C♯ D D♯ E F F♯ G G♯ A A♯ B".split()
+    places, names = circle(12), ["C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B"]
     for row, (name, tones) in enumerate(chords.items()):
         x = page["chord"](*tones).expand(4, 1, 12)
         marks = page["model"](x, generator=seeded(row + 2))[:, 0].argmax(1).tolist()
