@@ -11,6 +11,14 @@ from latex2mathml.converter import convert
 KNOWN = {"arg": r"\operatorname{arg}"}
 """Commands that latex2mathml lacks, in its own words."""
 
+OPERATORS = {
+    "<mi>&#x0007E;</mi>": "<mo>&#x0223C;</mo>",  # "is drawn from"
+    "<mi>&#x027F9;</mi>": "<mo>&#x027F9;</mo>",  # "implies"
+    "<mi>:</mi>": "<mo>:</mo>",
+    '<mo stretchy="false">&#x0007C;</mo>': '<mo stretchy="false" lspace="0" rspace="0">&#x0007C;</mo>',
+}
+"""What latex2mathml takes for letters, or spaces as if it stood between two terms."""
+
 
 def mathml(latex: str, *, display: bool) -> str:
     """The MathML of a formula.
@@ -21,6 +29,8 @@ def mathml(latex: str, *, display: bool) -> str:
     for command, known in KNOWN.items():
         latex = re.sub(rf"\\{command}(?![A-Za-z])", known.replace("\\", r"\\"), latex)
     out = convert(latex, display="block" if display else "inline")
+    for letter, operator in OPERATORS.items():
+        out = out.replace(letter, operator)
     if "\\" in out:
         raise ValueError(f"a formula has a command that latex2mathml does not know: {latex}")
     return out

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from docs import notebooks, pages
-from docs.mathml import mathml
+from docs.mathml import OPERATORS, mathml
 from docs.offline import foreign
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -105,7 +105,11 @@ def test_text_of_a_notebook_stands_alone():
 
 def test_formulas_become_mathml():
     assert "<mo>&#x02211;</mo>" in mathml(r"\sum_i x_i", display=True)
-    assert "<mi>arg</mi>" in mathml(r"\arg\max_a f(a)", display=False).replace("<mo>arg</mo>", "<mi>arg</mi>")
+    assert ">arg</m" in mathml(r"\arg\max_a f(a)", display=False)
+    assert "<mo>&#x0223C;</mo>" in mathml(r"g \sim \kappa", display=False)
+    assert "<mo>:</mo>" in mathml(r"\{g : gx = x\}", display=False)
+    assert mathml("|G_x|", display=False).count('lspace="0" rspace="0"') == 2
+    assert not any(letter in mathml(r"a \sim b \implies c: |d|", display=True) for letter in OPERATORS)
     with pytest.raises(ValueError, match="a command that latex2mathml does not know"):
         mathml(r"\nosuchcommand x", display=False)
 
