@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := .venv/.installed
 DOCS := $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
-.PHONY: setup demo test test-fast fuzz check bench docs clean
+.PHONY: setup demo test test-fast fuzz check bench docs notebooks clean
 
 setup: $(STAMP)
 
@@ -45,7 +45,10 @@ docs: $(STAMP)
 	$(DOCS)
 	@echo "docs/_build/html/index.html"
 
+notebooks: $(STAMP)
+	$(BIN)/python -m docs.notebooks docs/_build/notebooks
+
 # Leaves .venv and runs/ alone.
 clean:
-	rm -rf build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist docs/_build docs/api/generated .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -not -path './.venv/*' -not -path './.git/*' -prune -exec rm -rf {} +

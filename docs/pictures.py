@@ -1,4 +1,4 @@
-"""The pictures of the chapter on the theory: ``python docs/pictures.py`` (seconds)."""
+"""The pictures of the chapter on the theory: ``python -m docs.pictures`` (seconds)."""
 
 from pathlib import Path
 
