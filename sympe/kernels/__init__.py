@@ -15,6 +15,7 @@ from sympe.kernels.graphs import (
     GraphKernel,
     GraphRefinementKernel,
     NodeScoreKernel,
+    StoredCosets,
 )
 from sympe.kernels.haar import HaarKernel
 
@@ -37,4 +38,5 @@ __all__ = [
     "RelaxedKernel",
     "RelaxedPermutationKernel",
     "ScoreKernel",
+    "StoredCosets",
 ]

@@ -5,6 +5,7 @@ from sympe.kernels.graphs.coupled import CoupledGraphKernel
 from sympe.kernels.graphs.graph import GraphHaarKernel, GraphKernel
 from sympe.kernels.graphs.random_refinement import GraphRefinementKernel
 from sympe.kernels.graphs.scores import NodeScoreKernel
+from sympe.kernels.graphs.stored import StoredCosets
 
 __all__ = [
     "CachedGraphKernel",
@@ -13,4 +14,5 @@ __all__ = [
     "GraphKernel",
     "GraphRefinementKernel",
     "NodeScoreKernel",
+    "StoredCosets",
 ]
