@@ -140,10 +140,10 @@ def test_errors(unchecked: None) -> None:
         ValueError, match=r"encoding: expected features of shape \(max_nodes, max_nodes, channels\), got"
     ):
         EdgeEncoding(NoiseEncoding((8, 2)))
-    with pytest.raises(TypeError, match="kernel: expected one on Permutations, got"):
+    with pytest.raises(TypeError, match="draws: expected a kernel on Permutations, got"):
         DrawPlaces(HaarKernel(Cyclic(3)))
-    with pytest.raises(ValueError, match="attr: expected a name that PyG batches as it is, got 'place_index'"):
-        DrawPlaces(GraphKernel(3), attr="place_index")
+    with pytest.raises(ValueError, match="attr_name: expected a name that PyG batches as it is, got 'place_index'"):
+        DrawPlaces(GraphKernel(3), attr_name="place_index")
     with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 3 nodes; graph 0 has 6"):
         DrawPlaces(GraphKernel(3))(RING)
 
@@ -258,7 +258,7 @@ def test_what_colours_the_graph_is_said():
     encoding = NodeEncoding(SymPE(kernel, NodeAction(kernel.group, 2)), edge_attr=None, directed=True)
     assert "node_attr='x', edge_attr=None, directed=True, tolerance=1e-06" in repr(encoding)
     assert repr(DrawPlaces(kernel)).startswith(
-        "DrawPlaces(GraphKernel(max_nodes=4, order='breadth-first'), attr='place', "
+        "DrawPlaces(GraphKernel(max_nodes=4, order='breadth-first'), attr_name='place', "
     )
 
 

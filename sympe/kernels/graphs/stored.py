@@ -243,7 +243,7 @@ def _twins(x: Graphs, n: int) -> Permutation:
     for i in range(n):
         if first[i] >= 0:
             continue
-        other = (pairs != pairs[i]) | (pairs.T != pairs[:, i])  # [j, k]: k tells i and j apart
+        other = (pairs != pairs[i]) | (pairs[:, i] != pairs.T)  # [j, k]: k tells i and j apart
         other[:, i] = False
         np.fill_diagonal(other, False)
         same = ~other.any(1) & (colors == colors[i]) & (loop == loop[i]) & (pairs[i] == pairs[:, i])

@@ -72,9 +72,7 @@ def outcomes(cosets: StoredCosets, monkeypatch: pytest.MonkeyPatch) -> list[tupl
     return found
 
 
-def check_law(
-    kernel: GraphKernel, x: DenseGraphs, cosets: StoredCosets, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def check_law(kernel: GraphKernel, x: DenseGraphs, cosets: StoredCosets, monkeypatch: pytest.MonkeyPatch) -> None:
     """Uniform on C(x): each of its elements, which the kernel lists, from equally many choices."""
     n = int(x.sizes[0])
     _, elements = kernel.list_coset(x, limit=1000)
@@ -85,9 +83,7 @@ def check_law(
 
 @pytest.mark.parametrize("order", ["breadth-first", "refined"])
 @pytest.mark.parametrize("name", INPUTS)
-def test_a_draw_is_uniform_on_the_coset_by_enumeration(
-    name: str, order: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_draw_is_uniform_on_the_coset_by_enumeration(name: str, order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = GraphKernel(12, order=order)
     check_law(kernel, INPUTS[name], StoredCosets.of(kernel, INPUTS[name]), monkeypatch)
 
@@ -118,7 +114,7 @@ def test_what_is_broken_is_not_uniform(
 
 def test_alone_in_a_batch_padded_and_sparse_the_same_is_stored() -> None:
     kernel = GraphKernel(12)
-    undirected = [x for x in INPUTS.values()]
+    undirected = list(INPUTS.values())
     together = DenseGraphs.concatenate(undirected)
     alone = [StoredCosets.of(kernel, x) for x in undirected]
     for x in (together, together.sparse()):
