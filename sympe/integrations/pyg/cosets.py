@@ -31,6 +31,9 @@ from sympe.integrations.pyg.reading import Reading, attributes_of, places_of
 from sympe.kernels import GraphKernel, Kernel, StoredCosets
 from sympe.tolerance import Tolerance
 
+_FACTORS = mix(torch.arange(8, device="cpu")).bitwise_or(1).tolist()
+"""Of numbers that make one word together."""
+
 _PARTS = ("order", "twins", "rows", "table", "check")
 
 
@@ -148,27 +151,22 @@ class StoreCosets(BaseTransform):  # type: ignore[misc]
             attributes, node_attr=reader.node_attr, edge_attr=reader.edge_attr, words=("node_attr", "edge_attr")
         )
         graph, place = places_of(stored.sizes)
-        owner = _owner(stored.levels)
-        every = [(nodes, graph), (edges, arcs[0])]
-        fits = all(value is None or len(value) == len(of) for value, of in every)
+        features = [(nodes, graph), (edges, arcs[0])]
+        fits = all(value is None or len(value) == len(of) for value, of in features)
         if not fits or (arcs.numel() and not 0 <= int(arcs.min()) <= int(arcs.max()) < len(graph)):
             raise ValueError(f"data: {self.attr_name}: {_CHANGED}")
+        of_arcs = graph[arcs[0]]
         i, j = place[arcs]
-        total = torch.zeros_like(stored.sizes)
-        for salt, (of, *values) in enumerate(
-            [
-                (graph, place, _bits(nodes)),
-                (graph[arcs[0]], i, j, graph[arcs[1]] - graph[arcs[0]], _bits(edges)),
-                (graph, place, stored.orders, stored.twins),
-                (owner, _local(stored.levels), stored.rows),
-                (_owner(numbers), _local(numbers), stored.table.long()),
-            ]
-        ):
-            word = torch.full_like(of, salt)
-            for value in values:
-                word = mix(word + value)
-            total.index_add_(0, of, word)
-        return mix(total)
+        a, b, c, d, e, f, h, k = _FACTORS
+        words = [
+            a * place + b * stored.orders + c * stored.twins + _bits(nodes),
+            d * i + e * j + (graph[arcs[1]] - of_arcs) + _bits(edges),  # which is 0 within a graph
+            f * stored.rows + _local(stored.levels),
+            h * stored.table + k * _local(numbers),
+        ]
+        every = torch.cat([graph, of_arcs, _owner(stored.levels), _owner(numbers)])
+        prints: Tensor = torch.zeros_like(stored.sizes).index_add_(0, every, mix(torch.cat(words)))
+        return prints
 
     def _form(self) -> int:
         """A hash of the kernel's form and of what colours the graph."""
