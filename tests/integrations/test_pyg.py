@@ -291,6 +291,12 @@ def test_one_way_edges_are_taken_with_a_warning():
     assert len(to_graphs(loop)) == 1
 
 
+SPARSE = pytest.mark.filterwarnings(
+    "ignore:Sparse (invariant checks|CSR tensor support):UserWarning"
+)  # torch's, of PyG
+
+
+@SPARSE
 @pytest.mark.parametrize("layout", [torch.sparse_csr, torch.sparse_coo])
 def test_adj_t_is_read_as_edge_index_is(layout: torch.layout) -> None:
     """Arcs in one direction, so that the matrix differs from its transpose."""
@@ -312,6 +318,7 @@ def test_adj_t_is_read_as_edge_index_is(layout: torch.layout) -> None:
     assert torch.equal(to_graphs(both, directed=True).arcs, to_graphs(data, directed=True).arcs)
 
 
+@SPARSE
 def test_values_of_adj_t_are_colours_or_refused() -> None:
     weighted = graph(3, [(0, 1), (1, 2)], edge_weight=torch.tensor([1.0, 1.0, 2.0, 2.0]))
     data = ToSparseTensor()(weighted)
@@ -324,6 +331,7 @@ def test_values_of_adj_t_are_colours_or_refused() -> None:
     assert float(kernel.entropy(to_graphs(ToSparseTensor()(weighted))).exp()) == pytest.approx(2)
 
 
+@SPARSE
 def test_everything_takes_adj_t() -> None:
     kernel = GraphKernel(8)
     data = ToSparseTensor()(RING.clone())
@@ -338,6 +346,7 @@ def test_everything_takes_adj_t() -> None:
     assert sorted(DrawPlaces(store)(stored).place.tolist()) == list(range(6))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_hetero_data_becomes_homogeneous_with_its_types_as_colours() -> None:
     """Two authors, two papers; each wrote one: an exchange of both pairs is a symmetry, of authors and papers none."""
     data = HeteroData()
