@@ -9,11 +9,12 @@ from sympe.actions.image import ImageAction
 from sympe.actions.lattice import BondAction, GridAction
 from sympe.actions.linear import MatrixAction
 from sympe.actions.permutation import PermutationAction, RegularAction, TrivialAction
-from sympe.actions.sums import DirectSum, FactorAction
+from sympe.actions.sums import DiagonalAction, DirectSum, FactorAction
 
 __all__ = [
     "Action",
     "BondAction",
+    "DiagonalAction",
     "DirectSum",
     "EdgeAction",
     "FactorAction",

@@ -34,7 +34,7 @@ class _FromData(nn.Module, abc.ABC, Generic[Encoder]):
         super().__init__()
         if stored is not None:
             _check_stored(encoding, stored)
-        self.encoding = encoding
+        self.encoding: Encoder = encoding
         self.stored = stored
         self.reader = Reading.of(options) if stored is None else reader_of(stored, options)
         self._max_nodes = max_nodes
@@ -55,12 +55,11 @@ class _FromData(nn.Module, abc.ABC, Generic[Encoder]):
             assert isinstance(self.encoding, SymPE | GraphSymPE)
             features = self.encoding.moved(self.stored.sample(data, generator=generator))
             sizes = sizes_of(data.to_dict(), int(data.num_nodes or 0))
-        else:
-            graphs = self.reader(data)
-            sizes = check_sizes(graphs, self._max_nodes)
-            coupled = {} if target is None else {"target": self._target(target, data, graphs)}
-            features = self.encoding(graphs, generator=generator, **coupled)
-        return features, *places_of(sizes)
+            return features, *places_of(sizes)
+        graphs = self.reader(data)
+        sizes = check_sizes(graphs, self._max_nodes)
+        coupled: dict[str, Any] = {} if target is None else {"target": self._target(target, data, graphs)}
+        return self.encoding(graphs, generator=generator, **coupled), *places_of(sizes)
 
     def _arcs(self, data: Data) -> Tensor:
         """In the order of ``edge_index``; of ``adj_t``, row by row."""
@@ -211,7 +210,7 @@ class GraphEncoding(_FromData[GraphSymPE]):
             raise TypeError(
                 f"encoding: expected GraphSymPE(kernel, node_channels, edge_channels), got {type(encoding).__name__}"
             )
-        super().__init__(encoding, encoding.kernel.group.degree, stored, options)
+        super().__init__(encoding, encoding.node_action.shape[0], stored, options)
 
     def _target(self, target: Any, data: Data, graphs: SparseGraphs) -> Any:
         return self.reader(target) if isinstance(target, Data) else target
