@@ -54,12 +54,12 @@ class _FromData(nn.Module, abc.ABC, Generic[Encoder]):
                 raise ValueError("target: stored cosets are those of x alone; leave stored out to train on targets")
             assert isinstance(self.encoding, SymPE | GraphSymPE)
             features = self.encoding.moved(self.stored.sample(data, generator=generator))
-            sizes = sizes_of(data.to_dict(), int(data.num_nodes or 0))
-            return features, *places_of(sizes)
+            graph, place = places_of(sizes_of(data.to_dict(), int(data.num_nodes or 0)))
+            return features, graph, place
         graphs = self.reader(data)
-        sizes = check_sizes(graphs, self._max_nodes)
+        graph, place = places_of(check_sizes(graphs, self._max_nodes))
         coupled: dict[str, Any] = {} if target is None else {"target": self._target(target, data, graphs)}
-        return self.encoding(graphs, generator=generator, **coupled), *places_of(sizes)
+        return self.encoding(graphs, generator=generator, **coupled), graph, place
 
     def _arcs(self, data: Data) -> Tensor:
         """In the order of ``edge_index``; of ``adj_t``, row by row."""

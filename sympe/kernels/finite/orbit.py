@@ -92,9 +92,7 @@ class OrbitKernel(InversionKernel):
             TypeError: if ``x`` is no tensor (or tuple, of a :class:`~sympe.actions.DiagonalAction`), or complex.
             ValueError: if ``x`` has another shape than ``(batch, *action.shape)`` or holds NaN or infinity.
         """
-        return self._support(self._checked(x))
-
-    def _support(self, x: Tensor) -> Support:
+        x = self._checked(x)
         if len(x) == 0:
             empty = torch.empty(0, dtype=torch.int64, device=x.device)
             return empty, empty
@@ -147,21 +145,18 @@ class OrbitKernel(InversionKernel):
         Raises:
             ValueError: if the C(x) of a row has more than ``limit`` elements; says how many.
         """
-        x = self._checked(x)
-        rows, g = self._support(x)
-        check_count(_offsets(rows, len(x))[0].double().log(), limit)
+        rows, g = self.support(x)
+        check_count(_offsets(rows, _size(x))[0].double().log(), limit)
         return rows, g
 
     def coset(self, x: Inputs) -> Bool[Tensor, "batch order"]:
         """The elements of C(x)."""
-        x = self._checked(x)
-        return self._mask(x, *self._support(x))
+        return self._mask(x, *self.support(x))
 
     def stabilizer(self, x: Inputs) -> Bool[Tensor, "batch order"]:
         r"""The elements of :math:`G_x = C(x)\, c^{-1}`, for any c in C(x)."""
-        x = self._checked(x)
-        rows, g = self._support(x)
-        first = g[_offsets(rows, len(x))[1]]
+        rows, g = self.support(x)
+        first = g[_offsets(rows, _size(x))[1]]
         return self._mask(x, rows, self.group.compose(g, self.group.inverse(first)[rows]))
 
     def canonicalize(self, x: Inputs) -> Int64[Tensor, " batch"]:
@@ -174,9 +169,8 @@ class OrbitKernel(InversionKernel):
             >>> OrbitKernel(GridAction(P4M(3))).canonicalize(torch.ones(2, 1, 3, 3))
             tensor([0, 0])
         """
-        x = self._checked(x)
-        rows, g = self._support(x)
-        first = torch.full((len(x),), self.group.order, dtype=torch.int64, device=g.device)
+        rows, g = self.support(x)
+        first = torch.full((_size(x),), self.group.order, dtype=torch.int64, device=g.device)
         return first.scatter_reduce(0, rows, g, "amin")
 
     def canonical_form(self, x: Any) -> Any:
@@ -185,37 +179,40 @@ class OrbitKernel(InversionKernel):
 
     def sample(self, x: Inputs, *, generator: torch.Generator | None = None) -> Int64[Tensor, " batch"]:
         """Draw a uniform element of C(x) for every x."""
-        x = self._checked(x)
-        rows, g = self._support(x)
-        counts, offsets = _offsets(rows, len(x))
-        picked = (uniform(counts.shape, x, generator) * counts).to(torch.int64)
+        rows, g = self.support(x)
+        counts, offsets = _offsets(rows, _size(x))
+        picked = (uniform(counts.shape, counts, generator) * counts).to(torch.int64)
         return g[offsets + picked.minimum(counts - 1)]
 
-    def log_prob(self, g: Int64[Tensor, " draws"], x: Inputs) -> Float[Tensor, " draws"]:
+    def log_prob(self, g: Int64[Tensor, " draws"], x: Any) -> Float[Tensor, " draws"]:
         """``-log |G_x|`` on C(x), minus infinity elsewhere.
 
         Raises:
             ValueError: if there is not one element for each input.
         """
         self.group.check(g)
-        x = self._checked(x)
-        if g.shape != x.shape[:1]:
-            raise ValueError(f"g: expected one element for each of {len(x)} inputs, got shape {tuple(g.shape)}")
-        rows, support = self._support(x)
-        counts, _ = _offsets(rows, len(x))
-        inside = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        self.action.check(x)
+        if g.shape != (_size(x),):
+            raise ValueError(f"g: expected one element for each of {_size(x)} inputs, got shape {tuple(g.shape)}")
+        rows, support = self.support(x)
+        counts, _ = _offsets(rows, _size(x))
+        inside = torch.zeros(_size(x), dtype=torch.bool, device=g.device)
         inside[rows[support == g[rows]]] = True
         return torch.where(inside, -counts.to(torch.get_default_dtype()).log(), -torch.inf)
 
     def entropy(self, x: Inputs) -> Float[Tensor, " batch"]:
         r""":math:`\log |G_x|` in nats."""
-        x = self._checked(x)
-        return _offsets(self._support(x)[0], len(x))[0].to(torch.get_default_dtype()).log()
+        return _offsets(self.support(x)[0], _size(x))[0].to(torch.get_default_dtype()).log()
 
-    def _mask(self, x: Tensor, rows: Tensor, g: Tensor) -> Tensor:
-        mask = torch.zeros(len(x), self.group.order, dtype=torch.bool, device=x.device)
+    def _mask(self, x: Any, rows: Tensor, g: Tensor) -> Tensor:
+        mask = torch.zeros(_size(x), self.group.order, dtype=torch.bool, device=g.device)
         mask[rows, g] = True
         return mask
+
+
+def _size(x: Any) -> int:
+    """How many inputs there are."""
+    return _size(x[0]) if isinstance(x, tuple) else len(x)
 
 
 def _numbers(x: Tensor, dims: int) -> Tensor:
