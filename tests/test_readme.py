@@ -43,7 +43,7 @@ def test_numbers_on_graphs_go_to_canonical_form_and_back():
 @pytest.mark.usefixtures("unchecked")  # what compilers trace
 def test_the_chapter_on_trainings_runs(capsys: pytest.CaptureFixture[str]):
     torch._dynamo.reset()
-    names, _ = run_blocks(README.parent / "docs" / "modules.md", 6)
+    names, _ = run_blocks(README.parent / "docs" / "modules.md", 10)
     assert "(tolerance: 1e-06 there, 0.1 here)" in capsys.readouterr().out
     assert not torch.equal(names["first"], names["second"])  # type: ignore[arg-type]
     model = torch.compile(names["encoding"], fullgraph=True, backend="eager")  # type: ignore[call-overload]
