@@ -12,6 +12,7 @@ from sympe.actions import (
     Action,
     ArrayAction,
     BondAction,
+    DiagonalAction,
     DirectSum,
     EdgeAction,
     FactorAction,
@@ -181,6 +182,17 @@ def mixed_factors() -> DirectSum:
     return DirectSum(FactorAction(group, 0, quaternions), FactorAction(group, 1, flip))
 
 
+def image_and_arrow() -> DiagonalAction:
+    """D_4 on an image and on a vector."""
+    return DiagonalAction(ImageAction(Dihedral(4), 1, 3), rotations(4))
+
+
+def image_and_corners() -> DiagonalAction:
+    """D_4 on an image and on four points."""
+    points = PermutationAction(Dihedral(4), torch.tensor(dihedral_permutations(4)))
+    return DiagonalAction(ImageAction(Dihedral(4), 1, 3), points)
+
+
 def dihedral_permutations(n: int) -> list[list[int]]:
     """r^k m^s on the corners of an n-gon: m sends i to -i, r to i + 1."""
     return [[((-1) ** s * i + k) % n for i in range(n)] for s in range(2) for k in range(n)]
@@ -223,6 +235,10 @@ PERMUTING: dict[str, tuple[FiniteAction, np.ndarray]] = {
         )
         for n in (3, 4, 6)
     },
+    "an image and the corners of its frame": (
+        image_and_corners(),
+        oracles.direct_sum_images(oracles.image_images(4, 8, 3), np.array(dihedral_permutations(4))),
+    ),
     "nothing moves": (TrivialAction(Dihedral(3), (2, 2)), np.tile(np.arange(4), (6, 1))),
 }
 MIXING: dict[str, FiniteAction] = {
@@ -236,6 +252,7 @@ MIXING: dict[str, FiniteAction] = {
         MatrixAction(Dihedral(3), torch.tensor([1.0, 1, 1, -1, -1, -1]).view(6, 1, 1)),
     ),
     "Q8 x C_2, a factor each": mixed_factors(),
+    "an image and an arrow": image_and_arrow(),
 }
 ACTIONS: dict[str, FiniteAction] = {
     **{name: action for name, (action, _) in PERMUTING.items()},

@@ -11,12 +11,13 @@ from sympe.actions.lattice import BondAction, GridAction
 from sympe.actions.linear import MatrixAction
 from sympe.actions.permutation import PermutationAction, RegularAction, TrivialAction
 from sympe.actions.points import GlobalVectorAction, PointAction, ScalarAction, VectorAction
-from sympe.actions.sums import DirectSum, FactorAction
+from sympe.actions.sums import DiagonalAction, DirectSum, FactorAction
 
 __all__ = [
     "Action",
     "ArrayAction",
     "BondAction",
+    "DiagonalAction",
     "DirectSum",
     "EdgeAction",
     "FactorAction",

@@ -51,7 +51,8 @@ class UnlearnedEncoding(Encoding):
 class Encoded(nn.Module):
     r"""Any network on x joined with an encoding along a dimension: :math:`f_\theta(x \oplus g v)`.
 
-    Further arguments of a call go to the network, such as times or a context.
+    Further arguments of a call go to the network, such as times or a context. Of a tuple of inputs that move together
+    (:class:`~sympe.actions.DiagonalAction`) the first is joined, and the others go to the network after it.
 
     Arguments:
         network: takes x and the features, concatenated.
@@ -87,7 +88,7 @@ class Encoded(nn.Module):
 
     def forward(
         self,
-        x: Tensor,
+        x: Tensor | tuple[Any, ...],
         *arguments: Any,
         target: Any = None,
         generator: torch.Generator | None = None,
@@ -97,7 +98,7 @@ class Encoded(nn.Module):
 
         Arguments:
             x: the inputs.
-            arguments: of the network, after its input.
+            arguments: of the network, after its inputs.
             target: what the model is trained on, for an encoding with a coupled kernel.
             generator: draws.
             options: of the network.
@@ -107,4 +108,10 @@ class Encoded(nn.Module):
         """
         coupled = {} if target is None else {"target": target}  # rivals take none
         features = self.encoding(x, generator=generator, **coupled)
-        return self.network(torch.cat([x, features], dim=self.dim), *arguments, **options)
+        first, *others = x if isinstance(x, tuple) else (x,)
+        return self.network(torch.cat([first, features], dim=self.dim), *others, *arguments, **options)
+
+
+def batch_size(x: Any) -> int:
+    """The number of inputs of a batch, whatever it is; of a tuple, as of its parts."""
+    return batch_size(x[0]) if isinstance(x, tuple) else len(x)

@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sympe.actions import Action, PointAction, ScalarAction, VectorAction
-from sympe.encodings.base import Encoding
+from sympe.encodings.base import Encoding, batch_size
 from sympe.encodings.form import FormedModule, described
 from sympe.graphs import Clouds, DenseGraphs, SparseGraphs
 from sympe.graphs.checks import without_spare_padding
@@ -120,8 +120,9 @@ class Canonicalized(FormedModule):
         rows, g = self.kernel.list_coset(x, limit=self.limit)
         y = self._evaluated(g, _repeated(x, rows))
         wide = torch.promote_types(y.dtype, torch.float32)  # a sum in half precision stops growing
-        total = torch.zeros((len(x), *y.shape[1:]), dtype=wide, device=y.device).index_add(0, rows, y.to(wide))
-        counts = rows.bincount(minlength=len(x))
+        batch = batch_size(x)
+        total = torch.zeros((batch, *y.shape[1:]), dtype=wide, device=y.device).index_add(0, rows, y.to(wide))
+        counts = rows.bincount(minlength=batch)
         return (total / counts.view(-1, *[1] * (y.dim() - 1))).to(y.dtype)
 
     def _evaluated(self, g: Tensor, x: Any) -> Tensor:
@@ -200,10 +201,9 @@ class CanonicalEncoding(FormedModule, Encoding):
         """The features for elements that were drawn before."""
         group = self.kernel.group
         features = _padded(self.features(self.kernel.move(group.inverse(g), _fitted(x, group))), self.action)
-        if features.shape != (len(x), *self.shape):
-            raise ValueError(
-                f"features: expected shape ({len(x)}, {', '.join(map(str, self.shape))}), got {tuple(features.shape)}"
-            )
+        expected = (batch_size(x), *self.shape)
+        if features.shape != expected:
+            raise ValueError(f"features: expected shape {expected}, got {tuple(features.shape)}")
         return self.action(g, features)
 
 
@@ -236,4 +236,6 @@ def _fitted(x: Any, group: Group) -> Any:
 
 def _repeated(x: Any, rows: Tensor) -> Any:
     """The inputs of these rows, which ascend and may be there several times."""
+    if isinstance(x, tuple):
+        return tuple(_repeated(part, rows) for part in x)
     return x.select(rows) if isinstance(x, DenseGraphs | SparseGraphs | Clouds) else x[rows]

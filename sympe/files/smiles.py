@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-
 from sympe.extras import missing
 from sympe.files.base import lines
 from sympe.graphs import SparseGraphs
-
-_DIRECTED = torch.tensor([16, 17, 18, 19])
-"""RDKit's types of bonds that have a direction: DATIVEONE, DATIVE, DATIVEL and DATIVER."""
+from sympe.graphs.molecules import graphs_of_molecules
 
 
 def smiles_of_lines(name: str, file: io.BufferedIOBase) -> Iterator[tuple[str, str]]:
@@ -54,38 +49,11 @@ def molecule_from_smiles(text: str, *, hydrogens: bool) -> Any:
 
 
 def graph_from_smiles(text: str, *, hydrogens: bool) -> SparseGraphs:
-    """Atoms by element, charge, isotope, radicals, and hydrogens that are not nodes; bonds by order.
-
-    Dative bonds have a direction. Labels of atoms, as CXSMILES has them, count; chirality is left out.
+    """As :func:`~sympe.graphs.molecules.graphs_of_molecules`.
 
     Example:
         >>> graph_from_smiles("CCO", hydrogens=False).arcs
         tensor([[0, 1, 1, 2],
                 [1, 0, 2, 1]])
     """
-    molecule = molecule_from_smiles(text, hydrogens=hydrogens)
-    atoms = torch.tensor(
-        [
-            [
-                atom.GetAtomicNum(),
-                atom.GetFormalCharge(),
-                atom.GetIsotope(),
-                atom.GetTotalNumHs(),
-                atom.GetNumRadicalElectrons(),
-                _label(atom),
-            ]
-            for atom in molecule.GetAtoms()
-        ]
-    )
-    bonds = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), int(bond.GetBondType())) for bond in molecule.GetBonds()]
-    table = torch.tensor(bonds, dtype=torch.int64).view(-1, 3).T
-    arcs = torch.cat([table[:2], table[:2].flip(0)], 1)
-    back = torch.where(torch.isin(table[2], _DIRECTED), -table[2], table[2])
-    order = torch.cat([table[2], back])
-    return SparseGraphs.from_features(arcs, torch.tensor([len(atoms)]), atoms, order, directed=True)
-
-
-def _label(atom: Any) -> int:
-    """A number for the label that CXSMILES gives an atom, 0 for none."""
-    name = atom.GetPropsAsDict().get("atomLabel", "") if atom.HasProp("atomLabel") else ""
-    return int.from_bytes(hashlib.blake2b(str(name).encode(), digest_size=7).digest()) if name else 0
+    return graphs_of_molecules([molecule_from_smiles(text, hydrogens=hydrogens)])

@@ -19,6 +19,7 @@ from sympe.kernels.graphs import (
     MatrixKernel,
     NodeScoreKernel,
     SetKernel,
+    StoredCosets,
 )
 from sympe.kernels.haar import HaarKernel
 from sympe.kernels.points import CoupledPointKernel, LearnedFrameKernel, PointKernel
@@ -49,4 +50,5 @@ __all__ = [
     "RelaxedPermutationKernel",
     "ScoreKernel",
     "SetKernel",
+    "StoredCosets",
 ]

@@ -3,6 +3,7 @@ import torch
 
 from sympe.actions import (
     BondAction,
+    DiagonalAction,
     DirectSum,
     FactorAction,
     GridAction,
@@ -12,7 +13,7 @@ from sympe.actions import (
     TrivialAction,
 )
 from sympe.groups import P4M, Cyclic, Dihedral, Product
-from tests.catalogue import mixed_factors, rotations
+from tests.catalogue import image_and_arrow, mixed_factors, rotations
 
 
 def test_a_direct_sum_moves_every_part_by_the_same_element() -> None:
@@ -101,3 +102,55 @@ def test_signs_and_points_of_one_group_join() -> None:
     ]
     with pytest.raises(ValueError, match="parts: expected shapes"):
         DirectSum(flip, points)
+
+
+def test_a_tuple_is_moved_part_by_part_by_one_element() -> None:
+    action = image_and_arrow()
+    image, arrow = action.parts
+    x = torch.randn(5, 1, 3, 3), torch.randn(5, 2)
+    for g in action.group.elements():
+        one, other = action(g, x)
+        assert torch.equal(one, image(g, x[0]))
+        assert torch.equal(other, arrow(g, x[1]))
+        assert torch.equal(action(g, action.join(x)), action.join((one, other)))
+    g = action.group.elements()[:, None]  # batches broadcast
+    assert [part.shape for part in action(g, x)] == [(8, 5, 1, 3, 3), (8, 5, 2)]
+    assert action(g, action.join(x)).shape == (8, 5, 11)
+
+
+def test_tuples_nest_and_come_back_from_a_row() -> None:
+    inner = image_and_arrow()
+    action = DiagonalAction(inner, TrivialAction(inner.group, ()))
+    x = (torch.randn(4, 1, 3, 3), torch.randn(4, 2)), torch.randn(4)
+    assert action.shape == (12,)
+    (image, arrow), scalar = action.split(action.join(x))
+    assert torch.equal(image, x[0][0])
+    assert torch.equal(arrow, x[0][1])
+    assert torch.equal(scalar, x[1])
+    (image, arrow), scalar = action(torch.tensor(3), x)
+    assert torch.equal(action(torch.tensor(3), action.join(x)), action.join(((image, arrow), scalar)))
+
+
+def test_parts_that_do_not_fit_are_named(unchecked: None) -> None:
+    action = image_and_arrow()
+    image, arrow, g = torch.zeros(2, 1, 3, 3), torch.zeros(2, 2), torch.tensor(1)
+    with pytest.raises(ValueError, match="parts: expected at least one action, got none"):
+        DiagonalAction()
+    with pytest.raises(ValueError, match="parts: expected actions of one group"):
+        DiagonalAction(GridAction(P4M(3)), GridAction(P4M(4)))
+    with pytest.raises(TypeError, match="parts: expected an instance of FiniteAction, got int"):
+        DiagonalAction(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="x: expected a tuple of 2 parts, got one of 1"):
+        action(g, (image,))
+    with pytest.raises(ValueError, match=r"x\[1\]: expected shape \(\*batch, 2\), got \(2, 3\)"):
+        action(g, (image, torch.zeros(2, 3)))
+    with pytest.raises(TypeError, match=r"x\[0\]: expected a tensor, got int"):
+        action(g, (3, arrow))
+    with pytest.raises(ValueError, match=r"x: expected parts of one batch, got the batch shapes \[\(2,\), \(1,\)\]"):
+        action(g, (image, arrow[:1]))
+    with pytest.raises(TypeError, match="x: expected a tuple of 2 parts, got list"):
+        action(g, [image, arrow])
+    with pytest.raises(TypeError, match="x: expected a tensor, got tuple"):
+        GridAction(P4M(3))(g, (image, image))
+    with pytest.raises(ValueError, match=r"row: expected shape \(\*batch, 11\), got \(2, 10\)"):
+        action.split(torch.zeros(2, 10))

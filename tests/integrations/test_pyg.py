@@ -6,16 +6,30 @@ import networkx as nx
 import pytest
 import torch
 from torch import nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GINConv
-from torch_geometric.transforms import AddLaplacianEigenvectorPE, AddRandomWalkPE, BaseTransform
+from torch_geometric.transforms import (
+    AddLaplacianEigenvectorPE,
+    AddRandomWalkPE,
+    BaseTransform,
+    ToSparseTensor,
+    ToUndirected,
+)
 
 from sympe.actions import EdgeAction, NodeAction
-from sympe.encodings import CanonicalEncoding, LaplacianEncoding, NoiseEncoding, SymPE
+from sympe.encodings import CanonicalEncoding, GraphSymPE, LaplacianEncoding, NoiseEncoding, SymPE
 from sympe.graphs import DenseGraphs, Graphs, relabel
 from sympe.groups import Cyclic
-from sympe.integrations.pyg import DrawPlaces, EdgeEncoding, NodeEncoding, TransformFeatures, to_graphs
+from sympe.integrations.pyg import (
+    DrawPlaces,
+    EdgeEncoding,
+    GraphEncoding,
+    NodeEncoding,
+    StoreCosets,
+    TransformFeatures,
+    to_graphs,
+)
 from sympe.kernels import GraphKernel, HaarKernel
 from sympe.testing import equivariance_test
 
@@ -140,10 +154,10 @@ def test_errors(unchecked: None) -> None:
         ValueError, match=r"encoding: expected features of shape \(max_nodes, max_nodes, channels\), got"
     ):
         EdgeEncoding(NoiseEncoding((8, 2)))
-    with pytest.raises(TypeError, match="kernel: expected one on Permutations, got"):
+    with pytest.raises(TypeError, match="draws: expected a kernel on Permutations, got"):
         DrawPlaces(HaarKernel(Cyclic(3)))
-    with pytest.raises(ValueError, match="attr: expected a name that PyG batches as it is, got 'place_index'"):
-        DrawPlaces(GraphKernel(3), attr="place_index")
+    with pytest.raises(ValueError, match="attr_name: expected a name that PyG batches as it is, got 'place_index'"):
+        DrawPlaces(GraphKernel(3), attr_name="place_index")
     with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 3 nodes; graph 0 has 6"):
         DrawPlaces(GraphKernel(3))(RING)
 
@@ -258,7 +272,7 @@ def test_what_colours_the_graph_is_said():
     encoding = NodeEncoding(SymPE(kernel, NodeAction(kernel.group, 2)), edge_attr=None, directed=True)
     assert "node_attr='x', edge_attr=None, directed=True, tolerance=1e-06" in repr(encoding)
     assert repr(DrawPlaces(kernel)).startswith(
-        "DrawPlaces(GraphKernel(max_nodes=4, order='breadth-first'), attr='place', "
+        "DrawPlaces(GraphKernel(max_nodes=4, order='breadth-first'), attr_name='place', "
     )
 
 
@@ -275,3 +289,77 @@ def test_one_way_edges_are_taken_with_a_warning():
         to_graphs(both)
     loop = Data(edge_index=torch.tensor([[0, 0, 1], [0, 1, 0]]), num_nodes=2)
     assert len(to_graphs(loop)) == 1
+
+
+SPARSE = pytest.mark.filterwarnings(
+    "ignore:Sparse (invariant checks|CSR tensor support):UserWarning"
+)  # torch's, of PyG
+
+
+@SPARSE
+@pytest.mark.parametrize("layout", [torch.sparse_csr, torch.sparse_coo])
+def test_adj_t_is_read_as_edge_index_is(layout: torch.layout) -> None:
+    """Arcs in one direction, so that the matrix differs from its transpose."""
+    sparse = ToSparseTensor(layout=layout)
+    arcs = torch.tensor([[0, 1, 2, 0], [1, 2, 0, 3]])
+    data = Data(edge_index=arcs, num_nodes=4, edge_attr=torch.tensor([3, 1, 2, 1]), x=torch.arange(4))
+    ring = RING.clone()
+    ring.x = torch.zeros(6, dtype=torch.int64)
+    ring.edge_attr = torch.ones(12, dtype=torch.int64)
+    for made in (data, ring, Batch.from_data_list([data, ring])):
+        expected = to_graphs(made, directed=True)
+        if not isinstance(made, Batch):
+            found = to_graphs(sparse(made.clone()), directed=True)
+        else:
+            found = to_graphs(Batch.from_data_list([sparse(data.clone()), sparse(ring.clone())]), directed=True)
+        for part in ("sizes", "colors", "arcs", "arc_colors"):
+            assert torch.equal(getattr(found, part), getattr(expected, part)), part
+    both = ToSparseTensor(layout=layout, remove_edge_index=False)(data.clone())
+    assert torch.equal(to_graphs(both, directed=True).arcs, to_graphs(data, directed=True).arcs)
+
+
+@SPARSE
+def test_values_of_adj_t_are_colours_or_refused() -> None:
+    weighted = graph(3, [(0, 1), (1, 2)], edge_weight=torch.tensor([1.0, 1.0, 2.0, 2.0]))
+    data = ToSparseTensor()(weighted)
+    kernel = GraphKernel(3)
+    with pytest.raises(ValueError, match="adj_t: has values that differ; edge_attr='adj_t' colours the edges by them"):
+        to_graphs(data)
+    assert float(kernel.entropy(to_graphs(data, edge_attr="adj_t")).exp()) == pytest.approx(1)
+    assert float(kernel.entropy(to_graphs(data, edge_attr=None)).exp()) == pytest.approx(2)
+    weighted.edge_weight = torch.ones(4)
+    assert float(kernel.entropy(to_graphs(ToSparseTensor()(weighted))).exp()) == pytest.approx(2)
+
+
+@SPARSE
+def test_everything_takes_adj_t() -> None:
+    kernel = GraphKernel(8)
+    data = ToSparseTensor()(RING.clone())
+    encoding = GraphSymPE(kernel, 3, 2)
+    nodes, edges = GraphEncoding(encoding)(data, generator=torch.Generator().manual_seed(0))
+    i, j = RING.edge_index[:, (RING.edge_index[1] * 6 + RING.edge_index[0]).argsort()]  # row by row of adj_t
+    rows = torch.cdist(nodes, encoding.v).argmin(1)
+    torch.testing.assert_close(edges, encoding._table()[rows[i], rows[j]])
+    store = StoreCosets(kernel)
+    stored = store(data.clone())
+    assert bool(kernel.log_prob(store.sample(stored), to_graphs(stored)).isfinite())
+    assert sorted(DrawPlaces(store)(stored).place.tolist()) == list(range(6))
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_hetero_data_becomes_homogeneous_with_its_types_as_colours() -> None:
+    """Two authors, two papers; each wrote one: an exchange of both pairs is a symmetry, of authors and papers none."""
+    data = HeteroData()
+    data["author"].x, data["paper"].x = torch.ones(2, 3), torch.ones(2, 3)
+    data["author", "wrote", "paper"].edge_index = torch.tensor([[0, 1], [0, 1]])
+    kernel = GraphKernel(4)
+    encoding = NodeEncoding(SymPE(kernel, NodeAction(kernel.group, 2)))
+    for take in (to_graphs, encoding, StoreCosets(kernel), DrawPlaces(kernel)):
+        with pytest.raises(
+            TypeError, match=r"data: HeteroData .*data.to_homogeneous\(\) makes one .*node_attr='node_ty"
+        ):
+            take(data)
+    one = ToUndirected()(data).to_homogeneous()
+    typed = to_graphs(one, node_attr="node_type", edge_attr="edge_type", directed=True)
+    assert float(kernel.entropy(typed).exp()) == pytest.approx(2)
+    assert float(kernel.entropy(to_graphs(one)).exp()) == pytest.approx(8)  # without types: authors are papers

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sympe.actions import DirectSum, FiniteAction
+from sympe.actions import DiagonalAction, FiniteAction
 from sympe.groups import FiniteGroup
 from sympe.kernels.coupled import CoupledKernel
-from sympe.kernels.finite.orbit import OrbitKernel
+from sympe.kernels.finite.orbit import Inputs, OrbitKernel
 from sympe.tolerance import Tolerance
 
 
@@ -18,11 +20,11 @@ class CoupledOrbitKernel(CoupledKernel):
 
     Arguments:
         action: on x.
-        target_action: on y; the shapes of x and y differ in the first dimension only.
+        target_action: on y, which may have another shape, as a vector for an image.
         tolerance: as in :class:`~sympe.kernels.OrbitKernel`.
 
     Raises:
-        ValueError: if the actions are not of one group or the shapes do not fit.
+        ValueError: if the actions are not of one group.
 
     Example:
         A constant field, and a target that marks one site: of 72 elements 8 are left, those that fix the mark.
@@ -41,7 +43,7 @@ class CoupledOrbitKernel(CoupledKernel):
     ) -> None:
         self._kernel = OrbitKernel(action, tolerance=tolerance)
         self._target = OrbitKernel(target_action, tolerance=tolerance)
-        self._joint = OrbitKernel(DirectSum(action, target_action), tolerance=tolerance)
+        self._joint = OrbitKernel(DiagonalAction(action, target_action), tolerance=tolerance)
 
     @property
     def kernel(self) -> OrbitKernel:
@@ -55,8 +57,8 @@ class CoupledOrbitKernel(CoupledKernel):
 
     def sample(
         self,
-        x: Shaped[Tensor, "batch ..."],
-        y: Shaped[Tensor, "batch ..."],
+        x: Inputs,
+        y: Inputs,
         *,
         generator: torch.Generator | None = None,
     ) -> Int64[Tensor, " batch"]:
@@ -68,35 +70,22 @@ class CoupledOrbitKernel(CoupledKernel):
         h = self._joint.sample(self._both(x, y), generator=generator)
         return self.group.compose(h, self._last(h, x))
 
-    def log_prob(
-        self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."], y: Shaped[Tensor, "batch ..."]
-    ) -> Float[Tensor, " batch"]:
+    def log_prob(self, g: Int64[Tensor, " batch"], x: Inputs, y: Inputs) -> Float[Tensor, " batch"]:
         r""":math:`-\log |G_x \cap G_y|` on C(x, y), minus infinity elsewhere."""
         both = self._both(x, y)
         self.group.check(g)
         k = self._last(self._joint.canonicalize(both), x)
         return self._joint.log_prob(self.group.compose(g, self.group.inverse(k)), both)
 
-    def entropy(self, x: Shaped[Tensor, "batch ..."], y: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+    def entropy(self, x: Inputs, y: Inputs) -> Float[Tensor, " batch"]:
         r""":math:`\log |G_x \cap G_y|`, in nats."""
         return self._joint.entropy(self._both(x, y))
 
-    def _both(self, x: Tensor, y: Tensor) -> Tensor:
+    def _both(self, x: Any, y: Any) -> tuple[Any, Any]:
         self._kernel.action.check(x)
         self._target.action.check(y, "y")
-        return self._joined(x, y)
+        return x, y
 
-    def _last(self, h: Tensor, x: Tensor) -> Tensor:
+    def _last(self, h: Tensor, x: Any) -> Tensor:
         """K = c(h^-1 x)."""
         return self._kernel.canonicalize(self._kernel.action(self.group.inverse(h), x))
-
-    def _joined(self, x: Tensor, y: Tensor) -> Tensor:
-        """Both in one tensor, in which neither loses a digit: next to integers that are permuted, floats are ranks."""
-        if x.dtype != y.dtype and self._joint.action.permutes_entries:
-            x, y = (
-                of.ranks(z).view(z.shape) if z.is_floating_point() else z.long()
-                for of, z in ((self._kernel, x), (self._target, y))
-            )
-        elif x.dtype != y.dtype:
-            x, y = x.double(), y.double()
-        return torch.cat([x, y], 1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
-from sympe.actions import FiniteAction
+from sympe.actions import DiagonalAction, FiniteAction
 from sympe.groups import FiniteGroup
 from sympe.kernels.base import InversionKernel, check_count, uniform
 from sympe.kernels.finite.search import (
@@ -18,6 +20,9 @@ from sympe.kernels.finite.search import (
     search_permuting,
 )
 from sympe.tolerance import Tolerance
+
+Inputs: TypeAlias = Shaped[Tensor, "batch ..."] | tuple[Any, ...]
+"""A batch of x; of a :class:`~sympe.actions.DiagonalAction` also a tuple of its parts."""
 
 
 class OrbitKernel(InversionKernel):
@@ -36,7 +41,7 @@ class OrbitKernel(InversionKernel):
     rank.
 
     Arguments:
-        action: the action on x.
+        action: the action on x; of tuples of inputs a :class:`~sympe.actions.DiagonalAction`.
         tolerance: largest gap between neighbours that count as equal, relative to the largest of the entries that the
             group can exchange (:mod:`sympe.tolerance`); 0 for exact comparison.
 
@@ -80,11 +85,11 @@ class OrbitKernel(InversionKernel):
         """The group."""
         return self.action.group
 
-    def support(self, x: Shaped[Tensor, "batch ..."]) -> Support:
+    def support(self, x: Inputs) -> Support:
         """C(x) as two parallel lists: the row of the batch, ascending, and an element of that row's coset.
 
         Raises:
-            TypeError: if ``x`` is no tensor, or complex.
+            TypeError: if ``x`` is no tensor (or tuple, of a :class:`~sympe.actions.DiagonalAction`), or complex.
             ValueError: if ``x`` has another shape than ``(batch, *action.shape)`` or holds NaN or infinity.
         """
         x = self._checked(x)
@@ -95,7 +100,7 @@ class OrbitKernel(InversionKernel):
             return search_enumerating(self.action, self._component.to(x.device), x, self.tolerance)
         return search_permuting(self.action, self._plan.to(x.device), self._ranked(x))
 
-    def ranks(self, x: Shaped[Tensor, "batch ..."]) -> Int64[Tensor, "batch entries"]:
+    def ranks(self, x: Inputs) -> Int64[Tensor, "batch entries"]:
         """What the entries are compared by, of an action that permutes them: the same for equal ones, and so sorted.
 
         Raises:
@@ -113,43 +118,48 @@ class OrbitKernel(InversionKernel):
     def _ranked(self, x: Tensor) -> Tensor:
         return rank_entries(x.reshape(len(x), -1), self._component.to(x.device), self.tolerance)
 
-    def _checked(self, x: Tensor) -> Tensor:
+    def _checked(self, x: Any) -> Tensor:
         self.action.check(x)
-        if x.ndim != len(self.action.shape) + 1:
-            raise ValueError(f"x: expected one batch dimension, got shape {tuple(x.shape)}")
-        if x.is_complex():
-            raise TypeError(f"x: expected numbers that have an order, got {x.dtype}; give torch.view_as_real(x)")
-        if x.is_floating_point() and not bool(x.isfinite().all()):
-            raise ValueError("x: expected finite entries, got NaN or infinity")
-        return comparable(x.detach())
+        if not isinstance(x, tuple):
+            return _numbers(x, len(self.action.shape))
+        assert isinstance(self.action, DiagonalAction)
+        return self._joined([_numbers(part, 1) for part in self.action.leaves(x)])
 
-    def move(self, g: Int64[Tensor, " batch"], x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
+    def _joined(self, parts: list[Tensor]) -> Tensor:
+        """In one tensor, in which none loses a digit: of several types that are permuted, the ranks."""
+        if len({part.dtype for part in parts}) > 1:
+            if self._plan is None:
+                parts = [part.double() for part in parts]
+            else:
+                components = self._component.to(parts[0].device).split([part.shape[1] for part in parts])
+                parts = [rank_entries(*pair, self.tolerance) for pair in zip(parts, components, strict=True)]
+        return torch.cat(parts, 1)
+
+    def move(self, g: Int64[Tensor, " batch"], x: Any) -> Any:
         """``g x``."""
         return self.action(g, x)
 
-    def list_coset(
-        self, x: Shaped[Tensor, "batch ..."], *, limit: int
-    ) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, " listed"]]:
+    def list_coset(self, x: Inputs, *, limit: int) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, " listed"]]:
         """C(x) as two parallel lists, as :meth:`support`.
 
         Raises:
             ValueError: if the C(x) of a row has more than ``limit`` elements; says how many.
         """
         rows, g = self.support(x)
-        check_count(_offsets(rows, len(x))[0].double().log(), limit)
+        check_count(_offsets(rows, _size(x))[0].double().log(), limit)
         return rows, g
 
-    def coset(self, x: Shaped[Tensor, "batch ..."]) -> Bool[Tensor, "batch order"]:
+    def coset(self, x: Inputs) -> Bool[Tensor, "batch order"]:
         """The elements of C(x)."""
         return self._mask(x, *self.support(x))
 
-    def stabilizer(self, x: Shaped[Tensor, "batch ..."]) -> Bool[Tensor, "batch order"]:
+    def stabilizer(self, x: Inputs) -> Bool[Tensor, "batch order"]:
         r"""The elements of :math:`G_x = C(x)\, c^{-1}`, for any c in C(x)."""
         rows, g = self.support(x)
-        first = g[_offsets(rows, len(x))[1]]
+        first = g[_offsets(rows, _size(x))[1]]
         return self._mask(x, rows, self.group.compose(g, self.group.inverse(first)[rows]))
 
-    def canonicalize(self, x: Shaped[Tensor, "batch ..."]) -> Int64[Tensor, " batch"]:
+    def canonicalize(self, x: Inputs) -> Int64[Tensor, " batch"]:
         """One element of C(x), the first in the order of the group: a canonicalizer c(x), but not equivariant.
 
         Example:
@@ -160,23 +170,21 @@ class OrbitKernel(InversionKernel):
             tensor([0, 0])
         """
         rows, g = self.support(x)
-        first = torch.full((len(x),), self.group.order, dtype=torch.int64, device=g.device)
+        first = torch.full((_size(x),), self.group.order, dtype=torch.int64, device=g.device)
         return first.scatter_reduce(0, rows, g, "amin")
 
-    def canonical_form(self, x: Shaped[Tensor, "batch ..."]) -> Shaped[Tensor, "batch ..."]:
+    def canonical_form(self, x: Any) -> Any:
         r"""The canonical form :math:`\gamma(x) = c^{-1}x`, up to the tolerance."""
         return self.action(self.group.inverse(self.canonicalize(x)), x)
 
-    def sample(
-        self, x: Shaped[Tensor, "batch ..."], *, generator: torch.Generator | None = None
-    ) -> Int64[Tensor, " batch"]:
+    def sample(self, x: Inputs, *, generator: torch.Generator | None = None) -> Int64[Tensor, " batch"]:
         """Draw a uniform element of C(x) for every x."""
         rows, g = self.support(x)
-        counts, offsets = _offsets(rows, len(x))
-        picked = (uniform(counts.shape, x, generator) * counts).to(torch.int64)
+        counts, offsets = _offsets(rows, _size(x))
+        picked = (uniform(counts.shape, counts, generator) * counts).to(torch.int64)
         return g[offsets + picked.minimum(counts - 1)]
 
-    def log_prob(self, g: Int64[Tensor, " draws"], x: Tensor) -> Float[Tensor, " draws"]:
+    def log_prob(self, g: Int64[Tensor, " draws"], x: Any) -> Float[Tensor, " draws"]:
         """``-log |G_x|`` on C(x), minus infinity elsewhere.
 
         Raises:
@@ -184,22 +192,38 @@ class OrbitKernel(InversionKernel):
         """
         self.group.check(g)
         self.action.check(x)
-        if g.shape != x.shape[:1]:
-            raise ValueError(f"g: expected one element for each of {len(x)} inputs, got shape {tuple(g.shape)}")
+        if g.shape != (_size(x),):
+            raise ValueError(f"g: expected one element for each of {_size(x)} inputs, got shape {tuple(g.shape)}")
         rows, support = self.support(x)
-        counts, _ = _offsets(rows, len(x))
-        inside = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+        counts, _ = _offsets(rows, _size(x))
+        inside = torch.zeros(_size(x), dtype=torch.bool, device=g.device)
         inside[rows[support == g[rows]]] = True
         return torch.where(inside, -counts.to(torch.get_default_dtype()).log(), -torch.inf)
 
-    def entropy(self, x: Shaped[Tensor, "batch ..."]) -> Float[Tensor, " batch"]:
+    def entropy(self, x: Inputs) -> Float[Tensor, " batch"]:
         r""":math:`\log |G_x|` in nats."""
-        return _offsets(self.support(x)[0], len(x))[0].to(torch.get_default_dtype()).log()
+        return _offsets(self.support(x)[0], _size(x))[0].to(torch.get_default_dtype()).log()
 
-    def _mask(self, x: Tensor, rows: Tensor, g: Tensor) -> Tensor:
-        mask = torch.zeros(len(x), self.group.order, dtype=torch.bool, device=x.device)
+    def _mask(self, x: Any, rows: Tensor, g: Tensor) -> Tensor:
+        mask = torch.zeros(_size(x), self.group.order, dtype=torch.bool, device=g.device)
         mask[rows, g] = True
         return mask
+
+
+def _size(x: Any) -> int:
+    """How many inputs there are."""
+    return _size(x[0]) if isinstance(x, tuple) else len(x)
+
+
+def _numbers(x: Tensor, dims: int) -> Tensor:
+    """A batch of data of so many dimensions, ready to be compared."""
+    if x.ndim != dims + 1:
+        raise ValueError(f"x: expected one batch dimension, got shape {tuple(x.shape)}")
+    if x.is_complex():
+        raise TypeError(f"x: expected numbers that have an order, got {x.dtype}; give torch.view_as_real(x)")
+    if x.is_floating_point() and not bool(x.isfinite().all()):
+        raise ValueError("x: expected finite entries, got NaN or infinity")
+    return comparable(x.detach())
 
 
 def comparable(x: Tensor) -> Tensor:

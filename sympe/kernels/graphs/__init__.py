@@ -7,6 +7,7 @@ from sympe.kernels.graphs.matrices import CoupledMatrixKernel, MatrixKernel
 from sympe.kernels.graphs.random_refinement import GraphRefinementKernel
 from sympe.kernels.graphs.scores import NodeScoreKernel
 from sympe.kernels.graphs.sets import CoupledSetKernel, SetKernel
+from sympe.kernels.graphs.stored import StoredCosets
 
 __all__ = [
     "CachedGraphKernel",
@@ -19,4 +20,5 @@ __all__ = [
     "MatrixKernel",
     "NodeScoreKernel",
     "SetKernel",
+    "StoredCosets",
 ]
