@@ -1,9 +1,19 @@
 """Print all ratios: ``python -m benchmarks``."""
 
-from benchmarks import canonicalized, egnn, encoding_cost, graph_cost, graph_kernel, graph_transformer, orbit_kernel
+from benchmarks import (
+    canonicalized,
+    egnn,
+    encoding_cost,
+    graph_cost,
+    graph_kernel,
+    graph_transformer,
+    images,
+    orbit_kernel,
+)
 
 if __name__ == "__main__":
-    for section in (orbit_kernel, encoding_cost, canonicalized, graph_kernel, graph_cost, egnn, graph_transformer):
+    sections = (orbit_kernel, images, encoding_cost, canonicalized, graph_kernel, graph_cost, egnn, graph_transformer)
+    for section in sections:
         print(section.__doc__)
         print()
         section.main()
