@@ -9,11 +9,12 @@ from benchmarks import (
     graph_transformer,
     images,
     orbit_kernel,
+    regular_graphs,
 )
 
 if __name__ == "__main__":
-    sections = (orbit_kernel, images, encoding_cost, canonicalized, graph_kernel, graph_cost, egnn, graph_transformer)
-    for section in sections:
+    kernels = (orbit_kernel, images, graph_kernel, graph_cost, regular_graphs)
+    for section in (*kernels, encoding_cost, canonicalized, egnn, graph_transformer):
         print(section.__doc__)
         print()
         section.main()
