@@ -81,15 +81,15 @@ class Pieces:
     def __init__(self, graphs: SparseGraphs, among: Bool[Tensor, " batch"]) -> None:
         self.graphs = graphs
         self.listed = list_cosets(graphs, among)
-        self._by_color, size = dense_rank(graphs.graph, graphs.colors)
+        rank, size = dense_rank(graphs.graph, graphs.colors)
         tied = torch.zeros(len(graphs), dtype=torch.bool, device=graphs.device)
-        tied[graphs.graph[size[self._by_color] > 1]] = True
+        tied[graphs.graph[size[rank] > 1]] = True
         self.hard = (self.listed.too_many & tied).nonzero().squeeze(1).tolist()
 
     def places(self, draw: Draw) -> Int64[Tensor, " nodes"]:
         """The canonical place of every node, for a uniform element of each coset."""
         graphs = self.graphs
-        place = self._by_color - graphs.starts[graphs.graph]
+        place = lexsort(graphs.graph, graphs.colors).argsort() - graphs.starts[graphs.graph]  # where colours differ
         order = choose(self.listed, draw)
         easy = (~self.listed.too_many).nonzero().squeeze(1)
         spot = torch.arange(order.shape[1], device=order.device).expand_as(order)

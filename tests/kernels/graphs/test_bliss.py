@@ -69,6 +69,18 @@ def test_parts_whose_colours_differ_do_without_igraph(monkeypatch: pytest.Monkey
     assert bool(equal_graphs(x.relabel(inverse(c)), x.relabel(p).relabel(inverse(other))).all())
 
 
+def test_parts_with_ties_beside_them_change_nothing() -> None:
+    parts = [nx.cycle_graph(80), nx.path_graph(300), nx.cycle_graph(5), nx.random_regular_graph(3, 90, seed=0)]
+    x = graphs(nx.disjoint_union_all(parts))
+    kernel = GraphKernel(len(x.colors))
+    torch.testing.assert_close(kernel.entropy(x), torch.tensor([math.log(160 * 2 * 10)]))
+    for seed in range(3):
+        p = torch.randperm(len(x.colors), generator=torch.Generator().manual_seed(seed))[None]
+        moved = x.relabel(p)
+        forms = [one.relabel(kernel.group.inverse(kernel.canonicalize(one))) for one in (x, moved)]
+        assert bool(equal_graphs(*forms).all())
+
+
 @pytest.mark.parametrize(
     ("graph", "nodes"),
     [
