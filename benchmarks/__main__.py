@@ -7,23 +7,16 @@ from benchmarks import (
     graph_cost,
     graph_kernel,
     graph_transformer,
+    images,
     orbit_kernel,
     point_kernel,
+    regular_graphs,
     rmsd,
 )
 
 if __name__ == "__main__":
-    for section in (
-        orbit_kernel,
-        encoding_cost,
-        canonicalized,
-        graph_kernel,
-        point_kernel,
-        graph_cost,
-        rmsd,
-        egnn,
-        graph_transformer,
-    ):
+    kernels = (orbit_kernel, images, graph_kernel, graph_cost, regular_graphs, point_kernel)
+    for section in (*kernels, rmsd, encoding_cost, canonicalized, egnn, graph_transformer):
         print(section.__doc__)
         print()
         section.main()

@@ -31,8 +31,13 @@ Placed = tuple[Input, list[int]]
 CHUNKS: list[tuple[Any, str, int]] = [
     (conjugated, "CHUNK", 1),
     (search, "CHUNK", 1),
+    (search, "_LOOK", 2),
+    (search, "_LESS", 1),
     (cosets, "_CHUNK", 1),
     (individualization, "_TABLE", 1),
+    (individualization, "_AT_ONCE", 1),
+    (individualization, "_SPARSE", 2),
+    (individualization, "_LARGE", 1),
     (refinement, "_FEW", 0),
     (random_refinement, "_AT_ONCE", 1),
     (breadth_first, "_WIDE", 2),

@@ -16,8 +16,8 @@ from sympe.kernels.finite.search import (
     Support,
     mixed_entries,
     rank_entries,
+    search_entries,
     search_enumerating,
-    search_permuting,
 )
 from sympe.tolerance import Tolerance
 
@@ -98,7 +98,7 @@ class OrbitKernel(InversionKernel):
             return empty, empty
         if self._plan is None:
             return search_enumerating(self.action, self._component.to(x.device), x, self.tolerance)
-        return search_permuting(self.action, self._plan.to(x.device), self._ranked(x))
+        return search_entries(self.action, self._plan.to(x.device), x.flatten(1), self.tolerance)
 
     def ranks(self, x: Inputs) -> Int64[Tensor, "batch entries"]:
         """What the entries are compared by, of an action that permutes them: the same for equal ones, and so sorted.
@@ -113,9 +113,7 @@ class OrbitKernel(InversionKernel):
             >>> OrbitKernel(RegularAction(Cyclic(3))).ranks(torch.tensor([[[0.3, 0.1, 0.3]]]))
             tensor([[1, 0, 1]])
         """
-        return self._ranked(self._checked(x))
-
-    def _ranked(self, x: Tensor) -> Tensor:
+        x = self._checked(x)
         return rank_entries(x.reshape(len(x), -1), self._component.to(x.device), self.tolerance)
 
     def _checked(self, x: Any) -> Tensor:

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
+from torch.nn.functional import pad
 
 from sympe.actions import FiniteAction
 from sympe.groups import FiniteGroup
@@ -33,6 +34,10 @@ from sympe.groups.eager import on_cpu
 from sympe.tolerance import Tolerance
 
 CHUNK = 2**21
+
+_LOOK, _LESS = 16, 8
+"""How many orbits are looked at before all are, then so many times more, up to this share of the work."""
+
 Support = tuple[Int64[Tensor, " count"], Int64[Tensor, " count"]]
 """Rows of the batch, ascending, and the surviving element of each entry."""
 
@@ -45,19 +50,27 @@ def rank_entries(
     Ranks depend on the sorted values only, so they move with the entries: the clusters of gx are those of x, moved.
     Floats differ where the gap exceeds the tolerance, on the scale of their row and component; integers where they do.
     """
-    order = x.argsort(1)
-    if component.amax() > 0:
-        order = order.gather(1, component[order].argsort(dim=1, stable=True))
-    sorted_x, sorted_component = x.gather(1, order), component[order]
-    if x.is_floating_point():
-        gap = tolerance.gap(largest_entries(x, component))
-        new = sorted_x.diff(dim=1) > gap.gather(1, sorted_component)[:, 1:]
+    size, by = component.bincount(), component.argsort(stable=True)
+    ranks = torch.empty(x.shape, dtype=torch.int64, device=x.device)
+    distinct = torch.empty(len(x), len(size), dtype=torch.int64, device=x.device)
+    for n in size.unique().tolist():  # components of one size at once: sorting many small ones is cheap
+        entries = by[size[component[by]] == n]
+        local = _local_ranks(x.index_select(1, entries).unflatten(1, (-1, n)), tolerance)
+        ranks[:, entries] = local.flatten(1)
+        distinct[:, size == n] = local.amax(2) + 1
+    return ranks if len(size) == 1 else ranks + (distinct.cumsum(1) - distinct).index_select(1, component)
+
+
+def _local_ranks(values: Tensor, tolerance: Tolerance) -> Tensor:
+    """The clusters that numbers fall into, along the last dimension, from 0."""
+    ordered, order = values.sort(-1)
+    if values.is_floating_point():
+        new = ordered.diff(dim=-1) > tolerance.gap(values.abs().amax(-1, keepdim=True))
     else:
-        new = sorted_x[:, 1:] != sorted_x[:, :-1]
-    new |= sorted_component.diff(dim=1) != 0
+        new = ordered[..., 1:] != ordered[..., :-1]
     ranks = torch.zeros_like(order)
-    ranks[:, 1:] = new.cumsum(1)
-    return torch.empty_like(order).scatter_(1, order, ranks)
+    ranks[..., 1:] = new.cumsum(-1)
+    return torch.empty_like(order).scatter_(-1, order, ranks)
 
 
 def largest_entries(x: Tensor, component: Tensor) -> Tensor:
@@ -126,13 +139,18 @@ class Plan:
     def of(action: FiniteAction) -> Plan:
         """Find the orbits of the entries and few doublings that reach every entry."""
         group = action.group
-        component = torch.full((action.size,), -1)
-        first: list[int] = []
-        for entry in range(action.size):
-            if component[entry] < 0:
-                component[action.source(group.elements(), torch.tensor(entry))] = len(first)
-                first.append(entry)
-        reading = torch.tensor(first)
+        g = group.elements()
+        component, entries = torch.full((action.size,), -1), torch.zeros(0, dtype=torch.int64)
+        left = torch.arange(action.size)
+        while len(left):  # many small orbits at once, or a large one
+            some = left[: max(1, CHUNK // group.order)]
+            orbit = action.source(g[:, None], some)
+            least = orbit.amin(0)
+            new = some[least == some]
+            component[orbit] = (len(entries) + torch.searchsorted(new, least)).expand_as(orbit)
+            entries = torch.cat([entries, new])
+            left = left[component[left] < 0]
+        reading = entries
         steps: list[int] = []
         candidates = _candidate_steps(group)
         while len(reading) < action.size:
@@ -143,10 +161,34 @@ class Plan:
             best = int(reached.sum(1).argmax())
             steps.append(int(candidates[best]))
             reading = _unique_in_order(torch.cat([reading, images[best]]))
-        g, entries = group.elements(), torch.tensor(first)
         first_source = action.source(group.inverse(g), entries[:, None])
         after = group.compose(g, torch.tensor(steps, dtype=torch.int64)[:, None])
         return Plan(component, entries, tuple(steps), reading, first_source, after)
+
+
+def search_entries(
+    action: FiniteAction, plan: Plan, x: Shaped[Tensor, "batch entries"], tolerance: Tolerance
+) -> Support:
+    """The coset C(x) of every row, for an action that permutes entries.
+
+    The first entries of some orbits are looked at first. They need the ranks of these orbits alone, and tell most
+    inputs' images apart; only the rest is ranked as a whole.
+    """
+    left = torch.arange(len(x), device=x.device)
+    parts: list[Support] = []
+    count = _LOOK
+    while len(left) and _LESS * count * action.group.order <= action.size:
+        sources = plan.first_source[:count]
+        shown = _local_ranks(x[left].index_select(1, sources.flatten()).view(-1, *sources.shape), tolerance)
+        alive = _rank_columns(shown)[0] == 0
+        done = alive.sum(1) == 1
+        parts.append((left[done], alive[done].nonzero()[:, 1]))
+        left, count = left[~done], _LOOK * count
+    if len(left):
+        rows, g = search_permuting(action, plan, rank_entries(x[left], plan.component, tolerance))
+        parts.append((left[rows], g))
+    rows, order = torch.cat([rows for rows, _ in parts]).sort(stable=True)
+    return rows, torch.cat([g for _, g in parts])[order]
 
 
 def search_permuting(action: FiniteAction, plan: Plan, ranks: Int64[Tensor, "batch entries"]) -> Support:
@@ -193,20 +235,38 @@ def _search_chunk(action: FiniteAction, plan: Plan, ranks: Tensor) -> Support:
         position, width = position + len(block), min(2 * width, widest)
     if dense.any():
         where = dense.nonzero().squeeze(1)
-        more_rows, more_g = _search_by_doubling(plan, ranks[where])
-        rows, order = torch.cat([rows, where[more_rows]]).sort(stable=True)
-        g = torch.cat([g, more_g])[order]
+        found = [(rows, g)]
+        for some in where.split(max(1, CHUNK // plan.first_source.numel())):
+            more_rows, more_g = _search_by_doubling(plan, ranks[some])
+            found.append((some[more_rows], more_g))
+        rows, order = torch.cat([row for row, _ in found]).sort(stable=True)
+        g = torch.cat([more for _, more in found])[order]
     return rows, g
 
 
 def _search_by_doubling(plan: Plan, ranks: Tensor) -> Support:
-    phi, bound = _dense_rank(ranks.index_select(1, plan.first_source[0]), ranks.shape[1])
-    for source in plan.first_source[1:]:
-        phi, bound = _dense_rank(phi * ranks.shape[1] + ranks.index_select(1, source), bound * ranks.shape[1])
+    shown = ranks.index_select(1, plan.first_source.flatten()).view(-1, *plan.first_source.shape)
+    phi, bound = _rank_columns(shown - shown.amin(2, keepdim=True))
     for after in plan.after:
         phi, bound = _dense_rank(phi * bound + phi.index_select(1, after), bound * bound)
     rows, elements = (phi == 0).nonzero().unbind(1)
     return rows, elements
+
+
+def _rank_columns(ranks: Int64[Tensor, "batch columns order"]) -> tuple[Tensor, int]:
+    """The rank of each element by all its numbers, the first one first, and a bound above all ranks."""
+    bound = int(ranks.amax()) + 1
+    while True:
+        width = max(2, int(62 / math.log2(max(2, bound))))  # so many fit one int64 key
+        ranks = pad(ranks, (0, 0, 0, -ranks.shape[1] % width))
+        blocks = ranks.unflatten(1, (-1, width))
+        key = blocks[:, :, 0]
+        for column in blocks.unbind(2)[1:]:
+            key = key * bound + column
+        phi, bound = _dense_rank(key.flatten(0, 1), bound**width)
+        ranks = phi.view(key.shape)
+        if ranks.shape[1] == 1:
+            return ranks[:, 0], bound
 
 
 def _dense_rank(keys: Tensor, bound: int) -> tuple[Tensor, int]:

@@ -66,13 +66,15 @@ class BlissGraph:
         """u^-1 c(u x), without the nodes that stand for edges."""
         colors = torch.empty_like(self._colors)
         colors[u] = self._colors
-        c = torch.tensor(_graph(u[self._edges], colors).canonical_permutation(color=colors.tolist()), dtype=torch.int64)
+        c = torch.tensor(
+            _graph(u[self._edges], colors, self.nodes).canonical_permutation(color=colors.tolist()), dtype=torch.int64
+        )
         g = u.argsort()[c]
         return g[g < self.nodes]
 
     def automorphisms(self) -> int:
         """The order of the automorphism group, exactly."""
-        graph, colors = _graph(self._edges, self._colors), self._colors.tolist()
+        graph, colors = _graph(self._edges, self._colors, self.nodes), self._colors.tolist()
         limit = sys.get_int_max_str_digits()
         sys.set_int_max_str_digits(0)  # igraph makes the number of its digits, and Python refuses more than 4,300
         try:
@@ -82,7 +84,7 @@ class BlissGraph:
 
     def generators(self) -> Int64[Tensor, "count nodes"]:
         """Generators of the automorphism group."""
-        found = _graph(self._edges, self._colors).automorphism_group(color=self._colors.tolist())
+        found = _graph(self._edges, self._colors, self.nodes).automorphism_group(color=self._colors.tolist())
         return torch.tensor(found, dtype=torch.int64).reshape(-1, len(self._colors))[:, : self.nodes]
 
 
@@ -114,12 +116,15 @@ def _reverse(i: Tensor, j: Tensor, value: Tensor, n: int) -> Tensor:
     return torch.where(keys[place] == wanted, value[order[place]], 0)
 
 
-def _graph(edges: Tensor, colors: Tensor) -> Any:
+def _graph(edges: Tensor, colors: Tensor, nodes: int) -> Any:
     """An igraph.Graph; the package is needed by hard graphs only."""
     try:
         import igraph
     except ImportError as error:
-        raise missing("a graph that refinement cannot settle needs", "igraph", "graphs") from error
+        said = missing(f"x: a connected part of {nodes} nodes that refinement cannot settle needs", "igraph", "graphs")
+        raise ImportError(
+            f"{said}; GraphRefinementKernel does without, with more entropy where nodes only look alike"
+        ) from error
     if int(igraph.__version__.split(".")[0]) < 1:
         raise ImportError(f"igraph: expected version 1.0 or newer, got {igraph.__version__}: it returns the inverse")
     return igraph.Graph(n=len(colors), edges=edges.T.tolist())

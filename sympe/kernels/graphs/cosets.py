@@ -4,7 +4,8 @@ Three ways, chosen by the isomorphism class alone:
 
 1. up to 64 nodes and 256 automorphisms or so: the whole coset is listed by a batched search;
 2. else the graph is refined and taken apart, and its components are searched in the same batched way;
-3. components that are too large or too symmetric for that are given to BLISS one by one.
+3. components that are too large or too symmetric for that are given to BLISS one by one, but for those whose nodes
+   have colours of their own, which are their order.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def choose(listed: Leaves, draw: Draw) -> Int64[Tensor, "graphs nodes"]:
 
 
 class Pieces:
-    """Graphs with their automorphisms, listed or by BLISS.
+    """Graphs with their automorphisms: listed, by BLISS, or none as all colours differ.
 
     Arguments:
         graphs: the graphs; connected and refined, or BLISS may be slow.
@@ -80,12 +81,15 @@ class Pieces:
     def __init__(self, graphs: SparseGraphs, among: Bool[Tensor, " batch"]) -> None:
         self.graphs = graphs
         self.listed = list_cosets(graphs, among)
-        self.hard = self.listed.too_many.nonzero().squeeze(1).tolist()
+        rank, size = dense_rank(graphs.graph, graphs.colors)
+        tied = torch.zeros(len(graphs), dtype=torch.bool, device=graphs.device)
+        tied[graphs.graph[size[rank] > 1]] = True
+        self.hard = (self.listed.too_many & tied).nonzero().squeeze(1).tolist()
 
     def places(self, draw: Draw) -> Int64[Tensor, " nodes"]:
         """The canonical place of every node, for a uniform element of each coset."""
         graphs = self.graphs
-        place = torch.empty_like(graphs.colors)
+        place = lexsort(graphs.graph, graphs.colors).argsort() - graphs.starts[graphs.graph]  # where colours differ
         order = choose(self.listed, draw)
         easy = (~self.listed.too_many).nonzero().squeeze(1)
         spot = torch.arange(order.shape[1], device=order.device).expand_as(order)
@@ -98,7 +102,7 @@ class Pieces:
 
     def log_orders(self) -> Float[Tensor, " batch"]:
         """The logarithms of the orders of the automorphism groups."""
-        out = torch.bincount(self.listed.rows, minlength=len(self.graphs)).double().log()
+        out = torch.bincount(self.listed.rows, minlength=len(self.graphs)).clamp(min=1).double().log()
         for row in self.hard:
             out[row] = math.log(self._bliss(row).automorphisms())
         return out
@@ -118,12 +122,13 @@ class Pieces:
         found = []
         count = torch.bincount(self.listed.rows, minlength=len(self.graphs)).tolist()
         of = self.listed.orders.split(count)
+        hard = set(self.hard)
         for row, nodes in enumerate(self.graphs.sizes.tolist()):
-            if self.listed.too_many[row]:
+            if row in hard:
                 found.append(self._bliss(row).generators().to(self.graphs.device))
             else:
                 orders = of[row][:, :nodes]
-                first = orders[:1].expand(len(orders) - 1, -1)
+                first = orders[:1].expand(max(0, len(orders) - 1), -1)
                 found.append(torch.empty_like(first).scatter_(1, first, orders[1:]))
         return found
 

@@ -51,7 +51,7 @@ class GraphKernel(InversionKernel):
         ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
             or more than 2,048 and ``order`` is "degree" or "fiedler", or if two of its components share a hash and are
             not isomorphic.
-        ImportError: on use, if a graph needs BLISS and igraph is missing.
+        ImportError: on use, if a graph needs BLISS and igraph is missing; of how many nodes the part is that does.
 
     References:
         Lawrence et al. (arXiv 2503.21985), Section 4.

@@ -36,6 +36,15 @@ _OWN = 0x2545F4914F6CDD1D
 
 _TABLE = 256
 
+_AT_ONCE = 2**21
+"""Pairs of nodes of children that are refined at once."""
+
+_SPARSE = 4
+"""Neighbours are listed where no node has more than one in so many of all."""
+
+_LARGE = 16
+"""In graphs of so many nodes colours are sorted to find ties, and neighbours may be listed; in others all pairs do."""
+
 
 class Leaves(NamedTuple):
     """The cosets of a batch of graphs, as two parallel lists, and the graphs that were given up.
@@ -77,7 +86,7 @@ def search_graphs(
     assert n < 256, "cells are counted in bytes"
     device = nodes.device
     hashed = _hash_pairs(pairs.permute(1, 2, 0).contiguous())
-    weights = both_ways(hashed, hashed.transpose(0, 1))  # [j, i]: what i hears from j, itself included
+    weights = Heard(both_ways(hashed, hashed.transpose(0, 1)))
     padding = PADDING + torch.arange(n, device=device)[:, None]
     colors = refine(weights, torch.where(mask.T, first_color(nodes.T, nodes.T), padding))
     root = torch.arange(batch, device=device)
@@ -89,15 +98,23 @@ def search_graphs(
         tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
         leaf, order = root[discrete], _columns(colors, discrete)
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
-            kept = _least(whole(_step(_columns(weights, leaf), order)), leaf, batch)
+            kept = _least(whole(_step(weights.of(leaf), order)), leaf, batch)
             leaf, order = leaf[kept], _columns(order, kept)
         leaves.append((leaf, order))
         root, colors, cell = root[tied], _columns(colors, tied), _columns(cell, tied)
         total = torch.zeros(batch, dtype=torch.int64, device=device).index_add_(0, root, cell.sum(0))
         too_many |= total > limit
         node, parent = (cell & ~too_many[root]).nonzero(as_tuple=True)
-        root, colors = root[parent], _columns(colors, parent)
-        colors = individualize(colors, node[None], len(leaves), partial(refine, _columns(weights, root)))
+        if len(leaves) == 1 and n >= _LARGE:
+            weights = weights.without_zeros(root[parent])
+        root = root[parent]
+        finer = [
+            individualize(_columns(colors, above), one[None], len(leaves), partial(refine, weights.of(of)))
+            for above, one, of in zip(
+                *(part.split(max(1, _AT_ONCE // n**2)) for part in (parent, node, root)), strict=True
+            )
+        ]
+        colors = torch.cat(finer or [colors[:, :0]], 1)
         kept = _least(whole(colors), root, batch)
         root, colors = root[kept], _columns(colors, kept)
     root, order = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
@@ -123,28 +140,62 @@ def _columns(x: Tensor, index: Int64[Tensor, " chosen"]) -> Tensor:
     return flat.gather(1, index.expand(len(flat), -1)).view(*x.shape[:-1], len(index))
 
 
-def refine(weights: Int64[Tensor, "n n batch"], colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
+class Heard(NamedTuple):
+    """What every node hears from the others.
+
+    Arguments:
+        weights: hash of what i hears from j, itself included, at [j, i]; 0 for nothing.
+        near: if given, ``weights[k, i]`` is what i hears from ``near[k, i]``, and it hears nothing from others.
+    """
+
+    weights: Int64[Tensor, "heard n batch"]
+    near: Int64[Tensor, "heard n batch"] | None = None
+
+    def of(self, chosen: Int64[Tensor, " chosen"]) -> Heard:
+        """That of some graphs of the batch."""
+        return Heard(_columns(self.weights, chosen), None if self.near is None else _columns(self.near, chosen))
+
+    def without_zeros(self, wanted: Int64[Tensor, " wanted"]) -> Heard:
+        """The same for the graphs that are wanted, listed by neighbours if these are few."""
+        there = self.weights != 0
+        place = there.cumsum(0, dtype=torch.uint8)
+        longest = int(place[-1].amax(0)[wanted].max()) if len(wanted) else 0
+        if not 0 < longest <= len(there) // _SPARSE:
+            return self
+        j, i, graph = (there & (place <= longest)).nonzero(as_tuple=True)
+        spot = place[j, i, graph].long() - 1
+        weights, near = (self.weights.new_zeros(longest, *there.shape[1:]) for _ in range(2))
+        weights[spot, i, graph], near[spot, i, graph] = self.weights[j, i, graph], j
+        return Heard(weights, near)
+
+    def sums(self, colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
+        """The sum of what every node hears; a colour is a hash already."""
+        if self.near is None:
+            return (self.weights * colors[:, None]).sum(0)
+        return colors.gather(0, self.near.flatten(0, 1)).view(self.near.shape).mul_(self.weights).sum(0)
+
+
+def refine(weights: Heard, colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
     """Refine until every partition stands still or is discrete; each graph by itself, whatever the rest of the batch.
 
     Arguments:
-        weights: hash of what i hears from j at [j, i]; 0 for nothing.
+        weights: what nodes hear.
         colors: hashes below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
     """
-    n, batch = colors.shape
+    batch = colors.shape[1]
     out, active = colors, torch.arange(batch, device=colors.device)
     while True:
         # to leave out a few would cost more than to carry them along
-        _, colors, left = refine_rounds(colors, partial(_step, weights), lambda colors: _ties(colors) - n, enough=0.5)
+        _, colors, left = refine_rounds(colors, partial(_step, weights), _ties, enough=0.5)
         out = colors if len(active) == batch else out.index_copy(1, active, colors)
         if not bool(left.any()):
             return out
         chosen = left.nonzero().squeeze(1)
-        active, colors, weights = active[chosen], _columns(colors, chosen), _columns(weights, chosen)
+        active, colors, weights = active[chosen], _columns(colors, chosen), weights.of(chosen)
 
 
-def _step(weights: Tensor, colors: Tensor) -> Tensor:
-    heard = (weights * colors[:, None]).sum(0)  # a colour is a hash already
-    return torch.where(colors < PADDING, color(_OWN * colors + heard), colors)
+def _step(weights: Heard, colors: Tensor) -> Tensor:
+    return torch.where(colors < PADDING, color(_OWN * colors + weights.sums(colors)), colors)
 
 
 def _sizes(colors: Tensor) -> Tensor:
@@ -153,8 +204,12 @@ def _sizes(colors: Tensor) -> Tensor:
 
 
 def _ties(colors: Tensor) -> Tensor:
-    """How many ordered pairs of nodes share a colour, n of them being a node with itself."""
-    return _sizes(colors).sum(0)
+    """How much of each graph is tied: 0 where the partition is discrete, less where it is finer."""
+    n = len(colors)
+    if n < _LARGE:
+        return _sizes(colors).sum(0) - n
+    ordered = colors.T.contiguous().sort(1).values
+    return (ordered[:, 1:] == ordered[:, :-1]).sum(1)
 
 
 def _smallest_cell(colors: Tensor) -> Tensor:

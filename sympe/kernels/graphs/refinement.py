@@ -223,10 +223,9 @@ def _refine_where_changed(
     changed = (left[graphs.graph] & ~quiet[cell]).nonzero().squeeze(1)
     device = colors.device
     cells = _Cells(arcs.on_cpu(), colors.cpu().clone(), cell.cpu(), size.cpu())
-    changed = changed.cpu()
-    while len(changed):
-        few = len(changed) <= _FEW and sum(int(count[changed].sum()) for count in cells.arcs.counts) <= _FEW
-        changed = cells.split_by_few(changed.tolist()) if few else cells.split(changed)
+    some = changed.tolist()
+    while some:  # a list, as long chains have one round after another that changes few
+        some = cells.split_by_few(some) if cells.are_few(some) else cells.split(torch.tensor(some)).tolist()
     return cells.colors.to(device)
 
 
@@ -275,7 +274,13 @@ class _Cells:
         self.colors[moved] = color(mix(self.colors[moved]) + heard[part])
         return moved
 
-    def split_by_few(self, changed: list[int]) -> Int64[Tensor, " moved"]:
+    def are_few(self, nodes: list[int]) -> bool:
+        """Whether these nodes have few arcs."""
+        if len(nodes) > _FEW:
+            return False
+        return sum(ends[node] - (ends[node - 1] if node else 0) for _, _, ends in self._ways for node in nodes) <= _FEW
+
+    def split_by_few(self, changed: list[int]) -> list[int]:
         """The same without tensors, whose overhead is that of a hundred nodes."""
         heard: dict[int, int] = {}
         for node in changed:
@@ -292,7 +297,7 @@ class _Cells:
         for node, value in heard.items():
             value = (value + 2**63) % 2**64 - 2**63
             parts.setdefault(self._cell[node], {}).setdefault(value, []).append(node)
-        moved = []
+        moved: list[int] = []
         for cell, of in parts.items():
             if sum(map(len, of.values())) == self._size[cell]:
                 del of[min(of, key=lambda value: (-len(of[value]), value))]
@@ -304,7 +309,7 @@ class _Cells:
                     self._colors[node] = color_one(mix_one(self._colors[node]) + value)
                 self.count += 1
                 moved += nodes
-        return torch.tensor(moved, dtype=torch.int64)
+        return moved
 
 
 def _largest(group: Tensor, count: Tensor, key: Tensor) -> Bool[Tensor, " parts"]:
@@ -326,7 +331,7 @@ def decompose(graphs: SparseGraphs) -> Decomposition:
     a, b = cell[arcs]
     # count the arcs of each colour between each two cells
     kind = arc_colors.unique(return_inverse=True)[1]
-    _, group, count = torch.stack([a, b, kind]).unique(dim=1, return_inverse=True, return_counts=True)
+    group, count = dense_rank(a, b, kind)
     full = size[a] * torch.where(a == b, size[a] - 1, size[b])
     kept = count[group] < full
     arcs, arc_colors = arcs[:, kept], arc_colors[kept]

@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 import torch
 
-from sympe.actions import Action, GridAction, RegularAction, TrivialAction
-from sympe.groups import P4M, Cyclic
+from sympe.actions import Action, GridAction, ImageAction, RegularAction, TrivialAction
+from sympe.groups import P4M, Cyclic, Dihedral
 from sympe.kernels.finite import search
-from sympe.kernels.finite.search import Plan, rank_entries, search_permuting
+from sympe.kernels.finite.search import Plan, rank_entries, search_entries, search_permuting
 from sympe.tolerance import Tolerance
 from tests.catalogue import GROUPS, PERMUTING, ising, symmetric_inputs
 
@@ -149,3 +149,81 @@ def test_the_law_is_exact_on_larger_lattices(size: int) -> None:
     forms = action(action.group.inverse(g), fields[rows].unsqueeze(1)).flatten(1)
     for row in range(len(fields)):
         assert len(forms[rows == row].unique(dim=0)) == 1
+
+
+IMAGES = {
+    "C_4": ImageAction(Cyclic(4), 3, 9),
+    "D_4": ImageAction(Dihedral(4), 2, 8),
+    "C_2": ImageAction(Cyclic(2), 1, 13),
+    "sites of P4M(2) in 40 channels": GridAction(P4M(2), 40),
+    "bonds and field of P4M(4)": PERMUTING["bonds and field of P4M(4)"][0],
+}
+
+
+def near_ties(action: Action, tolerance: float, dtype: torch.dtype, seed: int) -> torch.Tensor:
+    """Symmetric inputs, some of whose entries are moved by halves of the tolerance, up to twice as much."""
+    generator = torch.Generator().manual_seed(seed)
+    x = symmetric_inputs(action, seed).flatten(1).repeat(4, 1)
+    x = x / x.abs().amax(1, keepdim=True).clamp(min=1) * (100 if dtype == torch.uint8 else 1)
+    steps = torch.randint(-4, 5, x.shape, generator=generator) * tolerance / 2
+    chosen = torch.rand(x.shape, generator=generator) < torch.rand(len(x), 1, generator=generator) ** 4
+    return (x + steps * chosen).to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.int64, torch.uint8])
+@pytest.mark.parametrize("name", IMAGES)
+def test_looking_at_few_orbits_first_changes_no_answer(
+    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_LOOK", 2)
+    monkeypatch.setattr(search, "_LESS", 1)
+    action = IMAGES[name]
+    plan = Plan.of(action)
+    several = 0
+    for seed, size in enumerate((0.0, 1e-6, 1e-3, 0.1)):
+        tolerance = Tolerance.of(size)
+        x = near_ties(action, size, dtype, seed)
+        rows, g = search_entries(action, plan, x, tolerance)
+        expected = search_permuting(action, plan, rank_entries(x, plan.component, tolerance))
+        assert torch.equal(rows, expected[0])
+        assert torch.equal(g, expected[1])
+        several += int((rows.bincount() > 1).sum())
+    assert several > 10
+
+
+def test_generic_inputs_are_settled_by_few_orbits_and_the_others_are_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object) -> None:
+        raise AssertionError("all entries were ranked")
+
+    monkeypatch.setattr(search, "rank_entries", refused)
+    action = ImageAction(Dihedral(4), 3, 32)
+    plan = Plan.of(action)
+    x = torch.rand(5, action.size, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(search_entries(action, plan, x, Tolerance())[0], torch.arange(5))
+    x[3] = 1.0
+    with pytest.raises(AssertionError, match="all entries were ranked"):
+        search_entries(action, plan, x, Tolerance())
+
+
+def test_ranks_that_ignore_the_other_orbits_of_a_row_are_not_those_of_the_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broken twin: entries are compared on the scale of their orbit, and a tolerance of the row is another."""
+    action = ImageAction(Cyclic(2), 1, 13)
+    plan = Plan.of(action)
+    x = near_ties(action, 1e-3, torch.float64, 0) * torch.rand(action.size, generator=torch.Generator().manual_seed(1))
+    expected = search_permuting(action, plan, rank_entries(x, plan.component, Tolerance.of(1e-3)))
+    gap = 1e-3 * float(x.abs().max())
+    found = search_entries(action, plan, x, Tolerance(0.0, gap))
+    assert not (torch.equal(found[0], expected[0]) and torch.equal(found[1], expected[1]))
+
+
+@pytest.mark.parametrize(("columns", "values"), [(1, 3), (7, 2), (100, 1), (200, 2), (3, 2**30)])
+def test_columns_rank_as_the_rows_of_a_sorted_list(columns: int, values: int) -> None:
+    generator = torch.Generator().manual_seed(columns)
+    ranks = torch.randint(values, (4, columns, 6), generator=generator)
+    ranks[:, :, 3], ranks[:, :-1, 5] = ranks[:, :, 1], ranks[:, :-1, 4]  # equal, and equal but for the last
+    found, bound = search._rank_columns(ranks)
+    for row, of in zip(ranks, found.tolist(), strict=True):
+        lists = row.T.tolist()
+        distinct = sorted({tuple(one) for one in lists})
+        assert of == [distinct.index(tuple(one)) for one in lists]
+        assert max(of) < bound

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 
+import networkx as nx
 import pytest
 import torch
 from torch import Tensor
 
-from sympe.kernels.graphs.individualization import Leaves, mix, refine, search_graphs
+from sympe.kernels.graphs import individualization
+from sympe.kernels.graphs.individualization import Heard, Leaves, mix, refine, search_graphs
 
 ISOMORPHISM_CLASSES = {1: 1, 2: 2, 3: 4, 4: 11, 5: 34, 6: 156}  # of undirected graphs, OEIS A000088
 
@@ -219,7 +224,107 @@ def test_an_empty_batch_has_no_leaves() -> None:
 
 def test_refinement_of_a_path_separates_distances_from_the_ends() -> None:
     weights = mix(graph(5, [(i, i + 1) for i in range(4)])) * graph(5, [(i, i + 1) for i in range(4)])
-    colors = refine(weights[:, :, None], torch.full((5, 1), 12345))[:, 0]
+    colors = refine(Heard(weights[:, :, None]), torch.full((5, 1), 12345))[:, 0]
     assert colors[0] == colors[4]
     assert colors[1] == colors[3]
     assert len(colors.unique()) == 3
+
+
+def regular(degree: int, n: int, count: int, seed: int = 0) -> Tensor:
+    graphs = [nx.random_regular_graph(degree, n, seed=seed + number) for number in range(count)]
+    return torch.stack([torch.from_numpy(nx.to_numpy_array(one)).long() for one in graphs])
+
+
+def tied_graphs(kind: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Pairs, colours and mask of regular graphs of 20 and 24 nodes, and of a ring, padded."""
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.zeros(9, 27, 27, dtype=torch.int64)
+    pairs[:4, :24, :24], pairs[4:8, :20, :20], pairs[8, :25, :25] = (
+        regular(3, 24, 4),
+        regular(4, 20, 4),
+        circulant(25, 1),
+    )
+    if (
+        kind == "one way"
+    ):  # each edge once, along a walk round each piece: in- and out-degrees of 4-regular graphs agree
+        pairs[4:8] = 0
+        for row in range(4, 8):
+            walk = list(nx.eulerian_circuit(nx.random_regular_graph(4, 20, seed=row)))
+            pairs[row, [a for a, _ in walk], [b for _, b in walk]] = 1
+    if kind == "coloured":
+        pairs *= 10**12
+        pairs[:, range(27), range(27)] = 3
+    sizes = torch.tensor([24] * 4 + [20] * 4 + [25])
+    mask = torch.arange(27) < sizes[:, None]
+    pairs *= mask[:, :, None] & mask[:, None]
+    for row, n in enumerate(sizes.tolist()):
+        p = torch.randperm(n, generator=generator)
+        pairs[row, :n, :n] = pairs[row, p][:, p]
+    return pairs, torch.zeros(9, 27, dtype=torch.int64), mask
+
+
+def every_way(monkeypatch: pytest.MonkeyPatch, graphs: tuple[Tensor, Tensor, Tensor]) -> list[Leaves]:
+    """Found with all pairs, with neighbours, with sorted colours, and one child at a time."""
+    never = 10**9
+    found = []
+    for sparse, large, at_once in ((1, never, 2**40), (never, 0, 2**40), (1, 0, 2**40), (1, 0, 1), (4, 16, 2**12)):
+        monkeypatch.setattr(individualization, "_SPARSE", sparse)
+        monkeypatch.setattr(individualization, "_LARGE", large)
+        monkeypatch.setattr(individualization, "_AT_ONCE", at_once)
+        found.append(search_graphs(*graphs))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["plain", "coloured", "one way"])
+def test_every_way_through_the_search_finds_the_same_leaves(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = every_way(monkeypatch, tied_graphs(kind))
+    assert len(first.rows) >= 9 + 49
+    for other in others:
+        assert all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_neighbours_without_one_of_them_give_other_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = Heard.without_zeros
+
+    def one_less(weights: Heard, wanted: Tensor) -> Heard:
+        found = listed(weights, wanted)
+        return found if found.near is None else Heard(found.weights[1:], found.near[1:])
+
+    monkeypatch.setattr(Heard, "without_zeros", one_less)
+    first, *others = every_way(monkeypatch, tied_graphs("plain"))
+    assert not all(torch.equal(first.orders, other.orders) for other in others)
+
+
+def test_a_few_neighbours_are_listed_and_many_are_not() -> None:
+    weights = Heard(regular(3, 16, 2).permute(1, 2, 0).contiguous())
+    found = weights.without_zeros(torch.tensor([1]))
+    assert found.weights.shape == (3, 16, 2)
+    assert found.near is not None
+    dense = torch.zeros(16, 16, dtype=torch.int64)
+    dense[found.near[:, :, 1], torch.arange(16)] = found.weights[:, :, 1]
+    assert torch.equal(dense, weights.weights[:, :, 1])
+    assert Heard(regular(5, 16, 2).permute(1, 2, 0)).without_zeros(torch.arange(2)).near is None
+    assert weights.without_zeros(torch.arange(0)).near is None
+
+
+MEMORY = """
+import resource, sys
+import torch
+from sympe.graphs import DenseGraphs
+from sympe.kernels import GraphKernel
+x = DenseGraphs.from_features(torch.load(sys.argv[1]).repeat(64, 1, 1))
+kernel = GraphKernel(64)
+kernel.sample(x.select(torch.arange(2)))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+kernel.sample(x)
+print(len(x), (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_a_thousand_cubic_graphs_take_less_than_a_gigabyte(tmp_path: Path) -> None:
+    torch.save(regular(3, 64, 16), tmp_path / "graphs.pt")
+    command = [sys.executable, "-c", MEMORY, str(tmp_path / "graphs.pt")]
+    count, gib = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert int(count) == 1024
+    assert float(gib) < 0.5  # 5 with all children at once
