@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sympe.graphs import Clouds
 
-H, C, N, O, F, S, FE = 1, 6, 7, 8, 9, 16, 26
+H, C, N, F, S, FE, OXYGEN = 1, 6, 7, 9, 16, 26, 8
 PHI = (1 + math.sqrt(5)) / 2
 MIRRORS = {"v": torch.diag(torch.tensor([1.0, -1.0, 1.0])).double(), "h": torch.diag(torch.tensor([1.0, 1.0, -1.0]))}
 NO_MIRRORS = frozenset({"C1", *(f"{letter}{n}" for letter in "CD" for n in range(2, 13)), "T", "O", "I"})
@@ -155,10 +155,10 @@ def _molecules() -> Iterator[Shape]:
     yield shape("one atom", "Kh", math.inf, (C, origin))
     yield shape("nitrogen", "D*h", math.inf, (N, _points((0, 0, 0.55), (0, 0, -0.55))))
     yield shape("hydrogen fluoride", "C*v", math.inf, (H, origin), (F, _points((0, 0, 0.92))))
-    yield shape("carbon dioxide", "D*h", math.inf, (C, origin), (O, _points((0, 0, 1.16), (0, 0, -1.16))))
+    yield shape("carbon dioxide", "D*h", math.inf, (C, origin), (OXYGEN, _points((0, 0, 1.16), (0, 0, -1.16))))
     hydrogen, nitrogen = _points((0, 0, -1.06)), _points((0, 0, 1.16))
     yield shape("hydrogen cyanide", "C*v", math.inf, (C, origin), (H, hydrogen), (N, nitrogen))
-    yield shape("water", "C2v", 4, (O, _points((0, 0, 0.12))), (H, _points((0, 0.76, -0.48), (0, -0.76, -0.48))))
+    yield shape("water", "C2v", 4, (OXYGEN, _points((0, 0, 0.12))), (H, _points((0, 0.76, -0.48), (0, -0.76, -0.48))))
     yield shape("ammonia", "C3v", 6, (N, origin), (H, ring(3, 0.94, -0.38)))
     yield shape("methane", "Td", 24, (C, origin), (H, orbit(CUBIC["T"], (0.63, 0.63, 0.63))))
     yield shape("sulfur hexafluoride", "Oh", 48, (S, origin), (F, orbit(CUBIC["O"], (1.56, 0, 0))))
@@ -168,7 +168,7 @@ def _molecules() -> Iterator[Shape]:
     carbons = _points((0, 0, 0), (0, 0, 1.31), (0, 0, -1.31))
     yield shape("allene", "D2d", 8, (C, carbons), (H, ring(2, 0.93, 1.87)), (H, ring(2, 0.93, -1.87, 1 / 4)))
     oxygens, hydrogens = _points((0.73, 0, 0), (-0.73, 0, 0)), _points((0.9, 0.5, 0.8), (-0.9, -0.5, 0.8))
-    yield shape("hydrogen peroxide", "C2", 2, (O, oxygens), (H, hydrogens))
+    yield shape("hydrogen peroxide", "C2", 2, (OXYGEN, oxygens), (H, hydrogens))
     corners = orbit(CUBIC["T"], (1, 1, 1))
     yield shape("cube of two types", "Td", 24, (C, corners), (N, -corners))
     axes = torch.cat([torch.eye(3), -torch.eye(3)]).double() * 1.5
