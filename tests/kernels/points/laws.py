@@ -141,7 +141,9 @@ def assert_laws(kernel: PointKernel, x: Clouds, *, seed: int = 0, close: float =
         assert bool((back.sum(0) == ways).all()), f"cloud {row}: other isometries"
         _assert_samples(kernel, one, listed, own[row], seed, close)
     few = torch.cat([(rows == row).nonzero().squeeze(1)[:6] for row in range(len(x))])
-    _assert_probabilities(kernel, x.select(rows[few]), g[few], h[rows[few]], count[rows[few]].log(), own[rows[few]], seed)
+    _assert_probabilities(
+        kernel, x.select(rows[few]), g[few], h[rows[few]], count[rows[few]].log(), own[rows[few]], seed
+    )
 
 
 def _equal(found: Tensor, expected: Tensor) -> None:
