@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib.metadata import requires
 
-EXTRAS = ("experiments", "graphs", "pyg", "molecules")
+EXTRAS = ("experiments", "graphs", "pyg", "e3nn", "molecules")
 """The extras for users."""
 
 

@@ -84,11 +84,11 @@ class Clouds:
         if vectors is None:
             vectors = positions.new_zeros(batch, n, 0, d)
         vectors = _floats("vectors", vectors).to(positions.dtype)
-        vectors = vectors.unsqueeze(2) if vectors.dim() == 3 else vectors
-        if vectors.dim() != 4 or vectors.shape[:2] != (batch, n) or vectors.shape[3] != d:
+        if vectors.dim() not in (3, 4) or vectors.shape[:2] != (batch, n) or vectors.shape[-1] != d:
             raise ValueError(
                 f"vectors: expected shape ({batch}, {n}, {d}) or ({batch}, {n}, channels, {d}), got {_shape(vectors)}"
             )
+        vectors = vectors.unsqueeze(2) if vectors.dim() == 3 else vectors
         positions = positions.masked_fill(~mask[:, :, None], 0)
         vectors = vectors.masked_fill(~mask[:, :, None, None], 0)
         for name, numbers in (("positions", positions), ("vectors", vectors)):
