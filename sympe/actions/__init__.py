@@ -11,6 +11,7 @@ from sympe.actions.lattice import BondAction, GridAction
 from sympe.actions.linear import MatrixAction
 from sympe.actions.permutation import PermutationAction, RegularAction, TrivialAction
 from sympe.actions.sums import DirectSum, FactorAction
+from sympe.actions.torus import TorusAction
 
 __all__ = [
     "Action",
@@ -26,5 +27,6 @@ __all__ = [
     "NodeAction",
     "PermutationAction",
     "RegularAction",
+    "TorusAction",
     "TrivialAction",
 ]
