@@ -26,6 +26,7 @@ from sympe.actions import (
     PointAction,
     RegularAction,
     ScalarAction,
+    TorusAction,
     TrivialAction,
     VectorAction,
 )
@@ -223,11 +224,35 @@ PERMUTING: dict[str, tuple[FiniteAction, np.ndarray]] = {
     **{
         f"{type(group).__name__}({group.n}) on {side} x {side} images": (
             ImageAction(group, 1, side),
-            oracles.image_images(group.n, group.order, side),
+            oracles.image_images(group.n, group.order, side, side),
         )
         for group in (Cyclic(1), Cyclic(2), Cyclic(4), Dihedral(1), Dihedral(2), Dihedral(4))
         for side in (1, 2, 3, 4)
     },
+    **{
+        f"{type(group).__name__}({group.n}) on {a} x {b} images": (
+            ImageAction(group, 1, (a, b)),
+            oracles.image_images(group.n, group.order, a, b),
+        )
+        for group in (Cyclic(1), Cyclic(2), Dihedral(1), Dihedral(2))
+        for a, b in ((1, 2), (3, 2), (2, 4))
+    },
+    **{
+        f"signals of {group!r}": (TorusAction(group), oracles.torus_images((group.n, isinstance(group, Dihedral))))
+        for group in (Cyclic(1), Cyclic(5), Dihedral(1), Dihedral(2), Dihedral(5), Dihedral(6))
+    },
+    **{
+        f"{a} x {b} torus, {'reflected' if reflected else 'shifted'}": (
+            TorusAction(Product(*((Dihedral if reflected else Cyclic)(n) for n in (a, b)))),
+            oracles.torus_images((a, reflected), (b, reflected)),
+        )
+        for a, b in ((2, 3), (3, 4), (1, 3))
+        for reflected in (False, True)
+    },
+    "torus of three axes": (
+        TorusAction(Product(Cyclic(2), Dihedral(3), Cyclic(2))),
+        oracles.torus_images((2, False), (3, True), (2, False)),
+    ),
     **{
         f"corners of the {n}-gon": (
             PermutationAction(Dihedral(n), torch.tensor(dihedral_permutations(n))),
@@ -265,6 +290,8 @@ ACTIONS: dict[str, FiniteAction] = {
     "D_3 of S_3 x D_3": factors().parts[1],
     "rows and columns of a matrix": rows_and_columns(2, 3)[0],
     "images in 2 channels": ImageAction(Dihedral(4), 2, 3),
+    "wide images in 2 channels": ImageAction(Dihedral(2), 2, (2, 3)),
+    "a torus in 2 channels": TorusAction(Product(Dihedral(3), Cyclic(2)), 2),
 }
 GRAPH_ACTIONS: dict[str, NodeAction | EdgeAction | ArrayAction] = {
     **{

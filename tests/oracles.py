@@ -88,13 +88,26 @@ def bond_images(size: int) -> np.ndarray:
     return np.array(images)
 
 
-def image_images(n: int, order: int, side: int) -> np.ndarray:
-    """``images[g, pixel]`` of r^k m^s, g = s n + k, on a square image, by numpy's flip and rot90."""
-    pixels = np.arange(side**2).reshape(side, side)
+def image_images(n: int, order: int, height: int, width: int) -> np.ndarray:
+    """``images[g, pixel]`` of r^k m^s, g = s n + k, on an image, by numpy's flip and rot90."""
+    pixels = np.arange(height * width).reshape(height, width)
     rows = []
     for g in range(order):
         s, k = divmod(g, n)
         moved = np.rot90(np.flip(pixels, 1) if s else pixels, k * 4 // n)
+        rows.append(np.argsort(moved.flatten()))
+    return np.array(rows)
+
+
+def torus_images(*axes: tuple[int, bool]) -> np.ndarray:
+    """``images[g, site]`` on a periodic grid of axes (n, whether reflected), by numpy's flip and roll; last fastest."""
+    moves = [[(k, s) for s in range(1 + reflected) for k in range(n)] for n, reflected in axes]
+    rows = []
+    for g in itertools.product(*moves):
+        moved = np.arange(np.prod([n for n, _ in axes])).reshape([n for n, _ in axes])
+        for axis, (k, s) in enumerate(g):
+            turned = np.roll(np.flip(moved, axis), 1, axis) if s else moved  # i goes to -i, and 0 stays
+            moved = np.roll(turned, k, axis)
         rows.append(np.argsort(moved.flatten()))
     return np.array(rows)
 

@@ -12,6 +12,7 @@ from sympe.actions.linear import MatrixAction
 from sympe.actions.permutation import PermutationAction, RegularAction, TrivialAction
 from sympe.actions.points import GlobalVectorAction, PointAction, ScalarAction, VectorAction
 from sympe.actions.sums import DiagonalAction, DirectSum, FactorAction
+from sympe.actions.torus import TorusAction
 
 __all__ = [
     "Action",
@@ -31,6 +32,7 @@ __all__ = [
     "PointAction",
     "RegularAction",
     "ScalarAction",
+    "TorusAction",
     "TrivialAction",
     "VectorAction",
 ]

@@ -11,6 +11,7 @@ Every element is :math:`t_{(p,q)}\, r^k m^s` for exactly one ``(s, k, p, q)``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxtyping import Int64
@@ -26,6 +27,8 @@ class P4M(FiniteGroup):
 
     Element ``((s * 4 + k) * L + p) * L + q`` is :math:`t_{(p,q)} r^k m^s`, so a function on the group is a tensor of
     shape ``(8, L, L)``.
+
+    A lattice with two different sides is for :class:`~sympe.actions.TorusAction`.
 
     Arguments:
         size: L, the side of the torus, at least 1.
@@ -47,6 +50,13 @@ class P4M(FiniteGroup):
     size: int
 
     def __post_init__(self) -> None:
+        if isinstance(self.size, Sequence) and len(self.size) == 2 and self.size[0] != self.size[1]:
+            a, b = self.size
+            raise TypeError(
+                f"size: expected an integer, the side of a square lattice, got {self.size}; a rectangle has no quarter "
+                f"turns: take TorusAction(Product(Cyclic({a}), Cyclic({b}))), or "
+                f"TorusAction(Product(Dihedral({a}), Dihedral({b}))) with its reflections"
+            )
         check_integer("size", self.size)
 
     @property
