@@ -1,5 +1,6 @@
 """The pages of the documentation: their code runs and prints what they show, and tutorials are valid notebooks."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from docs import notebooks, pages
 from docs.mathml import OPERATORS, mathml
 from docs.offline import foreign
+from sympe.cli import commands
 
 DOCS = Path(__file__).parent.parent / "docs"
 ELSEWHERE = {"method.md", "theory.md"}  # tests/test_readme.py looks at their values
@@ -128,3 +130,20 @@ def test_pages_that_need_a_network_are_found(html: str):
 
 def test_links_and_own_files_need_no_network():
     assert foreign('<a href="https://arxiv.org">x</a><img src="_images/x.png"><img src="data:image/png;base64,">') == []
+
+
+def test_the_page_on_the_command_line_has_every_verb_and_experiment():
+    page = (DOCS / "command-line.md").read_text()
+    titles = [line.removeprefix("## sympe ") for line in page.splitlines() if line.startswith("## sympe ")]
+    known = list(commands())
+    assert sorted({words.split()[0] for words in known}) == sorted(titles)
+    compared = [words.split()[1] for words in known if words.startswith("compare ")]
+    assert re.findall(r"^\| `([\w-]+)` \| [^|]+ \| smoke", page, flags=re.MULTILINE) == compared
+    trained = ",".join(words.split()[1] for words in known if words.startswith("train "))
+    assert f"sympe train {{{trained}}}" in page
+
+
+def test_tutorials_and_their_pictures_are_in_the_index():
+    index = (DOCS / "index.md").read_text()
+    for path in sorted(DOCS.glob("tutorials/*.md")) + sorted(DOCS.glob("how-to/*.md")):
+        assert f"\n{path.relative_to(DOCS).with_suffix('')}\n" in index
