@@ -262,7 +262,7 @@ PERMUTING: dict[str, tuple[FiniteAction, np.ndarray]] = {
     },
     "an image and the corners of its frame": (
         image_and_corners(),
-        oracles.direct_sum_images(oracles.image_images(4, 8, 3), np.array(dihedral_permutations(4))),
+        oracles.direct_sum_images(oracles.image_images(4, 8, 3, 3), np.array(dihedral_permutations(4))),
     ),
     "nothing moves": (TrivialAction(Dihedral(3), (2, 2)), np.tile(np.arange(4), (6, 1))),
 }

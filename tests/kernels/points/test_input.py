@@ -110,8 +110,8 @@ def test_elements_that_are_none_are_named() -> None:
             use(mirror[:, :12], x)
         with pytest.raises(TypeError, match=r"g: expected floats, elements of DirectProduct.*got torch.int64"):
             use(mirror.long(), x)
+    short = Clouds.from_positions(SQUARE[None], mask=torch.tensor([[True, True, True, False]]))
     with pytest.raises(ValueError, match=r"permutation: expected the padding in its place"):
-        short = Clouds.from_positions(SQUARE[None], mask=torch.tensor([[True, True, True, False]]))
         kernel.move(kernel.group.pack(torch.eye(3), torch.tensor([[3, 1, 2, 0]])), short)
 
 
