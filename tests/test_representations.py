@@ -11,7 +11,7 @@ import torch
 from sympe import actions, encodings, graphs, groups, kernels
 from sympe.actions import GridAction
 from sympe.groups import P4M
-from sympe.kernels import CoupledGraphKernel, CoupledOrbitKernel, GraphKernel, OrbitKernel
+from sympe.kernels import CoupledGraphKernel, CoupledOrbitKernel, GraphKernel, OrbitKernel, StoredCosets
 from tests.catalogue import EVERY_ACTION, GROUPS, PERMUTATIONS
 from tests.encodings.modules import MODULES
 from tests.encodings.modules import graphs as some_graphs
@@ -26,6 +26,7 @@ OBJECTS: list[object] = [
     OrbitKernel(FIELD).draw(torch.zeros(2, 1, 3, 3)),
     CoupledOrbitKernel(FIELD, FIELD),
     CoupledGraphKernel(GraphKernel(4)),
+    StoredCosets.of(GraphKernel(4), some_graphs(3)),
     some_graphs(3),
     some_graphs(3).sparse(),
 ]
