@@ -22,6 +22,7 @@ from sympe.kernels import (
     OrbitKernel,
     PointKernel,
     SetKernel,
+    StoredCosets,
 )
 from tests.catalogue import EVERY_ACTION, EVERY_GROUP
 from tests.encodings.modules import MODULES, clouds
@@ -41,6 +42,7 @@ OBJECTS: list[object] = [
     CoupledSetKernel(SetKernel(4)),
     CoupledMatrixKernel(MatrixKernel(2, 3)),
     graphs.Sets(torch.zeros(2, 3, 1), torch.ones(2, 3).bool()),
+    StoredCosets.of(GraphKernel(4), some_graphs(3)),
     some_graphs(3),
     some_graphs(3).sparse(),
 ]

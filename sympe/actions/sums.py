@@ -153,7 +153,9 @@ class DiagonalAction(PartsAction):
             super().check(x, name)
             return
         if not isinstance(x, tuple):
-            raise TypeError(f"{name}: expected a tuple of {len(self.parts)} parts, got {type(x).__name__}")
+            raise TypeError(
+                f"{name}: expected a tensor, got {type(x).__name__} (a tuple of {len(self.parts)} parts is taken, too)"
+            )
         if len(x) != len(self.parts):
             raise ValueError(f"{name}: expected a tuple of {len(self.parts)} parts, got one of {len(x)}")
         batches = []

@@ -148,7 +148,7 @@ def test_parts_that_do_not_fit_are_named(unchecked: None) -> None:
         action(g, (3, arrow))
     with pytest.raises(ValueError, match=r"x: expected parts of one batch, got the batch shapes \[\(2,\), \(1,\)\]"):
         action(g, (image, arrow[:1]))
-    with pytest.raises(TypeError, match="x: expected a tuple of 2 parts, got list"):
+    with pytest.raises(TypeError, match=r"x: expected a tensor, got list \(a tuple of 2 parts is taken, too\)"):
         action(g, [image, arrow])
     with pytest.raises(TypeError, match="x: expected a tensor, got tuple"):
         GridAction(P4M(3))(g, (image, image))
