@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from sympe.experiments.catalogue import EXPERIMENTS
 from sympe.experiments.pictures import COLORS, LABELS, SYMPE, WIDE, band, floor, smallest_label
+from tests.experiments.conftest import unreadable
 
 
 @pytest.fixture
@@ -51,6 +52,16 @@ def test_a_floor_is_a_named_line(figure: Figure) -> None:
     (line,) = figure.axes[0].lines
     assert line.get_label() == "the noise"
     assert set(line.get_ydata()) == {2.0}
+
+
+def test_figures_that_cannot_be_read_are_found(figure: Figure) -> None:
+    assert unreadable(figure) == ["no words at x", "no words at y"]
+    figure.axes[0].set(xlabel="step", ylabel="loss (nats)")
+    assert unreadable(figure) == []
+    figure.axes[0].set_title("small", fontsize=7)
+    assert unreadable(figure) == ["a label of 8.4 pixels"]
+    with pytest.raises(AssertionError, match="a label of"):
+        figure.savefig("never")
 
 
 def test_the_smallest_label_is_found(figure: Figure) -> None:
