@@ -24,7 +24,7 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def random_elements(kernel: PointKernel, x: Clouds, seed: int) -> Tensor:
-    """For each cloud an isometry of the group, by Haar and with a normal translation, and a permutation of its points."""
+    """For each cloud an isometry, by Haar and with a normal translation, and a permutation of its points."""
     generator, group = seeded(seed), kernel.isometries
     d = group.dimension
     R = torch.linalg.qr(torch.randn(len(x), d, d, generator=generator, dtype=torch.float64))[0]

@@ -51,7 +51,7 @@ def expected(chosen: list[Shape], group: Isometries) -> Tensor:
 
 def test_makers_pymatgen_and_the_order_of_the_name_agree() -> None:
     assert len({shape.name for shape in SHAPES}) == len(SHAPES) == 86
-    assert PYMATGEN == {shape.name: shape.group for shape in SHAPES}
+    assert {shape.name: shape.group for shape in SHAPES} == PYMATGEN
     assert [order(shape.group) for shape in SHAPES] == [shape.order for shape in SHAPES]
 
 
