@@ -3,44 +3,74 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
-_CLOSE = 0.02
-"""How far the numbers of equal matrices may be apart: less than those of two elements of a group of 120."""
+_LIMIT = 240
+"""More symmetries than any point group has, of the rings that are met; those of points at random places have more."""
 
 
-def generate(matrices: Float[Tensor, "count d d"], *, limit: int = 240) -> Float[Tensor, "order d d"]:
-    """All products of orthogonal matrices, the identity first; matrices that are nearly equal are one.
+def point_group(points: Float[Tensor, "nodes 3"], moves: Int64[Tensor, "count nodes"], gap: Tensor, free: int) -> str:
+    """The name of the point group of one cloud, whose elements need not be exact symmetries.
+
+    The permutations of places are a group exactly, and each goes with the orthogonal matrix that fits it best. Where
+    none fits within half of the thickness of the cloud it counts as flat, for its heights are not what was permuted.
+
+    Arguments:
+        points: about the centre.
+        moves: permutations that generate all symmetries.
+        gap: points that are so close are in one place.
+        free: the number of directions across the span of the points.
 
     Raises:
-        ValueError: if there are more than ``limit``.
-
-    Example:
-        >>> generate(torch.tensor([[[0.0, -1.0], [1.0, 0.0]]])).shape
-        torch.Size([4, 2, 2])
+        ValueError: if the symmetries are those of no point group.
     """
-    d = matrices.shape[-1]
-    found = torch.eye(d, dtype=matrices.dtype, device=matrices.device)[None]
-    fresh = found
-    while len(fresh):
-        products = (fresh[:, None] @ matrices).flatten(0, 1)
-        fresh = _different(products, found)
-        found = torch.cat([found, fresh])
-        if len(found) > limit:
-            raise ValueError(f"matrices: expected generators of at most {limit} elements, got more")
-    return found
+    if free == 3:
+        return "Kh"
+    if free == 0 and not len(moves):
+        return "C1"
+    place = (torch.cdist(points, points) <= gap).to(torch.uint8).argmax(1)
+    first, place = place.unique(return_inverse=True)
+    permutations = _generated(place[moves[:, first]])
+    q = points[first] @ torch.linalg.svd(points)[2].mT
+    there = q[permutations]
+    if free == 2:
+        return "D*h" if bool(((there * q)[:, :, 0].sum(1) < 0).any()) else "C*v"
+    R = _best(there, q)
+    if free == 0 and bool((there - q @ R.mT).norm(dim=2).max() > q[:, 2].abs().max() / 2):
+        free = 1
+    if free == 1:  # the symmetries of a plane, and the reflection in it
+        R = torch.eye(3).to(q).repeat(2 * len(permutations), 1, 1)
+        R[:, :2, :2] = _best(there[:, :, :2], q[:, :2]).repeat(2, 1, 1)
+        R[: len(permutations), 2, 2] = -1
+    return schoenflies(R)
 
 
-def _different(new: Tensor, known: Tensor) -> Tensor:
-    """Those that are not known, once each."""
-    if not len(new):
-        return new
-    apart = (new[:, None] - known).abs().amax((2, 3)) > _CLOSE
-    new = new[apart.all(1)]
-    same = (new[:, None] - new).abs().amax((2, 3)) <= _CLOSE
-    first = ~same.tril(-1).any(1)
-    return new[first]
+def _generated(moves: Int64[Tensor, "count places"]) -> Int64[Tensor, "order places"]:
+    """All products of permutations, the identity first."""
+    identity = tuple(range(moves.shape[1]))
+    known, used = {identity: None}, []
+    for move in map(tuple, moves.tolist()):
+        if move in known:
+            continue
+        used.append(move)
+        queue = list(known)
+        for one in queue:  # it grows on the way
+            for other in used:
+                new = tuple(one[at] for at in other)
+                if new not in known:
+                    known[new] = None
+                    queue.append(new)
+            if len(known) > _LIMIT:
+                raise ValueError(f"x: expected the symmetries of a point group, got more than {_LIMIT} of one cloud")
+    return torch.tensor(list(known), device=moves.device)
+
+
+def _best(there: Float[Tensor, "count places d"], q: Float[Tensor, "places d"]) -> Float[Tensor, "count d d"]:
+    """The orthogonal matrices that take q nearest to where it shall be."""
+    U, _, V = torch.linalg.svd(there.mT @ q)
+    best: Tensor = U @ V
+    return best
 
 
 def schoenflies(group: Float[Tensor, "order 3 3"]) -> str:
@@ -61,7 +91,11 @@ def schoenflies(group: Float[Tensor, "order 3 3"]) -> str:
     if not axes:
         return "Ci" if has_inversion else "Cs" if mirrors else "C1"
     if sum(n > 2 for n in orders) > 1:
-        letter = {12: "T", 24: "O", 60: "I"}[len(rotations)]
+        letter = {12: "T", 24: "O", 60: "I"}.get(len(rotations), "")
+        if not letter:
+            raise ValueError(
+                f"x: expected the symmetries of a point group, got {len(rotations)} rotations of one cloud"
+            )
         return letter if not len(improper) else f"{letter}{'h' if letter != 'T' or has_inversion else 'd'}"
     n = max(orders)
     letter = "C" if len(rotations) == n else "D"

@@ -32,7 +32,7 @@ from sympe.kernels.base import InversionKernel, check_count
 from sympe.kernels.points.cloud import distances
 from sympe.kernels.points.cosets import Cosets
 from sympe.kernels.points.frame import fixed_directions, haar_directions
-from sympe.kernels.points.names import generate, schoenflies
+from sympe.kernels.points.names import point_group
 from sympe.tolerance import Tolerance
 
 _CLOSE = 1e-3
@@ -264,8 +264,10 @@ class PointKernel(InversionKernel):
         Reflections are included, and the centre is that of the points, whatever the kernel's group. Points on one line
         have D*h or C*v, a single point Kh.
 
+        Where symmetries are not exact it is the group that comes nearest.
+
         Raises:
-            ValueError: if the clouds are not in space.
+            ValueError: if the clouds are not in space, or the tolerance makes symmetries that no point group has.
 
         Example:
             >>> from sympe.groups import Euclidean
@@ -277,16 +279,12 @@ class PointKernel(InversionKernel):
         if self.isometries.dimension != 3:
             raise ValueError(f"x: expected clouds in space for the names of point groups, got d = {x.dimension}")
         cosets = self._cosets(x, proper=False, centered=True)
-        columns = cosets.frames(_rows(x), cosets.first)
-        moves = cosets.generators()
-        rows = torch.cat([_rows(x)[row].expand(len(own)) for row, own in enumerate(moves)] or [_rows(x)])
-        start = cosets.first[rows]
-        turned = cosets.frames(rows, torch.cat(moves or [start]).gather(1, start)).basis
-        symmetries = (turned @ columns.basis[rows].mT).split([len(own) for own in moves])
-        return [
-            _name(own, columns.basis[row], int(free))
-            for row, (own, free) in enumerate(zip(symmetries, columns.free, strict=True))
-        ]
+        free = cosets.frames(_rows(x), cosets.first).free.tolist()
+        names = []
+        for row, moves in enumerate(cosets.generators()):
+            real = cosets.found.graphs.mask[row]
+            names.append(point_group(cosets.found.points[row, real], moves[:, real], cosets.found.gaps[row], free[row]))
+        return names
 
     def _cosets(self, x: Clouds, *, proper: bool | None = None, centered: bool | None = None) -> Cosets:
         """The elements of C(D), after checks."""
@@ -326,19 +324,3 @@ class PointKernel(InversionKernel):
 
 def _rows(x: Clouds) -> Int64[Tensor, " batch"]:
     return torch.arange(len(x), device=x.device)
-
-
-def _name(generators: Float[Tensor, "count 3 3"], basis: Float[Tensor, "3 3"], free: int) -> str:
-    """The name, from what generates the symmetries of the span of the points."""
-    if free == 3:
-        return "Kh"
-    if free == 0 and not len(generators):
-        return "C1"
-    if free == 2:
-        along = basis[:, 0]
-        return "D*h" if bool((generators @ along @ along < 0).any()) else "C*v"
-    if free == 1:  # the symmetries of a plane, as rotations, and the reflection in it
-        normal = torch.linalg.cross(basis[:, 0], basis[:, 1])
-        across = normal[:, None] * normal
-        generators = torch.cat([generators + across, (torch.eye(3).to(across) - 2 * across)[None]])
-    return schoenflies(generate(generators))

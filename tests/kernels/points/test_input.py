@@ -13,7 +13,7 @@ from sympe.graphs import Clouds
 from sympe.groups import Euclidean, Orthogonal, Permutations, SpecialOrthogonal
 from sympe.kernels.points import PointKernel
 from tests.kernels.points.laws import assert_laws, seeded
-from tests.kernels.points.shapes import CUBIC, orbit, ring
+from tests.kernels.points.shapes import CUBIC, orbit, ring, shapes
 
 SQUARE = ring(4)
 
@@ -111,8 +111,9 @@ def test_elements_that_are_none_are_named() -> None:
         with pytest.raises(TypeError, match=r"g: expected floats, elements of DirectProduct.*got torch.int64"):
             use(mirror.long(), x)
     short = Clouds.from_positions(SQUARE[None], mask=torch.tensor([[True, True, True, False]]))
+    moves_padding = kernel.group.pack(torch.eye(3), torch.tensor([[3, 1, 2, 0]]))
     with pytest.raises(ValueError, match=r"permutation: expected the padding in its place"):
-        kernel.move(kernel.group.pack(torch.eye(3), torch.tensor([[3, 1, 2, 0]])), short)
+        kernel.move(moves_padding, short)
 
 
 def test_points_closer_than_the_tolerance_are_named() -> None:
@@ -199,13 +200,33 @@ def test_ghosts_know_their_owners() -> None:
 
 
 @pytest.mark.parametrize("count", [5, 6, 8])
-def test_puckered_rings_whose_pucker_distances_do_not_see(count: int) -> None:
-    """Their graph has the symmetries of the ring, which are none of a frame with heights of the points."""
+def test_rings_whose_pucker_distances_do_not_see(count: int) -> None:
+    """The graph has the symmetries of the ring, but no frame in which heights are given has them."""
     for seed in range(4):
         points = ring(count)
         points[:, 2] = 0.02 * torch.randn(count, generator=seeded(seed))
-        for group in (Orthogonal(3), SpecialOrthogonal(3), Euclidean(3)):
-            kernel, x = PointKernel(group, count), cloud(points)
-            assert float(kernel.entropy(x).exp()) in (2 * count, 4 * count)
-            assert len(kernel.stabilizer(x)[0]) == round(float(kernel.entropy(x).exp()))
-            assert kernel.point_groups(x)[0] in (f"D{count}h", f"D{count}d", f"D{count // 2}d")
+        kernel, x = PointKernel(Orthogonal(3), count), cloud(points)
+        assert float(kernel.entropy(x).exp()) == pytest.approx(2 * count)
+        assert len(kernel.stabilizer(x)[0]) == 2 * count
+        assert kernel.point_groups(x) == [f"D{count}h"]
+        assert 0.01 < float(kernel.misfit(x)) < 0.2
+
+
+@pytest.mark.parametrize(("tolerance", "noise"), [(0.01, 0.002), (0.05, 0.01)])
+def test_names_of_groups_that_are_far_from_exact(tolerance: float, noise: float) -> None:
+    few = [shape for shape in shapes() if len(shape.positions) <= 12]
+    x = Clouds.concatenate([shape.cloud() for shape in few])
+    shifts = noise * (2 * torch.rand(x.positions.shape, generator=seeded(1), dtype=torch.float64) - 1)
+    x = Clouds(x.positions + shifts * x.mask[:, :, None], x.types, x.mask, x.vectors)
+    assert PointKernel(Euclidean(3), 12, tolerance=tolerance).point_groups(x) == [shape.group for shape in few]
+
+
+def test_symmetries_that_no_point_group_has_are_named() -> None:
+    points = torch.randn(7, 3, generator=seeded(2)).double()
+    points = points / points.norm(dim=1, keepdim=True)
+    kernel = PointKernel(Orthogonal(3), 7, tolerance=1.0)
+    with (
+        pytest.warns(UserWarning, match=r"count as one place|count as equal"),
+        pytest.raises(ValueError, match=r"x: expected the symmetries of a point group, got"),
+    ):
+        kernel.point_groups(cloud(points))
