@@ -216,6 +216,7 @@ def test_it_and_its_gradient_do_not_change_with_names_and_frames() -> None:
             torch.testing.assert_close(symmetric_rmsd(p, t.roll(1, 1), x, align=align), value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("align", "reflect"), KINDS)
 def test_the_gradient_is_that_of_the_least(align: bool, reflect: bool) -> None:
     x = batch([WATER, GRAPHS["a methyl group and more"]])
