@@ -196,12 +196,42 @@ def own_group() -> Figure:
     return figure
 
 
+def points() -> Figure:
+    """The angle of the frame of a square that is sheared more and more."""
+    from sympe.graphs import Clouds
+    from sympe.groups import SpecialEuclidean
+    from sympe.kernels import PointKernel
+
+    kernel = PointKernel(SpecialEuclidean(2), max_nodes=4, tolerance=0.1)
+    corners = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+    shear = torch.linspace(0, 0.25, 101)
+    moved = corners.expand(len(shear), 4, 2).clone()
+    moved[:, :, 0] += shear[:, None] * moved[:, :, 1]
+    x = Clouds.from_positions(moved.repeat(40, 1, 1))
+    R, _ = kernel.group.components(kernel.sample(x, generator=seeded(0)))
+    angle = torch.rad2deg(torch.atan2(R[:, 1, 0], R[:, 0, 0]))
+    figure = plt.figure(figsize=(8.4, 4.4), layout="constrained")
+    grid = figure.add_gridspec(2, 4, height_ratios=[1, 2.6])
+    for column, row in enumerate((0, 20, 60, 100)):
+        axis = figure.add_subplot(grid[0, column])
+        axis.add_patch(plt.Polygon(moved[row], fill=False, color=EDGE))
+        draw_graph(axis, moved[row], torch.zeros(2, 0, dtype=torch.int64), PLAIN, size=60)
+        count = int(kernel.entropy(x.select(torch.tensor([row]))).exp().round())
+        axis.set_title(f"shear {shear[row]:.2f}, |G_x| = {count}", fontsize=11)
+    axis = figure.add_subplot(grid[1, :])
+    axis.scatter(shear.repeat(40), angle, s=6, color=ON)
+    axis.set(xlabel="shear of a square with sides of length 2 (tolerance 0.1)", ylabel="angle of the frame R (degrees)")
+    axis.set_yticks(range(-180, 181, 90))
+    return figure
+
+
 PICTURES = {
     "idea": (idea, HERE / "idea.png"),
     "lattices": (lattices, HERE / "tutorials" / "lattices.png"),
     "graphs": (graphs, HERE / "tutorials" / "graphs.png"),
     "molecules": (molecules, HERE / "tutorials" / "molecules.png"),
     "generation": (generation, HERE / "tutorials" / "generation.png"),
+    "points": (points, HERE / "tutorials" / "points.png"),
     "own-group": (own_group, HERE / "tutorials" / "own-group.png"),
 }
 
