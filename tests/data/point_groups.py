@@ -1,10 +1,10 @@
-"""Asks pymatgen for the point groups of the shapes of the tests, for `point-groups.json`.
+"""Asks pymatgen for the point groups of the shapes of the tests and of 1,000 molecules, for `point-groups.json`.
 
 pymatgen is not among the packages of this project. With it in an environment of its own (2026.10.16 was used), from the
 root of the repository:
 
-    python -m tests.data.point_groups clouds | /tmp/pmg/bin/python tests/data/point_groups.py answers \
-        > tests/data/point-groups.json
+    python -m tests.data.point_groups clouds > clouds.json
+    python-with-pymatgen tests/data/point_groups.py answers < clouds.json > tests/data/point-groups.json
 """
 
 from __future__ import annotations
@@ -15,9 +15,14 @@ import sys
 
 def clouds() -> dict[str, dict[str, list[int] | list[list[float]]]]:
     """Types and positions, by name."""
+    from tests.kernels.points.qm9 import geometries, symmetrised
     from tests.kernels.points.shapes import shapes
 
-    return {x.name: {"types": x.types.tolist(), "positions": x.positions.tolist()} for x in shapes()}
+    molecules = symmetrised(geometries(1000), tolerance=0.1)
+    rows = [(x.name, x.types, x.positions) for x in shapes()]
+    each = zip(molecules.types, molecules.positions, molecules.sizes.tolist(), strict=True)
+    rows += [(f"QM9 {row}", types[:size], positions[:size]) for row, (types, positions, size) in enumerate(each, 1)]
+    return {name: {"types": types.tolist(), "positions": positions.tolist()} for name, types, positions in rows}
 
 
 def answers(asked: dict[str, dict[str, list[int] | list[list[float]]]]) -> dict[str, str]:

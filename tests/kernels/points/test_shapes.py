@@ -15,7 +15,8 @@ from sympe.groups import Euclidean, Isometries, Orthogonal, SpecialEuclidean, Sp
 from sympe.kernels.points import PointKernel
 from sympe.tolerance import Tolerance
 from tests.kernels.points.laws import random_elements, seeded
-from tests.kernels.points.shapes import Shape, shapes
+from tests.kernels.points.qm9 import geometries, symmetrised
+from tests.kernels.points.shapes import NO_MIRRORS, Shape, shapes
 
 SHAPES = shapes()
 PYMATGEN = json.loads((Path(__file__).parents[2] / "data" / "point-groups.json").read_text())
@@ -51,7 +52,7 @@ def expected(chosen: list[Shape], group: Isometries) -> Tensor:
 
 def test_makers_pymatgen_and_the_order_of_the_name_agree() -> None:
     assert len({shape.name for shape in SHAPES}) == len(SHAPES) == 86
-    assert {shape.name: shape.group for shape in SHAPES} == PYMATGEN
+    assert {shape.name: PYMATGEN[shape.name] for shape in SHAPES} == {shape.name: shape.group for shape in SHAPES}
     assert [order(shape.group) for shape in SHAPES] == [shape.order for shape in SHAPES]
 
 
@@ -117,3 +118,20 @@ def test_a_relative_tolerance_knows_no_units(scale: float) -> None:
     kernel = PointKernel(Euclidean(3), LARGEST, tolerance=Tolerance(1e-4, 0.0))
     scaled = Clouds(x.positions * scale, x.types, x.mask, x.vectors)
     assert kernel.point_groups(scaled) == [shape.group for shape in SHAPES]
+
+
+@pytest.mark.slow
+def test_symmetrised_molecules_have_the_point_groups_of_pymatgen() -> None:
+    x = symmetrised(geometries(1000), tolerance=0.1)
+    names = [PYMATGEN[f"QM9 {number}"] for number in range(1, 1001)]
+    full = torch.tensor([order(name) for name in names]).double()
+    proper = torch.tensor([order(name) / (1 if name in NO_MIRRORS else 2) for name in names]).double()
+    for group, dtype, counts in (
+        (Euclidean(3), torch.float64, full),
+        (SpecialEuclidean(3), torch.float32, proper),
+    ):
+        kernel = PointKernel(group, 20)
+        moved = x.to(dtype)
+        moved = kernel.move(random_elements(kernel, moved, seed=9), moved)
+        assert kernel.point_groups(moved) == names
+        torch.testing.assert_close(orders(kernel, moved), counts, rtol=1e-5, atol=0)
