@@ -40,11 +40,8 @@ class Cosets:
         self.kernel = GraphKernel(found.points.shape[1], order="refined")
         leaves = self.kernel.cosets(found.graphs)
         rows, orders = leaves.rows, self._radial(leaves.rows, leaves.orders)
-        self._seen = torch.full_like(found.owners, found.points.shape[2])
-        several = (torch.bincount(rows, minlength=len(found)) > 1)[rows]
+        several = (torch.bincount(rows, minlength=len(found)) > 1)[rows] if proper else torch.zeros_like(rows) > 0
         if bool(several.any()):
-            self._seen = self._columns_seen(rows[several], orders[several])
-        if proper and bool(several.any()):
             sign = torch.zeros_like(found.gaps[rows])
             sign[several] = self.frames(rows[several], orders[several]).handedness
             right = torch.zeros_like(found.gaps).index_add(0, rows, (sign > 0).to(sign.dtype)) > 0
@@ -56,27 +53,8 @@ class Cosets:
     def frames(self, rows: Int64[Tensor, " orders"], orders: Int64[Tensor, "orders nodes"]) -> Frames:
         """The frames along orders of the points of the clouds of these rows."""
         found = self.found
-        return frames(self._in_order(rows, orders), found.graphs.mask[rows], found.gaps[rows], self._seen[rows])
-
-    def _in_order(self, rows: Tensor, orders: Tensor) -> Float[Tensor, "orders nodes d"]:
-        points = self.found.points
-        return points[rows].gather(1, orders[:, :, None].expand(-1, -1, points.shape[2]))
-
-    def _columns_seen(self, rows: Tensor, orders: Tensor) -> Int64[Tensor, " batch"]:
-        """How many columns of the frames the distances determine.
-
-        A cloud may be so thin in a direction that its distances do not tell its heights, and then the elements of C(D)
-        lead to forms with other heights. Where they differ by more than half of the thickness, it counts as flat.
-        """
-        form = self._in_order(rows, orders) @ self.frames(rows, orders).basis
-        index = rows[:, None, None].expand_as(form)
-        some = torch.zeros_like(self.found.points)
-        low = some.scatter_reduce(0, index, form, "amin", include_self=False)
-        high = some.scatter_reduce(0, index, form, "amax", include_self=False)
-        thick = torch.maximum(low.abs(), high.abs()).amax(1)
-        wrong = (high - low).amax(1) > thick / 2
-        wrong = torch.cat([wrong, torch.ones_like(wrong[:, :1])], 1)
-        return wrong.to(torch.uint8).argmax(1)
+        q = found.points[rows].gather(1, orders[:, :, None].expand(-1, -1, found.points.shape[2]))
+        return frames(q, found.graphs.mask[rows], found.gaps[rows])
 
     def sample(self, generator: torch.Generator | None) -> Int64[Tensor, "batch nodes"]:
         """A uniform element for every cloud."""

@@ -58,10 +58,7 @@ class Frames(NamedTuple):
 
 
 def frames(
-    q: Float[Tensor, "frames nodes d"],
-    mask: Bool[Tensor, "frames nodes"],
-    eps: Float[Tensor, " frames"],
-    most: Int64[Tensor, " frames"],
+    q: Float[Tensor, "frames nodes d"], mask: Bool[Tensor, "frames nodes"], eps: Float[Tensor, " frames"]
 ) -> Frames:
     """Frames along points in canonical order.
 
@@ -69,7 +66,6 @@ def frames(
         q: centred points, in canonical order.
         mask: which are real.
         eps: how far from the span so far a point must be to count.
-        most: columns, the others are free.
     """
     count, n, d = q.shape
     basis = q.new_zeros(count, d, d)
@@ -84,7 +80,7 @@ def frames(
         unit = rest.gather(1, first[:, None, None].expand(-1, 1, d)).squeeze(1)
         for before in range(column):  # what rounding left
             unit = unit - (unit * basis[..., before]).sum(-1, keepdim=True) * basis[..., before]
-        more = (top > eps) & (column < most)
+        more = top > eps
         unit = torch.where(more[:, None], unit / unit.norm(dim=-1, keepdim=True).clamp(min=1e-300), 0)
         basis[..., column] = unit
         rank += more
