@@ -40,7 +40,6 @@ from sympe.groups import (
     Group,
     Isometries,
     Orthogonal,
-    PermutationProduct,
     Permutations,
     Product,
     SpecialEuclidean,
@@ -107,13 +106,7 @@ GROUPS: dict[str, FiniteGroup] = {
     **{f"P4M({n})": P4M(n) for n in range(1, 7)},
 }
 # Groups whose elements are tensors.
-PERMUTATIONS: dict[str, Permutations | PermutationProduct] = {
-    **{f"Permutations({n})": Permutations(n) for n in range(1, 7)},
-    **{
-        f"PermutationProduct{degrees}": PermutationProduct(*degrees) for degrees in ((3,), (2, 2), (3, 4), (1, 2, 1, 3))
-    },
-}
-
+PERMUTATIONS: dict[str, Permutations] = {f"Permutations({n})": Permutations(n) for n in range(1, 7)}
 # Groups whose elements are tensors of floats, and products of groups of tensors.
 ISOMETRIES: dict[str, Isometries] = {
     repr(group): group
@@ -121,7 +114,10 @@ ISOMETRIES: dict[str, Isometries] = {
     for group in (kind(2), kind(3))
 }
 DIRECT: dict[str, DirectProduct] = {
-    "S_2 x S_3": DirectProduct(Permutations(2), Permutations(3)),
+    **{
+        " x ".join(f"S_{n}" for n in degrees): DirectProduct(*map(Permutations, degrees))
+        for degrees in ((3,), (2, 2), (2, 3), (3, 4), (1, 2, 1, 3))
+    },
     "D_3 x S_2": DirectProduct(Dihedral(3), Permutations(2)),
     **{f"{name} x S_4": DirectProduct(group, Permutations(4)) for name, group in ISOMETRIES.items()},
     "O(2) x O(3)": DirectProduct(Orthogonal(2), Orthogonal(3)),
@@ -295,7 +291,9 @@ ACTIONS: dict[str, FiniteAction] = {
 }
 GRAPH_ACTIONS: dict[str, NodeAction | EdgeAction | ArrayAction] = {
     **{
-        f"axes of {degrees} arrays, {channels} channels": ArrayAction(PermutationProduct(*degrees), channels)
+        f"axes of {degrees} arrays, {channels} channels": ArrayAction(
+            DirectProduct(*map(Permutations, degrees)), channels
+        )
         for degrees in ((1, 3), (2, 2), (3, 2), (2, 1, 2))
         for channels in (1, 2)
     },

@@ -27,7 +27,6 @@ from sympe.groups import (
     Cyclic,
     Euclidean,
     Isometries,
-    PermutationProduct,
     Permutations,
     SpecialEuclidean,
     SpecialOrthogonal,
@@ -65,7 +64,7 @@ from tests.situations import CHUNKS, NODES, SITUATIONS, Input, Situation, hard_g
 FIELD = GridAction(P4M(3))
 WORDS = RegularAction(Cyclic(6))
 ROWS = NodeAction(Permutations(5), 2)
-AXES = ArrayAction(PermutationProduct(3, 4), 2)
+AXES = ArrayAction(DirectProduct(Permutations(3), Permutations(4)), 2)
 TINY = [(x,) for x in plain_graphs() if len(x.colors[0]) <= 6]
 DEFINING = {
     "PADDING",

@@ -18,7 +18,6 @@ from sympe.groups.finite import (
 )
 from sympe.groups.isometries import Euclidean, Isometries, Orthogonal, SpecialEuclidean, SpecialOrthogonal
 from sympe.groups.p4m import P4M
-from sympe.groups.permutation_product import PermutationProduct
 from sympe.groups.permutations import Permutations
 from sympe.groups.product import Product
 
@@ -32,7 +31,6 @@ __all__ = [
     "Group",
     "Isometries",
     "Orthogonal",
-    "PermutationProduct",
     "Permutations",
     "Product",
     "SpecialEuclidean",

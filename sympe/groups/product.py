@@ -40,8 +40,8 @@ class Product(FiniteGroup):
         for factor in factors:
             if not isinstance(factor, FiniteGroup):
                 raise TypeError(
-                    "factors: expected finite groups with indices for elements (PermutationProduct is for permutations"
-                    f" of several axes), got {type(factor).__name__}"
+                    "factors: expected finite groups with indices for elements (DirectProduct is for others), "
+                    f"got {type(factor).__name__}"
                 )
         self.factors = factors
 

@@ -27,7 +27,6 @@ from sympe.groups import (
     P4M,
     Cyclic,
     DirectProduct,
-    PermutationProduct,
     Permutations,
     SpecialEuclidean,
     SpecialOrthogonal,
@@ -177,7 +176,9 @@ MODULES: dict[str, Entry] = {
     ),
     "node score": on_graphs(lambda: NodeScoreKernel(Degrees(), NODES)),
     "set": Entry(lambda: SymPE(SetKernel(NODES), NodeAction(Permutations(NODES), 2)), sets),
-    "matrix": Entry(lambda: SymPE(MatrixKernel(2, 3), ArrayAction(PermutationProduct(2, 3), 2)), matrices),
+    "matrix": Entry(
+        lambda: SymPE(MatrixKernel(2, 3), ArrayAction(DirectProduct(Permutations(2), Permutations(3)), 2)), matrices
+    ),
     "partial": Entry(lambda: PartialSymPE(PartialKernel(orbit(), [MIRROR]), GridAction(GROUP, 2)), fields),
     "nodes and edges": Entry(lambda: GraphSymPE(GraphKernel(NODES), 2, 3), graphs),
     "canonical": Entry(lambda: CanonicalEncoding(orbit(), ramp, GridAction(GROUP, 2)), fields),

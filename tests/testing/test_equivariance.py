@@ -20,7 +20,7 @@ from sympe import encodings, kernels
 from sympe.actions import ArrayAction, GridAction, NodeAction, RegularAction
 from sympe.encodings import Encoding
 from sympe.graphs import DenseGraphs, Sets
-from sympe.groups import P4M, Cyclic, PermutationProduct, Permutations
+from sympe.groups import P4M, Cyclic, DirectProduct, Permutations
 from sympe.kernels import Kernel
 from sympe.nn import P4MNet
 from sympe.testing import EquivarianceTest, equivariance_test
@@ -186,7 +186,7 @@ RING = torch.tensor([[[0, 1, 0, 0, 1], [1, 0, 1, 0, 0], [0, 1, 0, 1, 0], [0, 0, 
 PAW = torch.tensor([[[0, 1, 0, 0, 0], [1, 0, 1, 1, 0], [0, 1, 0, 1, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]]])
 GRAPHS = DenseGraphs.from_features(torch.cat([RING, PAW]))
 SETS = Sets(torch.tensor([[0, 0, 0, 0, 0], [0, 1, 0, 1, 2]])[:, :, None], torch.ones(2, 5).bool())
-AXES = ArrayAction(PermutationProduct(2, 3))
+AXES = ArrayAction(DirectProduct(Permutations(2), Permutations(3)))
 MATRICES = torch.tensor([[[1, 1, 1], [1, 1, 1]], [[1, 2, 2], [1, 2, 2]]])[..., None]
 S5 = Permutations(5)
 P4 = P4M(4)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sympe.actions import ArrayAction
 from sympe.graphs import DenseGraphs
-from sympe.groups import PermutationProduct
+from sympe.groups import DirectProduct, Permutations
 from sympe.groups.checks import check_integer, check_kind
 from sympe.kernels.base import InversionKernel
 from sympe.kernels.coupled import CoupledKernel
@@ -67,12 +67,13 @@ class MatrixKernel(InversionKernel):
     ) -> None:
         check_integer("rows", rows)
         check_integer("columns", columns)
-        self._group = PermutationProduct(rows, columns)
+        self._group = DirectProduct(Permutations(rows), Permutations(columns))
+        self.shape = (rows, columns)
         self.tolerance = Tolerance.of(tolerance)
         self._graphs = GraphKernel(rows + columns, order=order)
 
     def __repr__(self) -> str:
-        rows, columns = self.group.degrees
+        rows, columns = self.shape
         return f"MatrixKernel({rows}, {columns}, order={self.order!r}, tolerance={self.tolerance})"
 
     @property
@@ -86,7 +87,7 @@ class MatrixKernel(InversionKernel):
         return {"kernel": "MatrixKernel", "order": self.order, "tolerance": str(self.tolerance)}
 
     @property
-    def group(self) -> PermutationProduct:
+    def group(self) -> DirectProduct:
         """The pairs of a permutation of the rows and one of the columns."""
         return self._group
 
@@ -181,13 +182,13 @@ class MatrixKernel(InversionKernel):
     def _checked(self, name: str, x: Tensor) -> Tensor:
         """With a dimension of channels."""
         check_kind(name, x, Tensor)
-        if x.dim() not in (3, 4) or x.shape[1:3] != self.group.degrees:
-            rows, columns = self.group.degrees
+        if x.dim() not in (3, 4) or x.shape[1:3] != self.shape:
+            rows, columns = self.shape
             raise ValueError(f"{name}: expected shape (batch, {rows}, {columns}[, channels]), got {tuple(x.shape)}")
         return x if x.dim() == 4 else x[..., None]
 
     def _graph(self, ranks: Tensor) -> DenseGraphs:
-        n, m = self.group.degrees
+        n, m = self.shape
         entry = ranks.flatten(1)
         counts = torch.zeros_like(entry).scatter_add_(1, entry, torch.ones_like(entry))
         entry = torch.where(entry == counts.argmax(1, keepdim=True), 0, entry + 1)
@@ -199,12 +200,12 @@ class MatrixKernel(InversionKernel):
 
     def _split(self, g: Int64[Tensor, "batch both"]) -> Int64[Tensor, "batch both"]:
         """Orders of rows and columns mixed, as those of the rows and those of the columns."""
-        n = self.group.degrees[0]
+        n = self.shape[0]
         return self._apart(g.gather(1, (g >= n).long().argsort(dim=1, stable=True)))
 
     def _apart(self, both: Int64[Tensor, "count both"]) -> Int64[Tensor, "count both"]:
         """Numbers of nodes as those of rows, then those of columns, each from 0."""
-        n = self.group.degrees[0]
+        n = self.shape[0]
         return torch.cat([both[:, :n], both[:, n:] - n], 1)
 
 
@@ -236,7 +237,7 @@ class CoupledMatrixKernel(CoupledKernel):
     def __init__(self, kernel: MatrixKernel, *, tolerance: float | Tolerance = 1e-6) -> None:
         check_kind("kernel", kernel, MatrixKernel)
         self._kernel = kernel
-        rows, columns = kernel.group.degrees
+        rows, columns = kernel.shape
         self._target = MatrixKernel(rows, columns, order=kernel.order, tolerance=tolerance)
         self._joint = MatrixKernel(rows, columns, order="refined")
 
@@ -246,7 +247,7 @@ class CoupledMatrixKernel(CoupledKernel):
         return self._kernel
 
     @property
-    def group(self) -> PermutationProduct:
+    def group(self) -> DirectProduct:
         """The pairs of a permutation of the rows and one of the columns."""
         return self._kernel.group
 

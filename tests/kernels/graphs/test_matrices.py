@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sympe.actions import ArrayAction, NodeAction
 from sympe.encodings import Canonicalized, Encoded, SymPE
-from sympe.groups import PermutationProduct, Permutations
+from sympe.groups import DirectProduct, Permutations
 from sympe.kernels import CoupledMatrixKernel, InversionKernel, MatrixKernel, OrbitKernel, SetKernel
 from sympe.kernels.graphs.orders import NODE_ORDERS
 from sympe.testing import assert_equivariant, assert_equivariant_in_distribution
@@ -183,7 +183,7 @@ def test_sympe_on_matrices() -> None:
 
 
 def test_any_network_is_an_equivariant_function_of_matrices_without_symmetries() -> None:
-    action = ArrayAction(PermutationProduct(2, 3))
+    action = ArrayAction(DirectProduct(Permutations(2), Permutations(3)))
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6, 6), torch.nn.Unflatten(1, (2, 3, 1)))
     x = torch.randn(3, 2, 3, 1, generator=seeded(0))
     assert_equivariant(Canonicalized(network, MatrixKernel(2, 3), action, action), action, action, x)
@@ -302,7 +302,7 @@ def test_it_is_an_inversion_kernel_with_a_form_of_its_own() -> None:
     assert isinstance(kernel, InversionKernel)
     assert kernel.form == {"kernel": "MatrixKernel", "order": "refined", "tolerance": "0.001"}
     assert repr(kernel) == "MatrixKernel(2, 3, order='refined', tolerance=0.001)"
-    with pytest.raises(ValueError, match="action: expected an action of the kernel's PermutationProduct"):
+    with pytest.raises(ValueError, match="action: expected an action of the kernel's DirectProduct"):
         SymPE(kernel, NodeAction(Permutations(5)))
 
 
