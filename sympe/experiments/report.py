@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,24 +25,26 @@ from sympe.experiments.progress import Bar
 from sympe.experiments.workers import follow_the_parent
 from sympe.files import Loaded, Options, load, load_texts, parse_texts
 from sympe.files.base import suffix_of
-from sympe.graphs import SparseGraphs
-from sympe.report import Bad, GraphInput, LatticeInput, Spread, SymmetryReport, symmetry_report
+from sympe.graphs import Clouds, SparseGraphs
+from sympe.report import Bad, CloudInput, GraphInput, LatticeInput, Spread, SymmetryReport, symmetry_report
 
 _CHUNK = 1024
 
 
-def inputs_of(paths: Sequence[Path], options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
+def inputs_of(paths: Sequence[Path], options: Options) -> Iterator[GraphInput | CloudInput | LatticeInput | Bad]:
     """What the report takes, from files."""
     return _inputs(itertools.chain.from_iterable(load(path, options) for path in paths), options)
 
 
-def _inputs(read: Iterable[Loaded], options: Options) -> Iterator[GraphInput | LatticeInput | Bad]:
+def _inputs(read: Iterable[Loaded], options: Options) -> Iterator[GraphInput | CloudInput | LatticeInput | Bad]:
     for name, content, nodes, edges, floats in read:
         if isinstance(content, SparseGraphs):
             spreads = [
                 Spread.of(channel, values, tolerance=options.tolerance) for channel, values in floats if len(values)
             ]
             yield GraphInput(name, content, nodes, edges, tuple(spreads))
+        elif isinstance(content, Clouds):
+            yield CloudInput(name, content, nodes)
         elif isinstance(content, Tensor):
             bonds = len(content) == 3 and options.three_channels == "ising"
             yield LatticeInput(name, content, bonds=bonds, node_targets=nodes)
@@ -65,7 +67,7 @@ def report_of(paths: Sequence[Path], options: Options, *, jobs: int) -> Symmetry
             texts = load_texts(path, options)
             if texts is None:
                 inputs = _inputs(load(path, options), options)
-                total.join(symmetry_report(inputs, tolerance=options.tolerance, each=False, progress=bar.update))
+                total.join(_report(inputs, options, bar.update))
                 continue
             look = partial(_look, suffix_of(path), options)
             waiting: deque[Future[SymmetryReport]] = deque()
@@ -89,7 +91,21 @@ def report_of(paths: Sequence[Path], options: Options, *, jobs: int) -> Symmetry
 
 def _look(suffix: str, options: Options, texts: Sequence[tuple[str, str]]) -> SymmetryReport:
     torch.set_num_threads(1)
-    return symmetry_report(_inputs(parse_texts(suffix, texts, options), options), each=False)
+    return _report(_inputs(parse_texts(suffix, texts, options), options), options)
+
+
+def _report(
+    inputs: Iterable[GraphInput | CloudInput | LatticeInput | Bad],
+    options: Options,
+    progress: Callable[[int], object] = lambda count: None,
+) -> SymmetryReport:
+    return symmetry_report(
+        inputs,
+        tolerance=options.tolerance,
+        distance_tolerance=options.distance_tolerance,
+        each=False,
+        progress=progress,
+    )
 
 
 def _join(total: SymmetryReport, part: SymmetryReport, bar: Bar) -> None:

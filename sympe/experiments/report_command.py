@@ -22,8 +22,8 @@ class Report:
     """How symmetric is this data, and do its targets need symmetry breaking?
 
     Reads PyG data (.pt), graph6, digraph6 and sparse6 (.g6, .d6, .s6), molecules (.smi, .csv, .sdf), GraphML
-    (.graphml), edge lists (.edgelist, .txt), all these texts also packed by gzip (.gz), and fields on periodic lattices
-    (.npz, array "fields").
+    (.graphml), edge lists (.edgelist, .txt), atoms in space (.xyz, and .sdf with --coordinates), all these texts also
+    packed by gzip (.gz), and fields on periodic lattices (.npz, array "fields").
     """
 
     data: tyro.conf.Positional[tuple[Path, ...]]

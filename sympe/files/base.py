@@ -14,7 +14,7 @@ import networkx as nx
 from torch import Tensor
 
 from sympe.files.options import Options
-from sympe.graphs import SparseGraphs
+from sympe.graphs import Clouds, SparseGraphs
 
 Channel = tuple[str, Tensor]
 """The name of a channel of floats that became colours, and its values."""
@@ -25,14 +25,14 @@ class Loaded(NamedTuple):
 
     Arguments:
         name: the file and the place in it.
-        content: a graph, a field on a lattice, or what is wrong.
+        content: a graph, a cloud, a field on a lattice, or what is wrong.
         node_targets: of nodes or sites.
         edge_targets: in the order of the graph's arcs.
         floats: the channels of floats that became colours.
     """
 
     name: str
-    content: SparseGraphs | Tensor | str
+    content: SparseGraphs | Clouds | Tensor | str
     node_targets: Tensor | None = None
     edge_targets: Tensor | None = None
     floats: tuple[Channel, ...] = ()

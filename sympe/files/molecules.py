@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sympe.files.base import Loaded, attempt, suffix_of, unpacked
 from sympe.files.options import Options
-from sympe.files.sdf import smiles_of_records
+from sympe.files.sdf import clouds_of_records, smiles_of_records
 from sympe.files.smiles import graph_from_smiles, smiles_of_lines
 from sympe.files.tables import rows_of_table
 from sympe.graphs import SparseGraphs
@@ -59,7 +59,11 @@ def entries(name: str, file: io.BufferedIOBase, *, smiles_column: str | None = N
 
 
 def read(path: Path, options: Options) -> Iterator[Loaded]:
-    """The graphs of the molecules."""
+    """The graphs of the molecules, or clouds of their atoms where coordinates are asked for."""
+    if options.coordinates and suffix_of(path) == ".sdf":
+        with path.open("rb") as file, unpacked(path.name, file) as (name, stream):
+            yield from clouds_of_records(name, stream)
+        return
     for place, smiles in texts(path, options):
         yield attempt(place, partial(parse, suffix_of(path), smiles, options))
 

@@ -22,13 +22,16 @@ class Options:
         directed: whether the lines of edge lists are arcs, from the first node to the second.
         three_channels: what three channels of a lattice are: "ising", the bonds and the field of a Hamiltonian, or
             "scalars".
+        coordinates: whether molecules of .sdf files are clouds of atoms in space, at the coordinates of the file; those
+            of .xyz files always are.
+        distance_tolerance: largest gap between distances of atoms that count as equal, in the unit of the file.
         tolerance: largest gap between floats that count as equal (features, weights, fields), relative to the largest
             of their channel.
         trust: whether to open .pt files with Python's pickle, which can run any code; else classes that are not of
             torch or PyTorch Geometric are refused.
 
     Raises:
-        ValueError: if ``tolerance`` is negative or not finite.
+        ValueError: if a tolerance is negative or not finite.
     """
 
     node_features: str = "x"
@@ -39,9 +42,12 @@ class Options:
     hydrogens: bool = False
     directed: bool = False
     three_channels: Literal["ising", "scalars"] = "ising"
+    coordinates: bool = False
+    distance_tolerance: float = 0.01
     tolerance: float = 1e-6
     trust: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.tolerance < math.inf:
-            raise ValueError(f"tolerance: expected a finite number >= 0, got {self.tolerance}")
+        for name, value in (("tolerance", self.tolerance), ("distance_tolerance", self.distance_tolerance)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name}: expected a finite number >= 0, got {value}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from sympe.files import edge_lists, graph6, graphml, lattices, molecules, pyg
+from sympe.files import edge_lists, graph6, graphml, lattices, molecules, pyg, xyz
 from sympe.files.base import Loaded, Reader, attempt, suffix_of
 from sympe.files.options import Options
 
@@ -18,6 +18,7 @@ _TEXT: dict[str, Reader] = {
     ".graphml": graphml.read,
     ".edgelist": edge_lists.read,
     ".txt": edge_lists.read,
+    ".xyz": xyz.read,
 }
 
 READERS: dict[str, Reader] = {
@@ -48,7 +49,10 @@ def load_texts(path: Path, options: Options) -> Iterator[tuple[str, str]] | None
         ValueError: as :func:`load`, some of them when it is read.
     """
     _reader(path, options)
-    return _BY_TEXT[suffix_of(path)].texts(path, options) if suffix_of(path) in _BY_TEXT else None
+    if suffix_of(path) not in _BY_TEXT or (options.coordinates and suffix_of(path) == ".sdf"):
+        return None
+    texts: Iterator[tuple[str, str]] = _BY_TEXT[suffix_of(path)].texts(path, options)
+    return texts
 
 
 def parse_texts(suffix: str, texts: Sequence[tuple[str, str]], options: Options) -> Iterator[Loaded]:

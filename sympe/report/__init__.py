@@ -19,12 +19,13 @@ column varies.
 """
 
 from sympe.report.floors import Floor, node_floor
-from sympe.report.inputs import Bad, GraphInput, LatticeInput, Spread
+from sympe.report.inputs import Bad, CloudInput, GraphInput, LatticeInput, Spread
 from sympe.report.look import entry_orbits, pair_orbits, symmetry_report
 from sympe.report.summary import SymmetryReport
 
 __all__ = [
     "Bad",
+    "CloudInput",
     "Floor",
     "GraphInput",
     "LatticeInput",

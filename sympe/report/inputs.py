@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sympe.graphs import SparseGraphs
+from sympe.graphs import Clouds, SparseGraphs
 from sympe.graphs.coloring import clusters
 from sympe.tolerance import Tolerance
 
@@ -68,6 +68,21 @@ class GraphInput:
     node_targets: Tensor | None = None
     edge_targets: Tensor | None = None
     spreads: tuple[Spread, ...] = ()
+
+
+@dataclass(frozen=True)
+class CloudInput:
+    """One cloud of points, with the group E(d) and the permutations of its points.
+
+    Arguments:
+        name: where it is: a file and a number.
+        cloud: a batch of one.
+        node_targets: ``(points[, columns])`` classes or floats that do not turn with the cloud.
+    """
+
+    name: str
+    cloud: Clouds
+    node_targets: Tensor | None = None
 
 
 @dataclass(frozen=True)

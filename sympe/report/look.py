@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +13,12 @@ from torch import Tensor
 
 from sympe.actions import BondAction, DirectSum, GridAction
 from sympe.actions.base import EntryAction
-from sympe.graphs import SparseGraphs
-from sympe.groups import P4M
-from sympe.kernels import GraphKernel, OrbitKernel
+from sympe.graphs import Clouds, SparseGraphs
+from sympe.groups import P4M, Euclidean
+from sympe.kernels import GraphKernel, OrbitKernel, PointKernel
 from sympe.kernels.graphs.cosets import least_of_orbits
 from sympe.report.floors import Floor, width_of
-from sympe.report.inputs import Bad, GraphInput, LatticeInput, Spread
+from sympe.report.inputs import Bad, CloudInput, GraphInput, LatticeInput, Spread
 from sympe.report.summary import SymmetryReport
 from sympe.tolerance import Tolerance
 
@@ -29,9 +30,10 @@ _ENTRIES = 2**20
 
 
 def symmetry_report(
-    inputs: Iterable[GraphInput | LatticeInput | Bad],
+    inputs: Iterable[GraphInput | CloudInput | LatticeInput | Bad],
     *,
     tolerance: float | Tolerance = 1e-6,
+    distance_tolerance: float = 0.01,
     each: bool = True,
     progress: Callable[[int], object] = lambda count: None,
 ) -> SymmetryReport:
@@ -41,6 +43,7 @@ def symmetry_report(
         inputs: graphs, lattices, and what could not be read. Targets that do not fit make their input a bad one.
         tolerance: largest gap between entries of fields on lattices that count as equal; graphs have
             colours.
+        distance_tolerance: largest gap between distances of points that count as equal, in their units.
         each: whether names and logarithms of orders of all inputs are kept, and all that is bad; without, memory does
             not grow with them.
         progress: called with the number of inputs that were looked at since it was called before.
@@ -55,12 +58,14 @@ def symmetry_report(
     """
     report = SymmetryReport(each=each, tolerance=tolerance)
     chunk: list[GraphInput] = []
+    clouds: dict[int, list[CloudInput]] = {}
     lattices: dict[tuple[tuple[int, ...], bool], list[LatticeInput]] = {}
 
     def look(add: Callable[[SymmetryReport, list[Any]], None], items: list[Any]) -> None:
         add(report, items)
         progress(len(items))
 
+    add_clouds = partial(_add_clouds, tolerance=distance_tolerance)
     for item in inputs:
         if isinstance(item, Bad):
             report.add_bad(item)
@@ -70,11 +75,18 @@ def symmetry_report(
             same.append(item)
             if len(same) >= CHUNK or len(same) * item.field.numel() >= _ENTRIES:
                 look(_add_lattices, lattices.pop((tuple(item.field.shape), item.bonds)))
+        elif isinstance(item, CloudInput):
+            alike = clouds.setdefault(item.cloud.dimension, [])
+            alike.append(item)
+            if len(alike) >= CHUNK // 4:
+                look(add_clouds, clouds.pop(item.cloud.dimension))
         else:
             chunk.append(item)
             if len(chunk) >= CHUNK:
                 look(_add_graphs, chunk)
                 chunk = []
+    for alike in clouds.values():
+        look(add_clouds, alike)
     for same in lattices.values():
         look(_add_lattices, same)
     if chunk:
@@ -144,6 +156,19 @@ def _add_graphs(report: SymmetryReport, items: list[GraphInput]) -> None:
             i, j = item.graph.arcs
             floors["edges"] = (pair_orbits(generators)[i, j], item.edge_targets)
         _add(report, item.name, log_orders[row], own, item.spreads, floors)
+
+
+def _add_clouds(report: SymmetryReport, items: list[CloudInput], *, tolerance: float) -> None:
+    x = Clouds.concatenate([item.cloud for item in items])
+    kernel = PointKernel(Euclidean(x.dimension), max(1, int(x.sizes.max())), tolerance=tolerance)
+    log_orders = (-kernel.log_prob(kernel.canonicalize(x), x)).tolist()  # of permutations, where rotations are free
+    orbits = kernel.orbits(x)
+    for row, item in enumerate(items):
+        own = orbits[row, : int(x.sizes[row])]
+        floors = {} if item.node_targets is None else {"nodes": (own, item.node_targets)}
+        _add(report, item.name, log_orders[row], own, (), floors)
+    if x.dimension == 3:
+        report.point_groups.update(kernel.point_groups(x))
 
 
 def _add_lattices(report: SymmetryReport, items: list[LatticeInput]) -> None:

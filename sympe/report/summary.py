@@ -37,6 +37,8 @@ class SymmetryReport:
         floors: by what the targets are of, "nodes" or "edges"; of several columns of classes, "nodes[0]" and so on.
         spreads: of each channel of floats, the largest spread and number of clusters in an input.
         tolerance: with which floats were compared.
+        point_groups: how many clouds in space have which point group; those of one line have infinitely many elements,
+            and count with the permutations among them.
     """
 
     each: bool = True
@@ -52,6 +54,7 @@ class SymmetryReport:
     floors: dict[str, Floor] = field(default_factory=dict)
     spreads: dict[str, Spread] = field(default_factory=dict)
     tolerance: float | Tolerance = 1e-6
+    point_groups: Counter[str] = field(default_factory=Counter)
 
     @property
     def inputs(self) -> int:
@@ -134,6 +137,7 @@ class SymmetryReport:
             self.log_orders += other.log_orders
             self.names += other.names
         self.counts += other.counts
+        self.point_groups += other.point_groups
         if other.largest is not None and (self.largest is None or other.largest[0] > self.largest[0]):
             self.largest = other.largest
         self.members += other.members
@@ -167,6 +171,7 @@ class SymmetryReport:
             if self.largest is None
             else {"name": self.largest[1], "log_order": self.largest[0], "order": _readable(self.largest[0])},
             "orders": dict(sorted(orders.items(), key=lambda item: (len(item[0]), item[0]))),
+            "point_groups": dict(self.point_groups.most_common()),
             "members": self.members,
             "orbits": self.orbits,
             "moved_percent": 100 * self.moved / self.members if self.members else 0.0,
@@ -189,6 +194,8 @@ class SymmetryReport:
             lines.append(f"| \\|G_x\\| = {order} | {count:,} |")
         if len(shown) > 12:
             lines.append(f"| larger | {sum(count for _, count in shown[12:]):,} |")
+        for name, count in list(s["point_groups"].items())[:12]:
+            lines.append(f"| point group {name} | {count:,} |")
         for name, floor in s["floors"].items():
             wrong = f", {floor['least_error_percent']:.2f} % wrong" if "least_error_percent" in floor else ""
             lines.append(f"| least {floor['kind']} a target of {name} | {floor['least_loss']:.6g}{wrong} |")

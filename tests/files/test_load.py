@@ -16,9 +16,9 @@ def test_files_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "folder.smi").mkdir()
     with pytest.raises(FileNotFoundError, match=r"data: no file .*, but a folder: name the files in it"):
         read(tmp_path / "folder.smi")
-    (tmp_path / "a.xyz").touch()
-    with pytest.raises(ValueError, match=f"data: expected a file that ends with {', '.join(READERS)}; got a.xyz"):
-        read(tmp_path / "a.xyz")
+    (tmp_path / "a.abc").touch()
+    with pytest.raises(ValueError, match=f"data: expected a file that ends with {', '.join(READERS)}; got a.abc"):
+        read(tmp_path / "a.abc")
     (tmp_path / "a.smi").write_text("CC")
     with pytest.raises(ValueError, match=r"node_targets: files that end with \.smi have none"):
         read(tmp_path / "a.smi", node_targets="y")
