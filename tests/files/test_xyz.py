@@ -41,7 +41,7 @@ def test_the_tolerance_is_that_of_distances(tmp_path: Path) -> None:
     path.write_text(WATER.replace("0.76 -0.48 0.1", "0.77 -0.48 0.1"))
     orders = [report_of([path], Options(distance_tolerance=t), jobs=1).summary()["orders"] for t in (0.001, 0.05)]
     assert orders == [{"2": 1}, {"4": 1}]  # the plane is a mirror all the same
-    with pytest.raises(ValueError, match="distance_tolerance: expected a finite number >= 0, got -1.0"):
+    with pytest.raises(ValueError, match=r"distance_tolerance: expected a finite number >= 0, got -1\.0"):
         Options(distance_tolerance=-1.0)
 
 

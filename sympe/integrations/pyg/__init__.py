@@ -19,6 +19,7 @@ Drawn in the workers of the data loader, so that the model only looks up rows of
     x = torch.cat([data.x, v(data.place)], dim=-1)
 """
 
+from sympe.integrations.pyg.clouds import to_clouds
 from sympe.integrations.pyg.cosets import DrawPlaces, OneDraw, StoreCosets
 from sympe.integrations.pyg.encodings import EdgeEncoding, GraphEncoding, NodeEncoding
 from sympe.integrations.pyg.features import TransformFeatures
@@ -33,5 +34,6 @@ __all__ = [
     "Reading",
     "StoreCosets",
     "TransformFeatures",
+    "to_clouds",
     "to_graphs",
 ]
