@@ -19,16 +19,20 @@ BACKBONES = ("nn", "testing")  # see groups and actions only
 SEES: dict[str, set[str]] = {
     **{room: set(CHAIN[:i]) for i, room in enumerate(CHAIN)},
     **{room: {"randomness", "tolerance", "groups", "actions"} for room in BACKBONES},
-    **{room: {*CHAIN, *BACKBONES} for room in BRACES},
-    "experiments": {*CHAIN, *BACKBONES, *BRACES},
-    "cli": {*CHAIN, *BACKBONES, *BRACES, "experiments"},
+    "losses": {*CHAIN} - {"encodings"},
+    **{room: {*CHAIN, "losses", *BACKBONES} for room in BRACES},
+    "experiments": {*CHAIN, "losses", *BACKBONES, *BRACES},
+    "cli": {*CHAIN, "losses", *BACKBONES, *BRACES, "experiments"},
     "__main__": {"cli"},
     "": set(CHAIN),  # sympe/__init__.py
 }
 THIRD_PARTIES_OF_THE_CORE = {"torch", "numpy", "jaxtyping"}
 CATALOGUE = "sympe.experiments.catalogue"  # the list of experiments, which no experiment sees
-CORE = {"", *CHAIN, *BACKBONES, "answers", "report", "diffusion", "theory"}
-OPTIONAL = {("sympe.kernels.graphs.bliss", "igraph")}  # the one door to a third party that only hard graphs need
+CORE = {"", *CHAIN, *BACKBONES, "losses", "answers", "report", "diffusion", "theory"}
+OPTIONAL = {  # the doors to a third party that few need: hard graphs, and assignments
+    ("sympe.kernels.graphs.bliss", "igraph"),
+    ("sympe.losses.assignment", "scipy"),
+}
 
 
 def room(module: str) -> str:
@@ -120,7 +124,7 @@ def test_every_room_is_known_and_the_core_is_there() -> None:
     modules = sources()
     rooms = {room(module) for module in modules}
     assert rooms <= set(SEES)
-    assert {"", *CHAIN, *BACKBONES} <= rooms
+    assert {"", *CHAIN, *BACKBONES, "losses"} <= rooms
     assert all(len(source) > 0 for module, source in modules.items() if room(module) in CORE)
 
 
@@ -134,6 +138,14 @@ TWINS = [
     ({"sympe.nn.a": "from sympe.kernels import OrbitKernel"}, "nn must not see kernels"),
     ({"sympe.testing": "from sympe.kernels import Kernel"}, "testing must not see kernels"),
     ({"sympe.testing": "import sympe.nn"}, "testing must not see nn"),
+    ({"sympe.losses.a": "from sympe.encodings import SymPE"}, "losses must not see encodings"),
+    ({"sympe.losses.a": "import sympe.nn"}, "losses must not see nn"),
+    ({"sympe.encodings.a": "from sympe.losses import orbit_minimum"}, "encodings must not see losses"),
+    ({"sympe.losses.a": "from sympe.kernels import Kernel"}, None),
+    ({"sympe.losses.assignment": "def f():\n    from scipy.optimize import milp"}, None),
+    ({"sympe.losses.assignment": "from scipy.optimize import milp"}, "the core must not need scipy"),
+    ({"sympe.losses.orbit": "import scipy"}, "the core must not need scipy"),
+    ({"sympe.report": "from sympe.losses import orbit_minimum"}, None),
     ({"sympe.encodings.a": "import sympe.diffusion"}, "encodings must not see diffusion"),
     ({"sympe.diffusion.a": "import sympe.report"}, "diffusion must not see report"),
     ({"sympe.integrations.a": "from sympe.diffusion import x"}, "integrations must not see diffusion"),
@@ -207,7 +219,7 @@ def test_importing_the_library_loads_no_experiment_and_no_optional_dependency() 
 
 def test_the_public_names_are_there() -> None:
     assert set(sympe.__all__) <= set(dir(sympe))
-    for name in ("groups", "actions", "kernels", "encodings", "nn", "testing"):
+    for name in ("groups", "actions", "kernels", "encodings", "losses", "nn", "testing"):
         module = sys.modules.get(f"sympe.{name}") or __import__(f"sympe.{name}", fromlist=["*"])
         assert set(module.__all__) <= set(dir(module))
         assert module.__doc__
