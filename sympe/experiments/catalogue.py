@@ -8,6 +8,7 @@ from sympe.experiments.autoencoder.compare import EXPERIMENT as AUTOENCODER
 from sympe.experiments.experiment import Experiment
 from sympe.experiments.generalization.compare import EXPERIMENT as GENERALIZATION
 from sympe.experiments.ising.compare import EXPERIMENT as ISING
+from sympe.experiments.shapes.compare import EXPERIMENT as SHAPES
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Missing:
         return ImportError(f"{self.name} needs the package {self.package}: pip install 'sympe[{self.extra}]'")
 
 
-EXPERIMENTS: list[Experiment] = [ISING, AUTOENCODER, GENERALIZATION]
+EXPERIMENTS: list[Experiment] = [ISING, AUTOENCODER, GENERALIZATION, SHAPES]
 MISSING: list[Missing] = []
 
 try:

@@ -64,13 +64,16 @@ class BreakingSetEncoding(Encoding):
         """``(max_nodes, channels, 3)``."""
         return self.action.shape
 
-    def sample(self, x: Clouds, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch numbers"]:
-        """Draw R n for every cloud, as elements of the kernel's group; what they do to the points means nothing."""
+    def elements(self, x: Clouds) -> list[Float[Tensor, "more numbers"]]:
+        """All R n of each cloud, as elements of the kernel's group; what they do to the points means nothing."""
         rows, g = self.kernel.list_coset(x, limit=1024)
-        counts = rows.bincount(minlength=len(x)).tolist()
+        cosets = g.split(rows.bincount(minlength=len(x)).tolist())
+        return [with_normalizer(self.kernel, coset, self._known) for coset in cosets]
+
+    def sample(self, x: Clouds, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch numbers"]:
+        """Draw one R n for every cloud."""
         drawn = []
-        for coset in g.split(counts):
-            found = with_normalizer(self.kernel, coset, self._known)
+        for found in self.elements(x):
             at = draw_numbers(torch.randint, len(found), (), generator=generator, device="cpu")
             drawn.append(found[int(at)])
         return torch.stack(drawn)

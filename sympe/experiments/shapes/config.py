@@ -56,7 +56,7 @@ class ShapesConfig:
     dataset: str = "polyhedra"
     backbone: str = "egnn"
     seed: int = 0
-    steps: int = 3000
+    steps: int = 1000
     batch: int = 32
     width: int = 48
     vectors: int = 8

@@ -16,7 +16,6 @@ from sympe.experiments.shapes.config import ShapesConfig
 from sympe.experiments.shapes.data import Samples, relative_error, templates, test_samples
 from sympe.experiments.shapes.model import ShapesModel
 from sympe.graphs import Clouds
-from sympe.kernels import PointKernel
 from sympe.losses import orbit_minimum
 from sympe.randomness import draw_numbers, seeded
 
@@ -99,8 +98,8 @@ def laws(model: ShapesModel, samples: Samples, config: ShapesConfig) -> list[dic
         orbit = orbits[row][there[row]]
         generator = seeded("shapes", "law", config.seed, row)
         count = DRAWS * len(orbit)
-        y = repeated(model, of.kernel, samples.x.select(torch.tensor([row])), count, generator)
-        counts, undecided = nearest(y, orbit)
+        x = samples.x.select(torch.tensor([row]))
+        counts, undecided = nearest(repeated(model, x, count, generator), orbit[:, : int(x.sizes[0])])
         share = torch.cat([counts, undecided[None]]).double() / count
         truth = torch.nn.functional.pad(torch.full((len(orbit),), 1 / len(orbit), dtype=torch.float64), (0, 1))
         found.append(
@@ -149,16 +148,19 @@ def predictions(model: ShapesModel, x: Clouds, generator: torch.Generator) -> Fl
 
 
 def repeated(
-    model: ShapesModel, kernel: PointKernel, x: Clouds, count: int, generator: torch.Generator
+    model: ShapesModel, x: Clouds, count: int, generator: torch.Generator
 ) -> Float[Tensor, "count points 3"]:
-    """Many draws for one cloud. An exact kernel is uniform on C(x), which is listed once."""
+    """Many draws for one cloud, without its padding. An exact kernel is uniform on C(x), which is listed once."""
     elements = model.elements(x)
+    n = int(x.sizes[0])
+    if not model.is_plain:
+        x = Clouds(x.positions[:, :n], x.types[:, :n], x.mask[:, :n], x.vectors[:, :n])
     found = []
     for part in torch.zeros(count, dtype=torch.int64).split(BATCH):
         g = None
         if elements is not None:
             g = elements[draw_numbers(torch.randint, len(elements), (len(part),), generator=generator, device="cpu")]
-        found.append(model(x.select(part), g=g, generator=generator))
+        found.append(model(x.select(part), g=g, generator=generator)[:, :n])
     return torch.cat(found)
 
 

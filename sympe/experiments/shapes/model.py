@@ -44,17 +44,22 @@ class ShapesModel(nn.Module):
         else:
             self.network = PointNetwork(config)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the network is a plain one on canonical forms, which are padded to one number of points."""
+        return isinstance(self.network, PlainNetwork)
+
     def forward(
         self, x: Clouds, *, g: Tensor | None = None, generator: torch.Generator | None = None
     ) -> Float[Tensor, "batch points 3"]:
         """The displacements, 0 in the padding.
 
         Arguments:
-            x: the clouds, padded to as many points as the largest shape of the dataset has.
+            x: the clouds; for the plain network padded to as many points as the largest shape of the dataset has.
             g: elements that were drawn before, of the kernel of the encoding; None to draw here.
             generator: draws what is drawn here.
         """
-        if isinstance(self.network, PlainNetwork):
+        if self.is_plain:
             if g is None:
                 y: Tensor = self.canonicalized(x, generator=generator)
             else:
@@ -62,15 +67,15 @@ class ShapesModel(nn.Module):
                 y = VectorAction(self.kernel.group)(g, self.network(forms))
             return y.squeeze(2) * x.mask[:, :, None]
         features = self.encoding(x, generator=generator) if g is None else self.moved(g)
-        y = self.network(x, features)
-        return y
+        moved: Tensor = self.network(x, features[:, : x.mask.shape[1]])
+        return moved
 
     def elements(self, x: Clouds) -> Tensor | None:
         """All elements that are drawn for one cloud, each as likely; None if the encoding is not of that kind."""
         encoding = self.encoding
         if isinstance(encoding, BreakingSetEncoding):
             return encoding.elements(x)[0]
-        if isinstance(self.network, PlainNetwork) or (
+        if self.is_plain or (
             isinstance(encoding, SymPE) and isinstance(encoding.kernel, PointKernel)
         ):
             return self.kernel.list_coset(x, limit=1024)[1]
