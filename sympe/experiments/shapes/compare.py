@@ -65,7 +65,7 @@ def preset_configs(
     check_preset(preset, PRESETS, encodings, seeds)
     base = ShapesConfig()
     if preset == "smoke":
-        base = dataclasses.replace(base, steps=20, batch=4, width=8, vectors=4, layers=1)
+        base = dataclasses.replace(base, steps=20, batch=4, width=8, vectors=4, layers=1, samples=1, draws=5)
     first = {"dataset": "polyhedra", "backbone": "egnn", "loss": "squared"}
     short = ("none", "sympe-coupled")
     untold = tuple(encoding for encoding in ENCODINGS if encoding not in ("sympe-coupled", "canonicalized"))

@@ -45,6 +45,8 @@ class ShapesConfig:
         learning_rate: of Adam at the start; it falls to 0 by a cosine.
         encoding_rate: the learning rate of v over that of the network.
         gradient_clip: largest norm of the gradient of all parameters together.
+        samples: test samples of every shape.
+        draws: draws for every element of an orbit, for the law over it.
         code_version: of what a config trains; rows of another version are trained again.
 
     Raises:
@@ -56,7 +58,7 @@ class ShapesConfig:
     dataset: str = "polyhedra"
     backbone: str = "egnn"
     seed: int = 0
-    steps: int = 1000
+    steps: int = 600
     batch: int = 32
     width: int = 48
     vectors: int = 8
@@ -65,13 +67,15 @@ class ShapesConfig:
     learning_rate: float = 3e-3
     encoding_rate: float = 1.0
     gradient_clip: float = 1.0
+    samples: int = 16
+    draws: int = 400
     code_version: int = CODE_VERSION
 
     def __post_init__(self) -> None:
         check_config(
             self,
             names={"encoding": ENCODINGS, "loss": LOSSES, "dataset": DATASETS, "backbone": BACKBONES},
-            least=dict.fromkeys(("steps", "batch", "width", "vectors", "layers", "channels"), 1),
+            least=dict.fromkeys(("steps", "batch", "width", "vectors", "layers", "channels", "samples", "draws"), 1),
             positive=("learning_rate", "encoding_rate", "gradient_clip"),
         )
 

@@ -19,10 +19,6 @@ from sympe.graphs import Clouds
 from sympe.losses import orbit_minimum
 from sympe.randomness import draw_numbers, seeded
 
-EACH = 16
-"""Test samples of every shape."""
-DRAWS = 400
-"""Draws for every element of the orbit, for one test sample of every shape."""
 UNDECIDED = 0.05
 """A draw is undecided if its nearest right answer is not nearer than another by this share of their distance."""
 SHOWN = 4
@@ -49,7 +45,7 @@ def evaluate(model: ShapesModel, config: ShapesConfig) -> dict[str, Any]:
         - ``per_shape``: these for each shape, and ``orbit``, the number of right answers.
     """
     of = templates(config.dataset)
-    samples = test_samples(config.dataset, EACH)
+    samples = test_samples(config.dataset, config.samples)
     y = predictions(model, samples.x, seeded("shapes", "evaluation", config.seed))
     action = VectorAction(of.group)
     error = orbit_minimum(
@@ -60,7 +56,7 @@ def evaluate(model: ShapesModel, config: ShapesConfig) -> dict[str, Any]:
         of.kernel,
         action,
     )
-    first = torch.arange(len(of.names)) * EACH
+    first = torch.arange(len(of.names)) * config.samples
     spread = laws(model, select(samples, first), config)
     floors = of.floors
     per_shape = {}
@@ -83,7 +79,7 @@ def evaluate(model: ShapesModel, config: ShapesConfig) -> dict[str, Any]:
         "variation_of_truth": mean("variation_of_truth"),
         "undecided": mean("undecided"),
         "count": len(samples),
-        "draws": DRAWS,
+        "draws": config.draws,
         "per_shape": per_shape,
         "data_hash": data_hash(samples.x.positions, samples.y),
     }
@@ -97,7 +93,7 @@ def laws(model: ShapesModel, samples: Samples, config: ShapesConfig) -> list[dic
     for row in range(len(samples)):
         orbit = orbits[row][there[row]]
         generator = seeded("shapes", "law", config.seed, row)
-        count = DRAWS * len(orbit)
+        count = config.draws * len(orbit)
         x = samples.x.select(torch.tensor([row]))
         counts, undecided = nearest(repeated(model, x, count, generator), orbit[:, : int(x.sizes[0])])
         share = torch.cat([counts, undecided[None]]).double() / count
@@ -147,9 +143,7 @@ def predictions(model: ShapesModel, x: Clouds, generator: torch.Generator) -> Fl
     return torch.cat([model(x.select(part), generator=generator) for part in rows])
 
 
-def repeated(
-    model: ShapesModel, x: Clouds, count: int, generator: torch.Generator
-) -> Float[Tensor, "count points 3"]:
+def repeated(model: ShapesModel, x: Clouds, count: int, generator: torch.Generator) -> Float[Tensor, "count points 3"]:
     """Many draws for one cloud, without its padding. An exact kernel is uniform on C(x), which is listed once."""
     elements = model.elements(x)
     n = int(x.sizes[0])
@@ -173,7 +167,7 @@ def select(samples: Samples, index: Tensor) -> Samples:
 def show(model: ShapesModel, config: ShapesConfig) -> dict[str, npt.NDArray[Any]]:
     """What the figures need: a few draws for one test sample of every shape, which is shown in its first position."""
     of = templates(config.dataset)
-    samples = select(test_samples(config.dataset, EACH), torch.arange(len(of.names)) * EACH)
+    samples = select(test_samples(config.dataset, config.samples), torch.arange(len(of.names)) * config.samples)
     action = VectorAction(of.group)
     back = of.group.inverse(samples.h)
     generator = seeded("shapes", "shown", config.seed)

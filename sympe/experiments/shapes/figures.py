@@ -20,9 +20,7 @@ from sympe.experiments.shapes.config import ENCODINGS, LOSSES, ShapesConfig
 from sympe.experiments.shapes.data import templates
 
 Rows = Sequence[Mapping[str, Any]]
-COLORS = dict(
-    zip(ENCODINGS, ("0.5", "#e69f00", "#9467bd", "#d62728", "#56b4e9", "#0072b2", "#009e73"), strict=True)
-)
+COLORS = dict(zip(ENCODINGS, ("0.5", "#e69f00", "#9467bd", "#d62728", "#56b4e9", "#0072b2", "#009e73"), strict=True))
 DRAWN = {
     "polyhedra": ("square", "hexagon", "tetrahedron", "cube", "triangular prism"),
     "cages": ("cage a0a0c+", "cage a0a0c-", "cage a-a-a-"),

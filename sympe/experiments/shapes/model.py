@@ -75,9 +75,7 @@ class ShapesModel(nn.Module):
         encoding = self.encoding
         if isinstance(encoding, BreakingSetEncoding):
             return encoding.elements(x)[0]
-        if self.is_plain or (
-            isinstance(encoding, SymPE) and isinstance(encoding.kernel, PointKernel)
-        ):
+        if self.is_plain or (isinstance(encoding, SymPE) and isinstance(encoding.kernel, PointKernel)):
             return self.kernel.list_coset(x, limit=1024)[1]
         return None
 
@@ -117,9 +115,7 @@ class PointNetwork(nn.Module):
             self.types, config.channels, 1, width=config.width, vectors=config.vectors, layers=config.layers
         )
 
-    def forward(
-        self, x: Clouds, features: Float[Tensor, "batch points channels 3"]
-    ) -> Float[Tensor, "batch points 3"]:
+    def forward(self, x: Clouds, features: Float[Tensor, "batch points channels 3"]) -> Float[Tensor, "batch points 3"]:
         """The displacements."""
         y: Tensor = self.network(one_hot(x, self.types), x.positions, features, x.mask)[1]
         return y.squeeze(2)

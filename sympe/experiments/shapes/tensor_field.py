@@ -42,16 +42,12 @@ class TensorFieldNetwork(nn.Module):
         self.layers = nn.ModuleList()
         irreps = start
         for _ in range(config.layers):
-            gate = Gate(
-                f"{scalars}x0e", [nn.functional.silu], f"{gated.num_irreps}x0e", [torch.sigmoid], gated
-            )
+            gate = Gate(f"{scalars}x0e", [nn.functional.silu], f"{gated.num_irreps}x0e", [torch.sigmoid], gated)
             self.layers.append(TensorFieldLayer(irreps, self.arcs, gate))
             irreps = gate.irreps_out
         self.leave = o3.Linear(irreps, "1x1o")
 
-    def forward(
-        self, x: Clouds, features: Float[Tensor, "batch points channels 3"]
-    ) -> Float[Tensor, "batch points 3"]:
+    def forward(self, x: Clouds, features: Float[Tensor, "batch points channels 3"]) -> Float[Tensor, "batch points 3"]:
         """The displacements, 0 in the padding."""
         n, mask = x.mask.shape[1], x.mask.to(x.dtype)
         row, i, j = other_nodes(x.mask).nonzero().unbind(1)
