@@ -126,7 +126,7 @@ class VectorGNN(nn.Module):
         return h.masked_fill(padding, 0), y.masked_fill(padding.unsqueeze(-1), 0)
 
 
-def _mixed(linear: nn.Linear, V: Float[Tensor, "batch n C d"]) -> Float[Tensor, "batch n new d"]:
+def _mixed(linear: nn.Module, V: Float[Tensor, "batch n C d"]) -> Float[Tensor, "batch n new d"]:
     """Linear combinations of the vectors of a node."""
     mixed: Tensor = linear(V.mT).mT
     return mixed

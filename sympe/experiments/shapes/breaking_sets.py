@@ -2,8 +2,8 @@ r"""Symmetry-breaking sets (Xie and Smidt 2024), as a rival of SymPE.
 
 Let S be the point group of x. A *symmetry-breaking set* for S is a set B of objects that no element of S but the
 identity fixes; one of them joins the input. For the whole to be equivariant, B must be closed under the normaliser
-:math:`N(S) = \{ n \in O(3) : n S n^{-1} = S \}`: S alone does not tell which of the elements of N(S) turned it. Here the
-objects are C vectors of the cloud as a whole, and B is one orbit of N(S),
+:math:`N(S) = \{ n \in O(3) : n S n^{-1} = S \}`: S alone does not tell which of the elements of N(S) turned it.
+Here the objects are C vectors of the cloud as a whole, and B is one orbit of N(S),
 
 .. math:: B(x) = \{ R\, n\, b : n \in N(S_\gamma) \}, \qquad R \ \text{any frame in}\ C(x),
 
@@ -86,7 +86,8 @@ class BreakingSetEncoding(Encoding):
 
     def moved(self, g: Float[Tensor, "batch numbers"]) -> Float[Tensor, "batch max_nodes channels 3"]:
         """The objects that given elements lead to."""
-        return self.action(g, self.b.expand(self.action.shape))
+        objects: Tensor = self.action(g, self.b.expand(self.action.shape))
+        return objects
 
 
 def with_normalizer(

@@ -2,10 +2,10 @@ r"""The data: shapes at random scales, turned and relabelled by Haar, and what i
 
 A sample is h (x_0, y_0), h from Haar on O(3) x S_n: given x, y is uniform on the orbit :math:`G_x y`.
 
-**Draws.** A kernel is equivariant, :math:`\kappa(h g \mid h x) = \kappa(g \mid x)`, and canonical forms here do not
-depend on the scale. So for a training sample, whose h is known, g = h c with c from :math:`C(x_0)`, which is listed once
-for each shape (:class:`Templates`), has the kernel's very law, at the price of one product. What is evaluated and
-checked draws from the kernel itself.
+**Draws.** A kernel is equivariant, :math:`\kappa(h g \mid h x) = \kappa(g \mid x)`, and C(x) here does not depend on
+the scale. So for a training sample, whose h is known, g = h c with c from :math:`C(x_0)`, which is listed once for each
+shape (:class:`Templates`), has the kernel's very law, at the price of one product. What is evaluated and checked draws
+from the kernel itself.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class Templates:
         return Samples(which, self.group.pack(R, p), plain, moved.vectors.squeeze(2))
 
     def orbit(self, samples: Samples) -> tuple[Float[Tensor, "batch most points 3"], Tensor]:
-        """All targets that are as right as that of each sample, and which of them are there: orbits differ in length."""
+        """All targets that are as right as that of each sample, and which are there: orbits differ in length."""
         most = int(self.orbits.counts.max())
         at = torch.arange(most)
         which = samples.which.cpu()

@@ -1,4 +1,4 @@
-"""Judge a trained row: the error to the nearest right answer, and how evenly its samples are spread over all of them."""
+"""Judge a trained row: the error to the nearest right answer, and how evenly its draws are spread over all of them."""
 
 from __future__ import annotations
 

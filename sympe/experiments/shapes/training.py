@@ -54,7 +54,7 @@ class ShapesTask(RowTask):
         return {"loss": loss, "curve": loss.detach()}
 
     def drawn(self, samples: Samples, generator: torch.Generator) -> Tensor | None:
-        """g for each sample, by what is known of its shape; None where the encoding draws by itself."""
+        """The elements for each sample, by what is known of its shape; None where the encoding draws by itself."""
         of, encoding = self.templates, self.model.encoding
         if self.config.couples:
             c = of.coupled.draw(samples.which, generator)
