@@ -58,9 +58,9 @@ class ShapesConfig:
     dataset: str = "polyhedra"
     backbone: str = "egnn"
     seed: int = 0
-    steps: int = 600
-    batch: int = 32
-    width: int = 48
+    steps: int = 800
+    batch: int = 16
+    width: int = 32
     vectors: int = 8
     layers: int = 3
     channels: int = 4

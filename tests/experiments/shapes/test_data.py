@@ -15,8 +15,10 @@ from sympe.experiments.shapes.data import (
     TrainingStream,
     relative_error,
     templates,
-    test_samples as samples_for_tests,
     training_scales,
+)
+from sympe.experiments.shapes.data import (
+    test_samples as samples_for_tests,
 )
 from sympe.experiments.shapes.shapes import GLAZER, shapes
 from sympe.graphs import Clouds
