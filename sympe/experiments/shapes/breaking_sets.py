@@ -127,10 +127,9 @@ def normalizer(S: Float[Tensor, "order 3 3"]) -> Float[Tensor, "more 3 3"]:
         (8, 32)
     """
     axes = _axes(S)
-    a = axes[0]
-    b = axes[1:][(axes[1:] @ a).abs().argmin()] if len(axes) > 1 else a
     if len(axes) < 2:
         raise ValueError(f"S: expected a point group with several axes, got {len(S)} elements with {len(axes)}")
+    a, b = axes[0], axes[1:][(axes[1:] @ axes[0]).abs().argmin()]
     start = _frame(a, b)
     signs = torch.tensor([1.0, -1.0], dtype=S.dtype)
     ends = torch.cat([axes, -axes])

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from sympe.actions import VectorAction
 from sympe.experiments.shapes.breaking_sets import with_normalizer
-from sympe.experiments.shapes.config import MAX_NODES
+from sympe.experiments.shapes.config import MAX_NODES, TOLERANCE
 from sympe.experiments.shapes.shapes import shapes
 from sympe.graphs import Clouds
 from sympe.groups import Orthogonal
@@ -111,7 +111,7 @@ class Templates:
         assert flat.mask.shape[1] == n
         self.y = flat.vectors.squeeze(2)
         self.x = Clouds(flat.positions, flat.types, flat.mask, flat.vectors[:, :, :0])
-        self.kernel = PointKernel(Orthogonal(3), n)
+        self.kernel = PointKernel(Orthogonal(3), n, tolerance=TOLERANCE)
         self.group = self.kernel.group
         rows, g = self.kernel.list_coset(self.x, limit=1024)
         self.cosets = Table(rows, g.float())

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from sympe.actions import VectorAction
 from sympe.encodings import Canonicalized, Encoding, NoEncoding, NoiseEncoding, SymPE
 from sympe.experiments.shapes.breaking_sets import BreakingSetEncoding
-from sympe.experiments.shapes.config import MAX_NODES, TYPES, ShapesConfig
+from sympe.experiments.shapes.config import MAX_NODES, TOLERANCE, TYPES, ShapesConfig
 from sympe.graphs import Clouds
 from sympe.groups import Orthogonal
 from sympe.kernels import CoupledPointKernel, HaarKernel, PointKernel
@@ -32,7 +32,7 @@ class ShapesModel(nn.Module):
     def __init__(self, config: ShapesConfig) -> None:
         super().__init__()
         n = MAX_NODES[config.dataset]
-        self.kernel = PointKernel(Orthogonal(3), n)
+        self.kernel = PointKernel(Orthogonal(3), n, tolerance=TOLERANCE)
         self.encoding = build_encoding(config, self.kernel)
         if config.encoding == "canonicalized":
             self.network: nn.Module = PlainNetwork(config)
