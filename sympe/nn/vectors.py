@@ -26,7 +26,7 @@ class VectorGNN(nn.Module):
 
     The nodes start with a linear embedding of their features, the distances from the centre, and the lengths of their
     vectors and their components away from the centre; the vectors with linear combinations of those that go in. Vectors
-    that come out are linear combinations of the last layer's.
+    that come out are combinations of the last layer's, weighted by the features.
 
     Nodes that a symmetry of the points, features and vectors maps to each other come out alike: vectors that go in are
     where a symmetry can be broken.
@@ -85,6 +85,7 @@ class VectorGNN(nn.Module):
             nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 2 * vectors)) for _ in range(layers)
         )
         self.mixes = nn.ModuleList(nn.Linear(vectors, vectors, bias=False) for _ in range(layers))
+        self.gate = nn.Linear(width, vectors)
         self.leave = nn.Linear(vectors, out_channels, bias=False)
 
     def forward(
@@ -122,7 +123,7 @@ class VectorGNN(nn.Module):
             along, across = (weights(m) * mean.unsqueeze(-1)).chunk(2, -1)
             moved = torch.einsum("bijc,bijk->bick", along, d) + torch.einsum("bijc,bjck->bick", across, V)
             V = _mixed(mix, V) + moved
-        y = _mixed(self.leave, V)
+        y = _mixed(self.leave, V * self.gate(h).unsqueeze(-1))
         return h.masked_fill(padding, 0), y.masked_fill(padding.unsqueeze(-1), 0)
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sympe.actions import VectorAction
 from sympe.experiments.shapes.data import templates
-from sympe.experiments.shapes.model import ShapesModel
 from sympe.experiments.shapes.training import load
 from sympe.graphs import Clouds
 from sympe.groups import DirectProduct, Orthogonal, Permutations
@@ -34,7 +33,7 @@ def check_run(run: Path, *, inputs: int = 4, **options: Any) -> EquivarianceTest
     return check_model(task.model, task.config.dataset, inputs=inputs, **options)
 
 
-def check_model(model: ShapesModel, dataset: str, *, inputs: int = 4, **options: Any) -> EquivarianceTest:
+def check_model(model: nn.Module, dataset: str, *, inputs: int = 4, **options: Any) -> EquivarianceTest:
     """The test of a model on the largest shapes of a dataset."""
     of = templates(dataset)
     n = int(of.x.sizes.max())

@@ -11,6 +11,7 @@ from sympe.actions import VectorAction
 from sympe.encodings import Canonicalized, Encoding, NoEncoding, NoiseEncoding, SymPE
 from sympe.experiments.shapes.breaking_sets import BreakingSetEncoding
 from sympe.experiments.shapes.config import MAX_NODES, TOLERANCE, TYPES, ShapesConfig
+from sympe.experiments.shapes.tensor_field import TensorFieldNetwork
 from sympe.graphs import Clouds
 from sympe.groups import Orthogonal
 from sympe.kernels import CoupledPointKernel, HaarKernel, PointKernel
@@ -40,7 +41,7 @@ class ShapesModel(nn.Module):
             out = VectorAction(self.kernel.group)
             self.canonicalized = Canonicalized(self.network, kernel, self.kernel.move, out)
         elif config.backbone == "e3nn":
-            self.network = e3nn_network(config)
+            self.network = TensorFieldNetwork(config)
         else:
             self.network = PointNetwork(config)
 
@@ -156,16 +157,3 @@ class PlainNetwork(nn.Module):
 def one_hot(x: Clouds, types: int) -> Float[Tensor, "batch points types"]:
     """The types 1, 2, ... of the points as features, 0 in the padding."""
     return F.one_hot(x.types, 1 + types)[:, :, 1:].to(x.dtype)
-
-
-def e3nn_network(config: ShapesConfig) -> nn.Module:
-    """The network of e3nn's layers.
-
-    Raises:
-        ImportError: if e3nn is not installed.
-    """
-    try:
-        from sympe.experiments.shapes.tensor_field import TensorFieldNetwork
-    except ModuleNotFoundError as error:
-        raise ImportError(f"backbone: e3nn needs the package {error.name}: pip install 'sympe[e3nn]'") from error
-    return TensorFieldNetwork(config)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from e3nn import o3
-from e3nn.nn import Gate
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -28,12 +28,20 @@ class TensorFieldNetwork(nn.Module):
     Arguments:
         config: the sizes: a third of ``width`` scalars, ``vectors`` vectors, half as many of each other kind.
 
+    Raises:
+        ImportError: if e3nn is not installed.
+
     References:
         Geiger and Smidt, "e3nn: Euclidean neural networks", 2022.
     """
 
     def __init__(self, config: ShapesConfig) -> None:
         super().__init__()
+        try:
+            from e3nn import nn as e3nn_nn
+            from e3nn import o3
+        except ModuleNotFoundError as error:
+            raise ImportError(f"backbone: e3nn needs the package {error.name}: pip install 'sympe[e3nn]'") from error
         self.types = TYPES[config.dataset]
         start = o3.Irreps(f"{self.types + 1}x0e + {config.channels + 1}x1o")
         scalars, half = max(1, config.width // 3), max(1, config.vectors // 2)
@@ -42,10 +50,11 @@ class TensorFieldNetwork(nn.Module):
         self.layers = nn.ModuleList()
         irreps = start
         for _ in range(config.layers):
-            gate = Gate(f"{scalars}x0e", [nn.functional.silu], f"{gated.num_irreps}x0e", [torch.sigmoid], gated)
+            gate = e3nn_nn.Gate(f"{scalars}x0e", [nn.functional.silu], f"{gated.num_irreps}x0e", [torch.sigmoid], gated)
             self.layers.append(TensorFieldLayer(irreps, self.arcs, gate))
             irreps = gate.irreps_out
         self.leave = o3.Linear(irreps, "1x1o")
+        self.harmonics = o3.SphericalHarmonics([0, 1, 2], normalize=True, normalization="component")
 
     def forward(self, x: Clouds, features: Float[Tensor, "batch points channels 3"]) -> Float[Tensor, "batch points 3"]:
         """The displacements, 0 in the padding."""
@@ -56,7 +65,7 @@ class TensorFieldNetwork(nn.Module):
         far = d.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()
         centers = torch.linspace(0, REACH, RADII, device=x.device)
         radial = torch.exp(-(((far - centers) * RADII / REACH) ** 2))
-        harmonics = o3.spherical_harmonics([0, 1, 2], d, normalize=True, normalization="component")
+        harmonics = self.harmonics(d)
         parts = [harmonics[:, :1], harmonics[:, 1:4], harmonics[:, 4:]]
         arcs = torch.cat([(radial[:, :, None] * part[:, None]).flatten(1) for part in parts], 1)
         arcs = arcs / (x.sizes[row] - 1)[:, None]  # the mean over neighbours
@@ -78,8 +87,10 @@ class TensorFieldLayer(nn.Module):
         gate: what comes last.
     """
 
-    def __init__(self, irreps: o3.Irreps, arcs: o3.Irreps, gate: Gate) -> None:
+    def __init__(self, irreps: Any, arcs: Any, gate: Any) -> None:
         super().__init__()
+        from e3nn import o3
+
         self.first = o3.Linear(irreps, irreps)
         self.product = o3.FullyConnectedTensorProduct(irreps, arcs, gate.irreps_in)
         self.own = o3.Linear(irreps, gate.irreps_in)
