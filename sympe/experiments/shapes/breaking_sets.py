@@ -137,7 +137,7 @@ def normalizer(S: Float[Tensor, "order 3 3"]) -> Float[Tensor, "more 3 3"]:
     same = ((ends[i] * ends[j]).sum(1) - a @ b).abs() < _CLOSE
     i, j = i[same], j[same]
     frames = torch.cat([_frame(ends[i], ends[j], sign) for sign in signs])
-    found = frames @ torch.linalg.inv(start)
+    found: Tensor = frames @ torch.linalg.inv(start)
     for s in S:
         moved = found @ s @ found.mT
         found = found[((moved[:, None] - S).abs().amax((2, 3)) < _CLOSE).any(1)]

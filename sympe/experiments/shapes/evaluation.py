@@ -131,7 +131,7 @@ def sampling_error(elements: int, draws: int) -> float:
 
     Example:
         >>> round(sampling_error(12, 4800), 4)
-        0.0183
+        0.0191
     """
     share = 1 / elements
     return elements / 2 * math.sqrt(2 / math.pi * share * (1 - share) / draws)

@@ -22,7 +22,7 @@ from sympe.experiments.shapes.data import templates
 Rows = Sequence[Mapping[str, Any]]
 COLORS = dict(zip(ENCODINGS, ("0.5", "#e69f00", "#9467bd", "#d62728", "#56b4e9", "#0072b2", "#009e73"), strict=True))
 DRAWN = {
-    "polyhedra": ("square", "hexagon", "tetrahedron", "cube", "triangular prism"),
+    "polyhedra": ("square", "hexagon", "tetrahedron", "cube", "hexagonal prism"),
     "cages": ("cage a0a0c+", "cage a0a0c-", "cage a-a-a-"),
 }
 """The shapes of the pictures."""
@@ -30,7 +30,7 @@ SAMPLES = 3
 """Draws that are shown for each row."""
 WIDE = 9.6
 """Inches."""
-EXAGGERATED = 1.6
+EXAGGERATED = {"polyhedra": 1.6, "cages": 1.0}
 """Displacements are drawn longer than they are by this factor."""
 
 
@@ -113,15 +113,17 @@ def deformations(shown: Mapping[str, Mapping[str, Any]], dataset: str, title: st
             cells += [(first_draw[None, :n], COLORS[name]) for first_draw in shown[name]["draws"][row, : counts[name]]]
         for column, (fields, color) in enumerate(cells):
             axis: Any = figure.add_subplot(high, wide, 1 + line * wide + column, projection="3d")
-            _draw(axis, p, bonds, fields, color)
+            shown_fields = None if fields is None else EXAGGERATED[dataset] * fields
+            _draw(axis, p, bonds, shown_fields, color)
             if line == 0:
                 axis.set_title(heads[column], fontsize=10, pad=0)
             if column == 0:
                 axis.text2D(0.5, -0.02, shape, transform=axis.transAxes, fontsize=9, ha="center")
             if column == 1:
                 axis.text2D(0.5, -0.02, f"{len(orbit)} of them", transform=axis.transAxes, fontsize=9, ha="center")
-    figure.suptitle(f"Deformations drawn for test inputs: {title}", fontsize=11.5, y=0.995)
-    figure.subplots_adjust(left=0, right=1, bottom=0.02, top=0.9 if high > 3 else 0.85, wspace=0, hspace=0.05)
+    height = figure.get_figheight()
+    figure.suptitle(f"Deformations drawn for test inputs: {title}", fontsize=11.5, y=1 - 0.15 / height, va="top")
+    figure.subplots_adjust(left=0, right=1, bottom=0.12 / height, top=1 - 0.62 / height, wspace=0, hspace=0.08)
     return figure
 
 
@@ -129,7 +131,7 @@ def _bonds(p: Any) -> list[tuple[int, int]]:
     """Pairs of points about as near as their nearest."""
     d = np.linalg.norm(p[:, None] - p[None], axis=2)
     least = np.where(np.eye(len(p)) > 0, np.inf, d).min(1)
-    return [(i, j) for i in range(len(p)) for j in range(i) if d[i, j] < 1.25 * max(least[i], least[j])]
+    return [(i, j) for i in range(len(p)) for j in range(i) if d[i, j] < 1.25 * min(least[i], least[j])]
 
 
 def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: str) -> None:
@@ -137,10 +139,10 @@ def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: s
     faint = fields is not None
     _draw_frame(axis, p, bonds, "0.8" if faint else color, 1.0)
     if fields is not None and len(fields) == 1:
-        _draw_frame(axis, p + EXAGGERATED * fields[0], bonds, color, 1.6)
+        _draw_frame(axis, p + fields[0], bonds, color, 1.6)
     if fields is not None:
         for field in fields:
-            for start, step in zip(p, EXAGGERATED * field, strict=True):
+            for start, step in zip(p, field, strict=True):
                 if np.linalg.norm(step) > 0.05:
                     axis.plot(*np.stack([start, start + step]).T, color=color, lw=1.1, alpha=0.9)
                     if len(fields) > 1:

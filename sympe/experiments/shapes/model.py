@@ -26,7 +26,7 @@ class ShapesModel(nn.Module):
 
     Example:
         >>> x = Clouds.from_positions(torch.randn(2, 12, 3), torch.ones(2, 12, dtype=torch.int64))
-        >>> ShapesModel(ShapesConfig(width=8, layers=1))(x).shape
+        >>> ShapesModel(ShapesConfig(width=8, layers=1)).eval()(x).shape
         torch.Size([2, 12, 3])
     """
 
