@@ -179,6 +179,23 @@ def test_figures_are_drawn(finished: tuple[Path, list[dict[str, object]]], tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_this_process")
+def test_the_smoke_comparison_ends_and_is_not_trained_again(tmp_path: Path) -> None:
+    summary = EXPERIMENT.compare("smoke", tmp_path, encodings=("none", "canonicalized"))
+    names = [ShapesConfig(**row["config"]).name for row in summary["rows"]]
+    assert names == [
+        f"polyhedra-egnn-{encoding}-{loss}-seed0"
+        for loss in ("squared", "orbit-minimum")
+        for encoding in ("none", "canonicalized")
+    ]
+    assert summary["missing"] == []
+    assert "| canonicalized, loss orbit-minimum | 1 |" in (tmp_path / "table.md").read_text()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
+    EXPERIMENT.compare("smoke", tmp_path, encodings=("none", "canonicalized"))
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
+
+
+@pytest.mark.slow
 def test_the_models_are_equivariant_in_distribution(finished: tuple[Path, list[dict[str, object]]]) -> None:
     options = {"max_elements": 2, "samples": 12, "permutations": 999}
     for encoding in ("none", "sympe-coupled"):
