@@ -303,7 +303,7 @@ def test_list_names_experiments_presets_and_what_is_finished(monkeypatch, capsys
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "list", "chess")
     assert stop.value.code == 2
-    message = "name: expected one of ising, autoencoder, generalization, molecules, few-steps; got chess"
+    message = "name: expected one of ising, autoencoder, generalization, shapes, molecules, few-steps; got chess"
     assert message in capsys.readouterr().err
 
 

@@ -11,5 +11,6 @@ from sympe.experiments.generalization.compare import EXPERIMENT as GENERALIZATIO
 from sympe.experiments.ising.compare import EXPERIMENT as ISING
 from sympe.experiments.molecules.compare import EXPERIMENT as MOLECULES
 from sympe.experiments.molecules.compare import FEW_STEPS
+from sympe.experiments.shapes.compare import EXPERIMENT as SHAPES
 
-EXPERIMENTS: list[Experiment] = [ISING, AUTOENCODER, GENERALIZATION, MOLECULES, FEW_STEPS]
+EXPERIMENTS: list[Experiment] = [ISING, AUTOENCODER, GENERALIZATION, SHAPES, MOLECULES, FEW_STEPS]

@@ -62,6 +62,9 @@ COLORS: dict[str, str] = {
     "half-turn": "#bcbd22",
     "rotations": "#56b4e9",
     "unconstrained": "#d62728",
+    "breaking-set": "#d62728",
+    "sympe-coupled": "#1f3b73",
+    "canonicalized": "#009e73",
 }
 """The colours of all encodings, the same in every experiment."""
 

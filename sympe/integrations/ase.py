@@ -27,7 +27,7 @@ class AtomsLike(Protocol):
         """``(3,)``, which directions are periodic."""
 
 
-def from_ase(atoms: Iterable[AtomsLike]) -> Clouds:
+def from_ase(atoms: Iterable[Any]) -> Clouds:
     """Atoms at their positions, with their atomic numbers, in double precision; cells are not looked at.
 
     Arguments:

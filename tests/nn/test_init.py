@@ -15,4 +15,5 @@ def test_every_public_module_is_tested_here() -> None:
         "P4MNet",
         "Relaxed",
         "RelaxedP4MNet",
+        "VectorGNN",
     }
