@@ -1,8 +1,8 @@
 """How many molecules of QM9 are symmetric at which tolerance: raw geometries, hydrogens included.
 
 Writes ``results/points/tolerance.png`` and ``table.md``: ``python -m benchmarks.tolerances``; two minutes on one busy
-core. The geometries were relaxed without symmetry, so the share grows with the tolerance, until distances that have nothing to do
-with each other count as equal. Beside it, how far the symmetries that are seen move an atom, at most.
+core. The geometries were relaxed without symmetry, so the share grows with the tolerance, until distances that have
+nothing to do with each other count as equal. Beside it, how far the symmetries that are seen move an atom, at most.
 """
 
 from __future__ import annotations

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
         RandomWalkEncoding,
         SymPE,
     )
-    from sympe.kernels import GraphKernel, HaarConjugated, HaarKernel, Kernel, OrbitKernel, ScoreKernel
+    from sympe.kernels import (
+        GraphKernel,
+        HaarConjugated,
+        HaarKernel,
+        Kernel,
+        OrbitKernel,
+        PointKernel,
+        ScoreKernel,
+        SetKernel,
+    )
     from sympe.randomness import seeded
     from sympe.release import __version__ as __version__
     from sympe.tolerance import Tolerance
@@ -44,8 +53,10 @@ __all__ = [
     "NoEncoding",
     "NoiseEncoding",
     "OrbitKernel",
+    "PointKernel",
     "RandomWalkEncoding",
     "ScoreKernel",
+    "SetKernel",
     "SymPE",
     "Tolerance",
     "pretrained",
@@ -73,7 +84,9 @@ if not TYPE_CHECKING:
                 "HaarKernel",
                 "Kernel",
                 "OrbitKernel",
+                "PointKernel",
                 "ScoreKernel",
+                "SetKernel",
             ),
             "sympe.randomness": ("seeded",),
             "sympe.release": ("__version__",),

@@ -59,6 +59,9 @@ def main() -> None:
             raise
         print(f"sympe: {missing(f'{words[0]} needs the package', package, extra, whole=True)}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:  # who reads has enough, such as head
+        sys.stderr.close()  # and the interpreter's flush at the end has nobody to tell
+        sys.exit(0)
     except (ValueError, OSError, ImportError) as error:
         print(f"sympe: {error}", file=sys.stderr)
         sys.exit(2)

@@ -54,6 +54,11 @@ class ArrayAction(Action):
         return (*(factor.element_shape[0] for factor in self.group.factors), self.channels)
 
     @property
+    def channels_last(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def is_faithful(self) -> bool:
         """True: entries that all differ show where every row and every column goes."""
         return True

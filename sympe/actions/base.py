@@ -68,6 +68,11 @@ class Action(abc.ABC):
         """Whether only the identity fixes every x."""
 
     @property
+    def channels_last(self) -> bool:
+        """Whether channels are the last dimension of x, as for nodes and points, and not the first, as for fields."""
+        return False
+
+    @property
     def fixing(self) -> str:
         """What fixes every x, or some conjugate of it each x, in words; of no account where the action is faithful."""
         return "some elements"

@@ -58,6 +58,11 @@ class NodeAction(Action):
         return (self.group.degree, self.channels)
 
     @property
+    def channels_last(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def is_faithful(self) -> bool:
         """True: rows that all differ show where every node goes."""
         return True
@@ -110,6 +115,11 @@ class EdgeAction(Action):
     def shape(self) -> tuple[int, ...]:
         """``(nodes, nodes, channels)``."""
         return (self.group.degree, self.group.degree, self.channels)
+
+    @property
+    def channels_last(self) -> bool:
+        """True."""
+        return True
 
     @property
     def is_faithful(self) -> bool:

@@ -215,6 +215,11 @@ class ScalarAction(Action):
         return (self.permutations.degree, self.channels)
 
     @property
+    def channels_last(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def is_faithful(self) -> bool:
         """False: isometries that permute nothing fix everything."""
         return False

@@ -24,6 +24,11 @@ class Encoding(nn.Module, abc.ABC):
     def shape(self) -> tuple[int, ...]:
         """The shape of the features of one x."""
 
+    @property
+    def channels_last(self) -> bool:
+        """Whether channels are the last dimension of the features, and not the first after the batch."""
+        return False
+
     @abc.abstractmethod
     def forward(self, x: Any, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch ..."]:
         """Draw features of shape ``(batch, *shape)``."""
@@ -57,10 +62,12 @@ class Encoded(nn.Module):
     Arguments:
         network: takes x and the features, concatenated.
         encoding: draws the features.
-        dim: of the channels, in x and in the features.
+        dim: of the channels, in x and in the features; by default the last where the encoding has its channels there
+            (nodes, sets, points), else 1.
 
     Raises:
-        TypeError: if ``encoding`` is no encoding.
+        TypeError: if ``encoding`` is no encoding; on use, if x is no tensor.
+        ValueError: on use, if x and the features differ in another dimension.
 
     References:
         Lawrence et al. (arXiv 2503.21985), Algorithm 1.
@@ -74,17 +81,32 @@ class Encoded(nn.Module):
         torch.Size([2, 1, 8, 8])
     """
 
-    def __init__(self, network: nn.Module, encoding: Encoding, *, dim: int = 1) -> None:
+    def __init__(self, network: nn.Module, encoding: Encoding, *, dim: int | None = None) -> None:
         super().__init__()
         check_kind("network", network, nn.Module)
         check_kind("encoding", encoding, Encoding)
         self.network = network
         self.encoding = encoding
-        self.dim = dim
+        self.dim = dim if dim is not None else -1 if encoding.channels_last else 1
 
     def extra_repr(self) -> str:
         """The dimension."""
         return f"dim={self.dim}"
+
+    def _joined(self, x: Any, features: Tensor) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"x: expected a tensor to join the features to, got {type(x).__name__}; "
+                "call the encoding and the network yourself"
+            )
+        dim = self.dim % x.ndim if -x.ndim <= self.dim < x.ndim else self.dim
+        others = [tuple(part.shape[:dim]) + tuple(part.shape[dim + 1 :]) for part in (x, features)]
+        if x.ndim != features.ndim or dim >= x.ndim or others[0] != others[1]:
+            raise ValueError(
+                f"x: expected what differs from the features {tuple(features.shape)} in dimension {self.dim} at most, "
+                f"got {tuple(x.shape)}; Encoded(..., dim=...) says where the channels are"
+            )
+        return torch.cat([x, features], dim=dim)
 
     def forward(
         self,
@@ -109,7 +131,7 @@ class Encoded(nn.Module):
         coupled = {} if target is None else {"target": target}  # rivals take none
         features = self.encoding(x, generator=generator, **coupled)
         first, *others = x if isinstance(x, tuple) else (x,)
-        return self.network(torch.cat([first, features], dim=self.dim), *others, *arguments, **options)
+        return self.network(self._joined(first, features), *others, *arguments, **options)
 
 
 def batch_size(x: Any) -> int:

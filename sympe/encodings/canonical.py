@@ -187,6 +187,11 @@ class CanonicalEncoding(FormedModule, Encoding):
         return described(self.kernel, self.action)
 
     @property
+    def channels_last(self) -> bool:
+        """As the action has them."""
+        return self.action.channels_last
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the features of one x."""
         return self.action.shape

@@ -74,7 +74,9 @@ def _check_form(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) 
     if stored is None:
         return
     there, here = json.loads(bytes(stored.tolist())), module.kernel.form
-    differing = [key for key in dict.fromkeys([*there, *here]) if there.get(key) != here.get(key)]
+    added = {"group"}  # what checkpoints from before do not say
+    keys = dict.fromkeys([*there, *here])
+    differing = [key for key in keys if there.get(key) != here.get(key) and not (key in added and key not in there)]
     if differing:
         said = "; ".join(f"{key}: {there.get(key)} there, {here.get(key)} here" for key in differing)
         where = f" of {prefix[:-1]}" if prefix else ""

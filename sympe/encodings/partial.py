@@ -99,6 +99,11 @@ class PartialSymPE(FormedModule, Encoding):
         return f"{described(self.kernel, self.action)}, is_exact={self.is_exact}"
 
     @property
+    def channels_last(self) -> bool:
+        """As the action has them."""
+        return self.action.channels_last
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of v."""
         return self.action.shape

@@ -109,6 +109,11 @@ class LaplacianEncoding(UnlearnedEncoding):
         return f"{self.max_nodes}, {self.channels}, normalization={self.normalization!r}, tolerance={self.tolerance}"
 
     @property
+    def channels_last(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """``(max_nodes, channels)``."""
         return (self.max_nodes, self.channels)
@@ -190,6 +195,11 @@ class RandomWalkEncoding(UnlearnedEncoding):
     def extra_repr(self) -> str:
         """The arguments."""
         return f"{self.max_nodes}, {self.channels}"
+
+    @property
+    def channels_last(self) -> bool:
+        """True."""
+        return True
 
     @property
     def shape(self) -> tuple[int, ...]:

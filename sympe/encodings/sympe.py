@@ -109,6 +109,11 @@ class SymPE(FormedModule, Encoding):
         return f"{described(self.kernel, self.action)}, is_free={self.is_free}"
 
     @property
+    def channels_last(self) -> bool:
+        """As the action has them."""
+        return self.action.channels_last
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of v."""
         return self.action.shape

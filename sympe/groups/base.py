@@ -13,7 +13,8 @@ from torch import Tensor
 class Group(abc.ABC):
     r"""A group :math:`G` whose elements are batched tensors: of int64, or of floats if it is continuous.
 
-    Shapes are written ``*batch`` + ``element_shape``; binary operations broadcast over ``*batch``.
+    Operations take elements as they are: what is no element gives no element. :meth:`check` looks, and so do actions
+    and kernels. Shapes are written ``*batch`` + ``element_shape``; binary operations broadcast over ``*batch``.
     """
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import zlib
 from collections.abc import Callable, Sequence
 
 import torch
@@ -33,6 +34,11 @@ class FiniteGroup(Group):
         >>> quaternions.order
         8
     """
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells the group from others, with the order of its elements: it goes into checkpoints."""
+        return repr(self)
 
     @property
     @abc.abstractmethod
@@ -173,6 +179,11 @@ class TableGroup(FiniteGroup):
     def __repr__(self) -> str:
         return f"TableGroup(order={self.order})"
 
+    @property
+    def fingerprint(self) -> str:
+        """The order, and a checksum of the table."""
+        return f"TableGroup(order={self.order}, crc32={zlib.crc32(self._table.cpu().numpy().tobytes()):08x})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TableGroup) and torch.equal(self._table, other._table)
 
@@ -266,6 +277,11 @@ def generated_subgroup(group: FiniteGroup, generators: Sequence[int]) -> Int64[T
 def _permutation_tensor(generators: Sequence[Sequence[int]]) -> Tensor:
     if len(generators) == 0:
         raise ValueError("generators: expected at least one permutation, got none")
+    for number in generators:
+        if isinstance(number, int):
+            raise TypeError(
+                f"generators: expected a list of permutations, such as [[1, 2, 0]], got {number} among them"
+            )
     degrees = {len(p) for p in generators}
     if len(degrees) != 1:
         raise ValueError(f"generators: expected permutations of one degree, got degrees {sorted(degrees)}")

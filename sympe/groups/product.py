@@ -48,6 +48,11 @@ class Product(FiniteGroup):
     def __repr__(self) -> str:
         return f"Product({', '.join(map(repr, self.factors))})"
 
+    @property
+    def fingerprint(self) -> str:
+        """Those of the factors."""
+        return f"Product({', '.join(factor.fingerprint for factor in self.factors)})"
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Product) and self.factors == other.factors
 

@@ -74,6 +74,11 @@ class IrrepsAction(Action):
         return (self.permutations.degree, self.irreps.dim)
 
     @property
+    def channels_last(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def is_faithful(self) -> bool:
         """Whether only the identity fixes generic irreps at all points; translations aside, which fix no cloud."""
         return not self.fixing

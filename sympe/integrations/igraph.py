@@ -13,7 +13,7 @@ from sympe.tolerance import Tolerance
 
 
 def from_igraph(
-    graphs: Iterable[igraph.Graph],
+    graphs: igraph.Graph | Iterable[igraph.Graph],
     *,
     node_attrs: Sequence[str] = (),
     edge_attrs: Sequence[str] = (),
@@ -22,7 +22,7 @@ def from_igraph(
     """Graphs of igraph, directed or not, with or without several edges between two nodes.
 
     Arguments:
-        graphs: the graphs.
+        graphs: one graph, or several.
         node_attrs: attributes that colour nodes: numbers, booleans or text, on every node.
         edge_attrs: attributes that colour edges.
         tolerance: as in :func:`sympe.integrations.networkx.from_networkx`.
@@ -38,7 +38,8 @@ def from_igraph(
         >>> GraphKernel(max_nodes=5).entropy(from_igraph([ring, weighted], edge_attrs=["weight"])).exp().round()
         tensor([10.,  2.])
     """
-    return batch_of([_named(graph, node_attrs, edge_attrs) for graph in graphs], tolerance)
+    every = [graphs] if isinstance(graphs, igraph.Graph) else graphs
+    return batch_of([_named(graph, node_attrs, edge_attrs) for graph in every], tolerance)
 
 
 def _named(graph: igraph.Graph, node_attrs: Sequence[str], edge_attrs: Sequence[str]) -> NamedGraph:

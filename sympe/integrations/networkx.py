@@ -13,7 +13,7 @@ from sympe.tolerance import Tolerance
 
 
 def from_networkx(
-    graphs: Iterable[nx.Graph],
+    graphs: nx.Graph | Iterable[nx.Graph],
     *,
     node_attrs: Sequence[str] = (),
     edge_attrs: Sequence[str] = (),
@@ -24,7 +24,7 @@ def from_networkx(
     Nodes are numbered in the order in which the graph lists them. Attributes that are not named are not looked at.
 
     Arguments:
-        graphs: the graphs.
+        graphs: one graph, or several.
         node_attrs: attributes that colour nodes: numbers, booleans or text, on every node.
         edge_attrs: attributes that colour edges.
         tolerance: largest gap between floats that count as equal, relative to the largest of their attribute in their
@@ -43,7 +43,8 @@ def from_networkx(
         >>> GraphKernel(max_nodes=4).entropy(x).exp().round()
         tensor([2., 1.])
     """
-    return batch_of([_named(graph, node_attrs, edge_attrs) for graph in graphs], tolerance)
+    every = [graphs] if isinstance(graphs, nx.Graph) else graphs
+    return batch_of([_named(graph, node_attrs, edge_attrs) for graph in every], tolerance)
 
 
 def _named(graph: nx.Graph, node_attrs: Sequence[str], edge_attrs: Sequence[str]) -> NamedGraph:

@@ -12,14 +12,14 @@ from sympe.graphs.molecules import graphs_of_molecules
 from sympe.groups.checks import check_kind
 
 
-def from_rdkit(molecules: Iterable[Mol]) -> SparseGraphs:
+def from_rdkit(molecules: Mol | Iterable[Mol]) -> SparseGraphs:
     """Atoms by element, charge, isotope, radicals, and hydrogens that are not nodes; bonds by order.
 
     Dative bonds have a direction. Labels of atoms, as CXSMILES has them, count; chirality is left out. ``Chem.AddHs``
     makes nodes of hydrogens; of a molecule that is not kekulized aromatic bonds are alike.
 
     Arguments:
-        molecules: sanitized ones; None, which RDKit gives for text that is no molecule, is refused.
+        molecules: one or several, sanitized; None, which RDKit gives for text that is no molecule, is refused.
 
     Raises:
         TypeError: names the first that is no molecule.
@@ -31,17 +31,17 @@ def from_rdkit(molecules: Iterable[Mol]) -> SparseGraphs:
         >>> GraphKernel(max_nodes=9).entropy(from_rdkit([benzene, phenol])).exp().round()
         tensor([12.,  2.])
     """
-    found = list(molecules)
+    found = [molecules] if isinstance(molecules, Mol) else list(molecules)
     for number, molecule in enumerate(found):
         check_kind(f"molecules[{number}]", molecule, Mol)
     return graphs_of_molecules(found)
 
 
-def clouds_from_rdkit(molecules: Iterable[Mol], *, conformer: int = -1) -> Clouds:
+def clouds_from_rdkit(molecules: Mol | Iterable[Mol], *, conformer: int = -1) -> Clouds:
     """Atoms at the positions of a conformer, with their atomic numbers, in double precision.
 
     Arguments:
-        molecules: with conformers; their hydrogens are points where they are atoms (``Chem.AddHs``).
+        molecules: one or several, with conformers; their hydrogens are points where they are atoms (``Chem.AddHs``).
         conformer: which one; -1 for the first.
 
     Raises:
@@ -57,7 +57,7 @@ def clouds_from_rdkit(molecules: Iterable[Mol], *, conformer: int = -1) -> Cloud
         >>> clouds_from_rdkit([methane])
         Clouds(1 of 5 points in space, padded to 5)
     """
-    found = list(molecules)
+    found = [molecules] if isinstance(molecules, Mol) else list(molecules)
     positions, types = [], []
     for number, molecule in enumerate(found):
         check_kind(f"molecules[{number}]", molecule, Mol)

@@ -1,4 +1,5 @@
 import io
+import json
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import nn
 
 from sympe import encodings
-from sympe.actions import GridAction, RegularAction
+from sympe.actions import GridAction, NodeAction, RegularAction
 from sympe.encodings import (
     CanonicalEncoding,
     Encoded,
@@ -19,8 +20,8 @@ from sympe.encodings import (
     SymPE,
 )
 from sympe.graphs import DenseGraphs
-from sympe.groups import P4M
-from sympe.kernels import HaarKernel, OrbitKernel, PartialKernel, ScoreKernel
+from sympe.groups import P4M, Cyclic, FiniteGroup, Permutations
+from sympe.kernels import HaarKernel, OrbitKernel, PartialKernel, ScoreKernel, SetKernel
 from sympe.nn import P4MNet
 from tests.catalogue import public_leaves
 
@@ -137,3 +138,40 @@ def test_encoded_trains_network_and_encoding() -> None:
     assert all(p.grad is not None for p in model.parameters())
     parts = {name.split(".")[0] for name, _ in model.named_parameters()}
     assert parts == {"network", "encoding"}
+
+
+def test_encoded_joins_where_the_channels_are_and_refuses_what_does_not_fit() -> None:
+    """Twin: dimension 1 joins the features of a set to its elements, without a word where numbers happen to fit."""
+    rows = SymPE(SetKernel(5), NodeAction(Permutations(5), 4))
+    x = torch.ones(2, 5, 4)
+    model = Encoded(nn.Linear(8, 1), rows)
+    assert model.dim == -1
+    assert model(x).shape == (2, 5, 1)
+    assert Encoded(nn.Identity(), rows, dim=1)(x).shape == (2, 10, 4)
+    assert Encoded(nn.Identity(), NoiseEncoding((4, 3, 3)))(torch.zeros(2, 1, 3, 3)).shape == (2, 5, 3, 3)
+    for wrong in (torch.ones(2, 4, 1), torch.ones(2, 5)):
+        with pytest.raises(
+            ValueError, match=r"x: expected what differs from the features|x: expected shape|max_elements"
+        ):
+            model(wrong)
+    with pytest.raises(
+        ValueError, match=r"x: expected what differs from the features \(2, 5, 4\) in dimension 1 at most"
+    ):
+        Encoded(nn.Identity(), rows, dim=1)(torch.ones(2, 5, 1))
+
+
+def test_a_checkpoint_of_another_group_of_the_same_order_is_refused() -> None:
+    """Twin: what says nothing of its group, as before, is loaded."""
+
+    def encoding(group: FiniteGroup) -> SymPE:
+        return SymPE(OrbitKernel(RegularAction(group)), RegularAction(group, 4))
+
+    turns, swaps = Cyclic(6), FiniteGroup.from_permutations([[1, 2, 0], [1, 0, 2]])
+    state = encoding(turns).state_dict()
+    encoding(Cyclic(6)).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"group: Cyclic\(n=6\) there, TableGroup\(order=6, crc32="):
+        encoding(swaps).load_state_dict(state)
+    form = json.loads(bytes(state["_extra_state"].tolist()))
+    del form["group"]
+    state["_extra_state"] = torch.tensor(list(json.dumps(form).encode()), dtype=torch.uint8)
+    encoding(swaps).load_state_dict(state)

@@ -41,6 +41,10 @@ class CoupledOrbitKernel(CoupledKernel):
     def __init__(
         self, action: FiniteAction, target_action: FiniteAction, *, tolerance: float | Tolerance = 1e-6
     ) -> None:
+        if action.group != target_action.group:
+            raise ValueError(
+                f"target_action: expected an action of the group of x, {action.group!r}, got {target_action.group!r}"
+            )
         self._kernel = OrbitKernel(action, tolerance=tolerance)
         self._target = OrbitKernel(target_action, tolerance=tolerance)
         self._joint = OrbitKernel(DiagonalAction(action, target_action), tolerance=tolerance)

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
-from sympe.actions import DiagonalAction, FiniteAction
-from sympe.groups import FiniteGroup
+from sympe.actions import Action, DiagonalAction, FiniteAction
+from sympe.groups import FiniteGroup, Permutations
 from sympe.kernels.base import InversionKernel, check_count, uniform
 from sympe.kernels.finite.search import (
     Plan,
@@ -64,8 +64,11 @@ class OrbitKernel(InversionKernel):
     """
 
     def __init__(self, action: FiniteAction, *, tolerance: float | Tolerance = 1e-6) -> None:
-        if not isinstance(action, FiniteAction):
-            raise TypeError(f"action: expected a FiniteAction, got {type(action).__name__}")
+        given: object = action
+        if not isinstance(given, FiniteAction):
+            on_rows = isinstance(given, Action) and isinstance(given.group, Permutations)
+            advice = "; SetKernel and GraphKernel are for permutations of rows and nodes" if on_rows else ""
+            raise TypeError(f"action: expected a FiniteAction, got {type(given).__name__}{advice}")
         self.action = action
         self.tolerance = Tolerance.of(tolerance)
         self._plan = Plan.of(action) if action.permutes_entries else None
@@ -78,7 +81,12 @@ class OrbitKernel(InversionKernel):
     def form(self) -> dict[str, str]:
         """The action that x is compared under, and the tolerance."""
         on = f"{type(self.action).__name__} of shape {self.action.shape}"
-        return {"kernel": "OrbitKernel", "action": on, "tolerance": str(self.tolerance)}
+        return {
+            "kernel": "OrbitKernel",
+            "action": on,
+            "tolerance": str(self.tolerance),
+            "group": self.group.fingerprint,
+        }
 
     @property
     def group(self) -> FiniteGroup:

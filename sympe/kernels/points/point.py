@@ -85,6 +85,12 @@ class PointKernel(InversionKernel):
         >>> R, p = kernel.group.components(kernel.sample(x))
         >>> R.shape, p.shape
         (torch.Size([1, 3, 3]), torch.Size([1, 4]))
+
+        In an encoding (:class:`~sympe.encodings.SymPE`), v has vectors at the points, numbers, or irreps of e3nn:
+
+        >>> from sympe.actions import VectorAction
+        >>> VectorAction(kernel.group, channels=8).shape
+        (4, 8, 3)
     """
 
     def __init__(
