@@ -138,7 +138,8 @@ class OrbitKernel(InversionKernel):
                 parts = [part.double() for part in parts]
             else:
                 components = self._component.to(parts[0].device).split([part.shape[1] for part in parts])
-                parts = [rank_entries(*pair, self.tolerance) for pair in zip(parts, components, strict=True)]
+                own = [component.unique(return_inverse=True)[1] for component in components]  # from 0 on
+                parts = [rank_entries(*pair, self.tolerance) for pair in zip(parts, own, strict=True)]
         return torch.cat(parts, 1)
 
     def move(self, g: Int64[Tensor, " batch"], x: Any) -> Any:

@@ -168,7 +168,7 @@ def test_a_field_of_every_stabilizer_that_p4m_allows(size: int, count: int) -> N
 def test_an_image_of_every_stabilizer_that_d4_allows(side: int, count: int) -> None:
     # 4 x 4 pixels allow all eight classes of subgroups of D4; 2 x 2 cannot tell C4 and one Klein group from D4, nor
     # the half turn from the other
-    images = oracles.image_images(4, 8, side)
+    images = oracles.image_images(4, 8, side, side)
     fields = oracles.stabilizer_classes(images)
     assert len(fields) == count
     check_every_class(ImageAction(Dihedral(4), 1, side), images, fields)
