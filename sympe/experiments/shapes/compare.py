@@ -20,6 +20,9 @@ COLUMNS = (
     *COSTS,
 )
 
+E3NN: dict[str, Any] = {"learning_rate": 0.02, "width": 64, "vectors": 16}
+"""The recipe of e3nn's layers: their weights start at size one whatever the width, and so take larger steps."""
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -54,7 +57,7 @@ def preset_configs(
     - ``demo``: polyhedra, EGNN, squared error, none and sympe-coupled, one seed.
     - ``full``: polyhedra and EGNN, all encodings with the squared error, and with the orbit-minimum those that do not
       know the target, three seeds; none and sympe-coupled on cages, three seeds, and with e3nn, one seed. Every row
-      takes the steps of ``demo``.
+      takes the steps of ``demo``. Rows of e3nn have a recipe of their own (``E3NN``).
 
     Raises:
         ValueError: if ``preset`` or an encoding is unknown, or ``encodings`` is empty or names one twice, or
@@ -79,7 +82,9 @@ def preset_configs(
         ],
     }
     plan = narrowed(plans[preset], dataset=dataset, backbone=backbone, loss=loss)
-    return expand(base, plan, encodings=encodings, seeds=seeds)
+    configs = expand(base, plan, encodings=encodings, seeds=seeds)
+    own: dict[str, Any] = {} if preset == "smoke" else E3NN
+    return [dataclasses.replace(c, **own) if c.backbone == "e3nn" else c for c in configs]
 
 
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:

@@ -221,7 +221,7 @@ def test_presets() -> None:
     assert [config.encoding for config in demo] == ["none", "sympe-coupled"]
     assert len({config.name for config in full}) == len(full) == 3 * (7 + 5 + 2) + 2
     recipe = ("steps", "batch", "width", "vectors", "layers", "channels", "learning_rate")
-    assert len({tuple(getattr(config, key) for key in recipe) for config in full}) == 1
+    assert len({(c.backbone, *(getattr(c, key) for key in recipe)) for c in full}) == 2  # one for each backbone
     some = preset_configs("full", encodings=["noise"], seeds=1, loss="orbit-minimum")
     assert [config.name for config in some] == ["polyhedra-egnn-noise-orbit-minimum-seed0"]
 
