@@ -1,12 +1,5 @@
 """escnn: its finite groups and representations as groups and actions here, by their matrices; escnn is not imported.
 
-    fibers = gspace.type(*[gspace.regular_repr] * 4)  # of a GeometricTensor
-    group, (fields,) = from_representations(
-        gspace.fibergroup.elements, gspace.fibergroup.regular_representation, fibers.representation
-    )
-    kernel = OrbitKernel(fields)
-    g = kernel.sample(geometric.tensor[:, :, 0, 0])  # elements by their number in group, the identity first
-
 No convention of escnn's is assumed: what composes with what is read off the matrices.
 """
 
