@@ -25,6 +25,7 @@ from sympe.graphs.checks import equal_graphs
 from sympe.groups import (
     P4M,
     Cyclic,
+    DirectProduct,
     Euclidean,
     Isometries,
     Permutations,

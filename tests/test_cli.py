@@ -368,7 +368,7 @@ def test_info_has_versions_missing_packages_and_devices(monkeypatch, capsys) -> 
     assert told["sympe"].startswith(f"{real('sympe')}, in ")
     assert told["python"] == platform.python_version()
     assert told["torch"] == torch.__version__
-    assert told["igraph"] == f"{real('igraph')} (experiments, graphs, pyg)"
+    assert told["igraph"] == f"{real('igraph')} (experiments, graphs, pyg, e3nn)"
     assert told["rdkit"] == "not installed: pip install 'rdkit>=2023.9' (molecules)"
     assert "cpu:" in told
     assert "pytest" not in told  # no extra for users

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from sympe.extras import missing
 from sympe.groups.checks import check_callable
 
 
@@ -84,6 +85,6 @@ def _assigned(costs: Float[Tensor, "batch rows rows"]) -> Int64[Tensor, "batch r
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        raise ImportError("assignment_minimum needs SciPy: pip install 'sympe[experiments]'") from error
+        raise missing("assignment_minimum needs", "scipy", "experiments") from error
     found = [torch.from_numpy(linear_sum_assignment(table)[1]).long() for table in costs.cpu().numpy()]
     return torch.stack(found) if found else torch.zeros(costs.shape[:2], dtype=torch.int64)

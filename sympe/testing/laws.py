@@ -127,7 +127,9 @@ def assert_action_laws(
     for h in g[:: max(1, len(g) // 50)]:
         one, two = action(g, action(h, x)), action(group.compose(g, h), x)
         _require(close(one, two), f"g ({h.tolist()} x) differs from (g {h.tolist()}) x for some g")
-    zero = action(g, torch.zeros_like(x))  # not 0 where there are translations
+    zero = action(g, torch.zeros_like(x))
+    shifted = any(part.translates for part in _factors(group) if isinstance(part, Isometries))
+    _require(shifted or close(zero, torch.zeros_like(zero)), "not linear in x: it moves 0")
     one, two = action(g, 2 * x - 3 * y) - zero, 2 * (gx - zero) - 3 * (action(g, y) - zero)
     _require(close(one, two, 10.0), "not linear in x")
     batch = torch.randn(len(g), *action.shape, generator=generator)

@@ -113,14 +113,15 @@ def clouds(batch: int) -> Clouds:
 
 
 class Frames(nn.Module):
-    """Vectors from noise alone, with something to learn."""
+    """Vectors from noise alone, mixed by something to learn; their lengths alone would not matter."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(()))
+        self.weight = nn.Parameter(torch.full((3, 3), 0.2))
 
     def forward(self, x: Any, z: Tensor) -> Tensor:
-        return self.weight * z.to(self.weight)
+        z = z.to(self.weight)
+        return z + self.weight @ z
 
 
 def sets(batch: int) -> Tensor:

@@ -153,11 +153,10 @@ def check_law(case: Case, situations: dict[str, Situation]) -> None:
         torch.manual_seed(0)
         module: Any = case.make()
     inputs = case.inputs()
-    tensors = isinstance(inputs[0][0], Tensor)
     elements = drawn(module, inputs) if case.features in (moved, given) else [torch.zeros(())] * len(inputs)
     first: dict[int, tuple[Tensor, ...]] = {}
     for name, situation in situations.items():
-        if situation.graphs and tensors:
+        if not situation.suits(inputs[0][0]):
             continue
         with situation.settings(), torch.no_grad():
             for (x,), numbers in situation.arrange(inputs):

@@ -55,6 +55,7 @@ def unreadable(figure: Figure) -> list[str]:
             ("x", axis.get_xticks(), axis.get_xlabel(), spec.is_last_row()),
             ("y", axis.get_yticks(), axis.get_ylabel() or named, spec.is_first_col()),
         ):
-            if len(ticks) and outer and not words:
+            seen = (axis.xaxis if name == "x" else axis.yaxis).get_visible()  # that of a twin is not
+            if seen and len(ticks) and outer and not words:
                 found.append(f"no words at {name}")
     return found

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sympe.actions import NodeAction
 from sympe.encodings import Encoding, SymPE
-from sympe.graphs import DenseGraphs, Graphs
+from sympe.graphs import Clouds, DenseGraphs, Graphs
 from sympe.groups import Permutations
 from sympe.kernels import HaarKernel, Kernel
 from sympe.randomness import seeded
@@ -55,6 +55,10 @@ def inputs(draw: st.DrawFn, name: str, dtype: torch.dtype) -> Any:
     values = draw(st.integers(1, 3))
     if isinstance(like, Tensor):
         return torch.randint(values, like.shape, generator=rng).to(dtype)
+    if isinstance(like, Clouds):
+        places = torch.randint(-1, 2, (batch, NODES, 3), generator=rng).float()  # crystalline, some in one place
+        mask = torch.arange(NODES) < torch.randint(0, NODES + 1, (batch, 1), generator=rng)
+        return Clouds.from_positions(places, torch.randint(values, (batch, NODES), generator=rng), mask)
     sizes = torch.randint(0, NODES + 1, (batch,), generator=rng)
     pairs = torch.randint(values + 1, (batch, NODES, NODES), generator=rng).triu(1)
     x = DenseGraphs.from_features(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sympe.experiments.configs import check_config
-from sympe.tolerance import Tolerance
 
 Encoding = Literal["none", "noise", "haar", "breaking-set", "sympe", "sympe-coupled", "canonicalized"]
 Loss = Literal["squared", "orbit-minimum"]
@@ -21,8 +20,6 @@ BACKBONES: tuple[Backbone, ...] = get_args(Backbone)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 MAX_NODES: dict[str, int] = {"polyhedra": 12, "cages": 21}
 TYPES: dict[str, int] = {"polyhedra": 1, "cages": 8}
-TOLERANCE = Tolerance(3e-4, 0.0)
-"""Of distances that count as equal, relative to the largest: C(x) does not depend on the scale."""
 
 CODE_VERSION = 1
 """Raise this when a change alters what a config trains: rows of another version are trained again."""

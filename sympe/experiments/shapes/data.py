@@ -20,8 +20,8 @@ from torch.utils.data import Dataset
 
 from sympe.actions import VectorAction
 from sympe.experiments.shapes.breaking_sets import with_normalizer
-from sympe.experiments.shapes.config import MAX_NODES, TOLERANCE
-from sympe.experiments.shapes.shapes import shapes
+from sympe.experiments.shapes.config import MAX_NODES
+from sympe.experiments.shapes.shapes import TOLERANCE, shapes
 from sympe.graphs import Clouds
 from sympe.groups import Orthogonal
 from sympe.kernels import CoupledPointKernel, PointKernel

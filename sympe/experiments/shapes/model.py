@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from sympe.actions import VectorAction
 from sympe.encodings import Canonicalized, Encoding, NoEncoding, NoiseEncoding, SymPE
 from sympe.experiments.shapes.breaking_sets import BreakingSetEncoding
-from sympe.experiments.shapes.config import MAX_NODES, TOLERANCE, TYPES, ShapesConfig
+from sympe.experiments.shapes.config import MAX_NODES, TYPES, ShapesConfig
+from sympe.experiments.shapes.shapes import TOLERANCE
 from sympe.experiments.shapes.tensor_field import TensorFieldNetwork
 from sympe.graphs import Clouds
 from sympe.groups import Orthogonal

@@ -12,6 +12,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.randomness import seeded
+from sympe.tolerance import Tolerance
+
+TOLERANCE = Tolerance(3e-4, 0.0)
+"""Of distances that count as equal, relative to the largest: C(x) does not depend on the scale."""
 
 B, X, A = 1, 2, 3
 """Types of points in a cage: corners, bridges, and the first kind of atom in the centre."""

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from sympe.experiments.shapes.config import TYPES, ShapesConfig
+from sympe.extras import missing
 from sympe.graphs import Clouds
 from sympe.nn.gnn import other_nodes
 
@@ -41,7 +42,7 @@ class TensorFieldNetwork(nn.Module):
             from e3nn import nn as e3nn_nn
             from e3nn import o3
         except ModuleNotFoundError as error:
-            raise ImportError(f"backbone: e3nn needs the package {error.name}: pip install 'sympe[e3nn]'") from error
+            raise missing("backbone: e3nn needs", "e3nn", "e3nn") from error
         self.types = TYPES[config.dataset]
         start = o3.Irreps(f"{self.types + 1}x0e + {config.channels + 1}x1o")
         scalars, half = max(1, config.width // 3), max(1, config.vectors // 2)

@@ -48,8 +48,8 @@ class PointKernel(InversionKernel):
     within the tolerance. So a point that is moved by :math:`\delta` along a distance :math:`\ell` shows where
     :math:`\delta` exceeds the tolerance, one that is moved across it where :math:`\delta^2 / 2 \ell` does. g jumps
     where a cloud gains a symmetry. Of a cloud that is thin, but thicker than the tolerance, distances may not tell the
-    heights: C(x) then has what permutes the distances, :meth:`misfit` is large, and without reflections the size of C(x)
-    need not be the order of a group.
+    heights: C(x) then has what permutes the distances, :meth:`misfit` is large, and without reflections the number of
+    its elements need not be the order of a group.
 
     Which points are more alike than their places says the type. Points of one type that coincide exchange freely.
 
