@@ -350,7 +350,10 @@ def test_an_unknown_experiment_lists_those_that_can_be_trained(monkeypatch, caps
     with pytest.raises(SystemExit) as stop:
         run(monkeypatch, "train", "few-steps")
     assert stop.value.code == 2
-    assert capsys.readouterr().err == "sympe: train: expected one of ising, autoencoder, molecules; got few-steps\n"
+    assert (
+        capsys.readouterr().err
+        == "sympe: train: expected one of ising, autoencoder, shapes, molecules; got few-steps\n"
+    )
 
 
 def test_info_has_versions_missing_packages_and_devices(monkeypatch, capsys) -> None:

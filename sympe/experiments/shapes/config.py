@@ -53,10 +53,10 @@ class ShapesConfig:
         ValueError: if a name is unknown or a number is out of range.
     """
 
-    encoding: str = "sympe-coupled"
-    loss: str = "squared"
-    dataset: str = "polyhedra"
-    backbone: str = "egnn"
+    encoding: Encoding = "sympe-coupled"
+    loss: Loss = "squared"
+    dataset: DatasetName = "polyhedra"
+    backbone: Backbone = "egnn"
     seed: int = 0
     steps: int = 800
     batch: int = 16
