@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sympe.actions.base import Action, take
 from sympe.groups import Permutations
-from sympe.groups.checks import check_integer
+from sympe.groups.checks import check_integer, check_kind
 
 
 class NodeAction(Action):
@@ -138,8 +138,7 @@ class EdgeAction(Action):
 
 
 def _check_arguments(group: Permutations, channels: int) -> None:
-    if not isinstance(group, Permutations):
-        raise TypeError(f"group: expected Permutations, got {type(group).__name__}")
+    check_kind("group", group, Permutations, "such as kernel.group or Permutations(9)")
     check_integer("channels", channels)
 
 

@@ -42,7 +42,7 @@ class ImageAction(EntryAction):
 
     def __init__(self, group: Cyclic | Dihedral, channels: int, size: int | Sequence[int]) -> None:
         if not isinstance(group, Cyclic | Dihedral):
-            raise TypeError(f"group: expected Cyclic or Dihedral, got {type(group).__name__}")
+            raise TypeError(f"group: expected Cyclic or Dihedral, such as Dihedral(4), got {type(group).__name__}")
         kind = type(group).__name__
         if group.n not in (1, 2, 4):
             raise ValueError(

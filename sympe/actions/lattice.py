@@ -12,13 +12,12 @@ from torch import Tensor
 
 from sympe.actions.base import EntryAction
 from sympe.groups import P4M
-from sympe.groups.checks import check_integer
+from sympe.groups.checks import check_integer, check_kind
 from sympe.groups.p4m import point_act
 
 
 def _check_group(group: P4M) -> None:
-    if not isinstance(group, P4M):
-        raise TypeError(f"group: expected P4M, got {type(group).__name__}")
+    check_kind("group", group, P4M, "such as P4M(8)")
 
 
 class GridAction(EntryAction):

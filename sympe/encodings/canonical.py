@@ -107,7 +107,7 @@ class Canonicalized(FormedModule):
 
     def extra_repr(self) -> str:
         """The kernel and the limit."""
-        return f"{described(self.kernel)}, limit={self.limit}"
+        return f"{described(self.coupled or self.kernel)}, limit={self.limit}"
 
     def forward(self, x: Any, *, target: Any = None, generator: torch.Generator | None = None) -> Tensor:
         """Draw g for every x, coupled to the target if one is given, and evaluate the network once."""
@@ -184,7 +184,7 @@ class CanonicalEncoding(FormedModule, Encoding):
 
     def extra_repr(self) -> str:
         """The kernel and the action."""
-        return described(self.kernel, self.action)
+        return described(self.coupled or self.kernel, self.action)
 
     @property
     def channels_last(self) -> bool:

@@ -82,7 +82,7 @@ class GraphSymPE(FormedModule):
 
     def extra_repr(self) -> str:
         """The kernel and the actions."""
-        return described(self.kernel, self.node_action, self.edge_action)
+        return described(self.coupled or self.kernel, self.node_action, self.edge_action)
 
     def forward(
         self, x: Graphs, *, target: Graphs | Tensor | None = None, generator: torch.Generator | None = None

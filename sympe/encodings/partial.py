@@ -96,7 +96,7 @@ class PartialSymPE(FormedModule, Encoding):
 
     def extra_repr(self) -> str:
         """The kernel, the action, and whether no other symmetry stays."""
-        return f"{described(self.kernel, self.action)}, is_exact={self.is_exact}"
+        return f"{described(self.coupled or self.kernel, self.action)}, is_exact={self.is_exact}"
 
     @property
     def channels_last(self) -> bool:

@@ -106,7 +106,7 @@ class SymPE(FormedModule, Encoding):
 
     def extra_repr(self) -> str:
         """The kernel, the action, and whether v is free."""
-        return f"{described(self.kernel, self.action)}, is_free={self.is_free}"
+        return f"{described(self.coupled or self.kernel, self.action)}, is_free={self.is_free}"
 
     @property
     def channels_last(self) -> bool:

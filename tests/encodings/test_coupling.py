@@ -88,6 +88,7 @@ def test_with_a_target_g_is_drawn_from_the_coupled_kernel(case: str) -> None:
         module = make(kernel)
     assert module.coupled is kernel
     assert module.kernel is kernel.kernel
+    assert repr(kernel) in repr(module)
     one, other = (flat(module(x, target=y, generator=seeded(0))) for _ in range(2))
     assert torch.equal(one, other)
     drawn = kernel.sample(x, y, generator=seeded(0))
