@@ -109,7 +109,7 @@ def test_no_channel_is_an_error(make: type) -> None:
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("make", [NodeAction, EdgeAction])
 def test_another_group_is_an_error(make: type) -> None:
-    with pytest.raises(TypeError, match="group: expected an instance of Permutations .*, got Cyclic"):
+    with pytest.raises(TypeError, match=r"group: expected an instance of Permutations .*, got Cyclic"):
         make(Cyclic(3))
 
 

@@ -22,7 +22,7 @@ def test_r_is_rot90_and_m_flips_the_last_dimension(n: int, side: int) -> None:
 
 @pytest.mark.usefixtures("unchecked")
 def test_a_group_that_is_neither_cyclic_nor_dihedral_is_an_error() -> None:
-    with pytest.raises(TypeError, match="group: expected Cyclic or Dihedral, .*got P4M"):
+    with pytest.raises(TypeError, match=r"group: expected Cyclic or Dihedral, .*got P4M"):
         ImageAction(P4M(1), 1, 4)  # type: ignore[arg-type]
 
 

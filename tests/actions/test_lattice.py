@@ -57,7 +57,7 @@ def test_rot90_of_the_array_is_r_and_a_translation(size: int) -> None:
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("make", [GridAction, BondAction])
 def test_another_group_is_an_error(make: type) -> None:
-    with pytest.raises(TypeError, match="group: expected an instance of P4M .*, got Cyclic"):
+    with pytest.raises(TypeError, match=r"group: expected an instance of P4M .*, got Cyclic"):
         make(Cyclic(4))
 
 
