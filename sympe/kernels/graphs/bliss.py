@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -88,6 +89,21 @@ class BlissGraph:
         return torch.tensor(found, dtype=torch.int64).reshape(-1, len(self._colors))[:, : self.nodes]
 
 
+def has_igraph() -> bool:
+    """Whether igraph is installed."""
+    return find_spec("igraph") is not None
+
+
+def needs_igraph(what: str) -> ImportError:
+    """The error where it is not.
+
+    Arguments:
+        what: that cannot be done, and its verb.
+    """
+    said = missing(what, "igraph", "graphs")
+    return ImportError(f"{said}; GraphRefinementKernel does without, with more entropy where nodes only look alike")
+
+
 def _with_edge_nodes(
     i: Tensor, j: Tensor, c: Tensor, back: Tensor, once: Tensor, colors: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -121,10 +137,8 @@ def _graph(edges: Tensor, colors: Tensor, nodes: int) -> Any:
     try:
         import igraph
     except ImportError as error:
-        said = missing(f"x: a connected part of {nodes} nodes that refinement cannot settle needs", "igraph", "graphs")
-        raise ImportError(
-            f"{said}; GraphRefinementKernel does without, with more entropy where nodes only look alike"
-        ) from error
+        what = f"x: a connected part of {nodes} nodes that refinement cannot settle needs"
+        raise needs_igraph(what) from error
     if int(igraph.__version__.split(".")[0]) < 1:
         raise ImportError(f"igraph: expected version 1.0 or newer, got {igraph.__version__}: it returns the inverse")
     return igraph.Graph(n=len(colors), edges=edges.T.tolist())
