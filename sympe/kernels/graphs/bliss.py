@@ -10,17 +10,17 @@ References:
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from sympe.extras import missing
 from sympe.graphs import SparseGraphs
+from sympe.kernels.graphs.hard import needs_igraph
 
 Draw = Callable[[torch.Size, Tensor], Tensor]
 """Gives numbers in [0, 1) in double precision, of a shape, on the device of a tensor."""
@@ -83,25 +83,14 @@ class BlissGraph:
         finally:
             sys.set_int_max_str_digits(limit)
 
+    def log_automorphisms(self) -> float:
+        """The logarithm of the order of the automorphism group."""
+        return math.log(self.automorphisms())
+
     def generators(self) -> Int64[Tensor, "count nodes"]:
         """Generators of the automorphism group."""
         found = _graph(self._edges, self._colors, self.nodes).automorphism_group(color=self._colors.tolist())
         return torch.tensor(found, dtype=torch.int64).reshape(-1, len(self._colors))[:, : self.nodes]
-
-
-def has_igraph() -> bool:
-    """Whether igraph is installed."""
-    return find_spec("igraph") is not None
-
-
-def needs_igraph(what: str) -> ImportError:
-    """The error where it is not.
-
-    Arguments:
-        what: that cannot be done, and its verb.
-    """
-    said = missing(what, "igraph", "graphs")
-    return ImportError(f"{said}; GraphRefinementKernel does without, with more entropy where nodes only look alike")
 
 
 def _with_edge_nodes(

@@ -1,16 +1,15 @@
-"""C(x) of any graphs: listed where they are small, else taken apart, with BLISS for what is left.
+"""C(x) of any graphs: listed where they are small, else taken apart, with BLISS or a search for what is left.
 
 Three ways, chosen by the isomorphism class alone:
 
 1. up to 64 nodes and 256 automorphisms or so: the whole coset is listed by a batched search;
 2. else the graph is refined and taken apart, and its components are searched in the same batched way;
 3. components that are too large or too symmetric for that are given to BLISS one by one, but for those whose nodes
-   have colours of their own, which are their order.
+   have colours of their own, which are their order. Where igraph is not installed they are taken apart again, as far as
+   that goes, and searched (:mod:`sympe.kernels.graphs.tree`). That gives another canonical form than BLISS.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -20,8 +19,10 @@ from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
 from sympe.graphs.checks import equal_graphs
 from sympe.graphs.coloring import mix
 from sympe.kernels.graphs.bliss import BlissGraph, Draw
+from sympe.kernels.graphs.hard import has_igraph
 from sympe.kernels.graphs.individualization import Leaves, search_graphs
 from sympe.kernels.graphs.refinement import decompose, dense_rank, lexsort
+from sympe.kernels.graphs.tree import SearchedGraph
 
 SMALL = 64
 """Graphs of up to this many nodes are searched in batches."""
@@ -71,10 +72,10 @@ def choose(listed: Leaves, draw: Draw) -> Int64[Tensor, "graphs nodes"]:
 
 
 class Pieces:
-    """Graphs with their automorphisms: listed, by BLISS, or none as all colours differ.
+    """Graphs with their automorphisms: listed, by BLISS or a search, or none as all colours differ.
 
     Arguments:
-        graphs: the graphs; connected and refined, or BLISS may be slow.
+        graphs: the graphs; connected and refined, or BLISS and the search may be slow.
         among: which may be listed.
     """
 
@@ -96,7 +97,7 @@ class Pieces:
         real = spot < graphs.sizes[easy][:, None]
         place[(graphs.starts[easy][:, None] + order)[real]] = spot[real]
         for row in self.hard:
-            g = self._bliss(row).sample(draw).to(place.device)
+            g = self._part(row).sample(draw).to(place.device)
             place[graphs.starts[row] + g] = torch.arange(len(g), device=place.device)
         return place
 
@@ -104,7 +105,7 @@ class Pieces:
         """The logarithms of the orders of the automorphism groups."""
         out = torch.bincount(self.listed.rows, minlength=len(self.graphs)).clamp(min=1).double().log()
         for row in self.hard:
-            out[row] = math.log(self._bliss(row).automorphisms())
+            out[row] = self._part(row).log_automorphisms()
         return out
 
     def orbits(self) -> Int64[Tensor, " nodes"]:
@@ -125,15 +126,19 @@ class Pieces:
         hard = set(self.hard)
         for row, nodes in enumerate(self.graphs.sizes.tolist()):
             if row in hard:
-                found.append(self._bliss(row).generators().to(self.graphs.device))
+                found.append(self._part(row).generators().to(self.graphs.device))
             else:
                 orders = of[row][:, :nodes]
                 first = orders[:1].expand(max(0, len(orders) - 1), -1)
                 found.append(torch.empty_like(first).scatter_(1, first, orders[1:]))
         return found
 
-    def _bliss(self, row: int) -> BlissGraph:
-        return BlissGraph(self.graphs.select(torch.tensor([row], device=self.graphs.device)))
+    def _part(self, row: int) -> BlissGraph | SearchedGraph | _ApartAgain:
+        graph = self.graphs.select(torch.tensor([row], device=self.graphs.device))
+        if has_igraph():
+            return BlissGraph(graph)
+        again = Decomposed(graph)
+        return _ApartAgain(again) if again.falls_apart else SearchedGraph(graph)
 
 
 class Decomposed:
@@ -149,6 +154,11 @@ class Decomposed:
         parts = self.found.components
         # a component that is a whole graph of listable size was tried before
         self.pieces = Pieces(parts, (parts.sizes < x.sizes[self.found.graph]) | (parts.sizes > SMALL))
+
+    @property
+    def falls_apart(self) -> bool:
+        """Whether anything is settled, or there are several components."""
+        return bool(self.found.free.any()) or len(self.found.components) > len(self.x)
 
     def orders(self, draw: Draw) -> Int64[Tensor, " nodes"]:
         """The nodes of each graph in canonical order, numbered in their graph, for a uniform element of C(x).
@@ -243,6 +253,31 @@ class Decomposed:
         if len(one) and not _isomorphic(parts, places, one, other):
             raise ValueError("x: two components of a graph share a hash, and are not isomorphic; give other colours")
         return hashes
+
+
+class _ApartAgain:
+    """One part that falls apart by itself: several of its kind hid that some of its nodes are alone in their cell.
+
+    Each time that happens there are two of a kind at least, so parts of n nodes fall apart at most log2(n) times.
+
+    Arguments:
+        apart: the part, a batch of one.
+    """
+
+    def __init__(self, apart: Decomposed) -> None:
+        self.apart = apart
+
+    def sample(self, draw: Draw) -> Int64[Tensor, " nodes"]:
+        """A uniform element of C(x)."""
+        return self.apart.orders(draw)
+
+    def log_automorphisms(self) -> float:
+        """The logarithm of the order of the automorphism group."""
+        return float(self.apart.log_orders())
+
+    def generators(self) -> Int64[Tensor, "count nodes"]:
+        """Generators of the automorphism group."""
+        return self.apart.generators()[0]
 
 
 def _isomorphic(parts: SparseGraphs, places: Tensor, one: Tensor, other: Tensor) -> bool:

@@ -31,7 +31,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from sympe.graphs import SparseGraphs
-from sympe.kernels.graphs.bliss import Draw, needs_igraph
+from sympe.kernels.graphs.bliss import Draw
+from sympe.kernels.graphs.hard import needs_igraph
 from sympe.kernels.graphs.refinement import Cells, refine_graphs
 
 _TRIES = 2**14
@@ -79,6 +80,10 @@ class SearchedGraph:
     def automorphisms(self) -> int:
         """The order of the automorphism group, exactly."""
         return self._tree.automorphisms
+
+    def log_automorphisms(self) -> float:
+        """The logarithm of the order of the automorphism group."""
+        return math.log(self.automorphisms())
 
     def generators(self) -> Int64[Tensor, "count nodes"]:
         """Generators of the automorphism group."""
