@@ -10,7 +10,6 @@ References:
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -82,10 +81,6 @@ class BlissGraph:
             return int(graph.count_automorphisms(color=colors))
         finally:
             sys.set_int_max_str_digits(limit)
-
-    def log_automorphisms(self) -> float:
-        """The logarithm of the order of the automorphism group."""
-        return math.log(self.automorphisms())
 
     def generators(self) -> Int64[Tensor, "count nodes"]:
         """Generators of the automorphism group."""

@@ -11,6 +11,9 @@ Three ways, chosen by the isomorphism class alone:
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
+
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -85,7 +88,11 @@ class Pieces:
         rank, size = dense_rank(graphs.graph, graphs.colors)
         tied = torch.zeros(len(graphs), dtype=torch.bool, device=graphs.device)
         tied[graphs.graph[size[rank] > 1]] = True
-        self.hard = (self.listed.too_many & tied).nonzero().squeeze(1).tolist()
+        hard = self.listed.too_many & tied
+        self.again = hard & False
+        if not has_igraph() and bool(hard.any()):
+            self.again[hard] = _falls_apart(graphs.select(hard.nonzero().squeeze(1)))
+        self.hard = (hard & ~self.again).nonzero().squeeze(1).tolist()
 
     def places(self, draw: Draw) -> Int64[Tensor, " nodes"]:
         """The canonical place of every node, for a uniform element of each coset."""
@@ -99,13 +106,20 @@ class Pieces:
         for row in self.hard:
             g = self._part(row).sample(draw).to(place.device)
             place[graphs.starts[row] + g] = torch.arange(len(g), device=place.device)
+        if bool(self.again.any()):
+            within = self.again[graphs.graph]
+            start = graphs.starts[graphs.graph[within]]
+            node = torch.arange(len(within), device=place.device)[within]
+            place[start + self._apart.orders(draw)] = node - start
         return place
 
     def log_orders(self) -> Float[Tensor, " batch"]:
         """The logarithms of the orders of the automorphism groups."""
         out = torch.bincount(self.listed.rows, minlength=len(self.graphs)).clamp(min=1).double().log()
         for row in self.hard:
-            out[row] = self._part(row).log_automorphisms()
+            out[row] = math.log(self._part(row).automorphisms())
+        if bool(self.again.any()):
+            out[self.again] = self._apart.log_orders()
         return out
 
     def orbits(self) -> Int64[Tensor, " nodes"]:
@@ -124,21 +138,26 @@ class Pieces:
         count = torch.bincount(self.listed.rows, minlength=len(self.graphs)).tolist()
         of = self.listed.orders.split(count)
         hard = set(self.hard)
+        again = self.again.nonzero().squeeze(1).tolist()
+        apart = dict(zip(again, self._apart.generators(), strict=True)) if again else {}
         for row, nodes in enumerate(self.graphs.sizes.tolist()):
             if row in hard:
                 found.append(self._part(row).generators().to(self.graphs.device))
+            elif row in apart:
+                found.append(apart[row])
             else:
                 orders = of[row][:, :nodes]
                 first = orders[:1].expand(max(0, len(orders) - 1), -1)
                 found.append(torch.empty_like(first).scatter_(1, first, orders[1:]))
         return found
 
-    def _part(self, row: int) -> BlissGraph | SearchedGraph | _ApartAgain:
+    @cached_property
+    def _apart(self) -> Decomposed:
+        return Decomposed(self.graphs.select(self.again.nonzero().squeeze(1)))
+
+    def _part(self, row: int) -> BlissGraph | SearchedGraph:
         graph = self.graphs.select(torch.tensor([row], device=self.graphs.device))
-        if has_igraph():
-            return BlissGraph(graph)
-        again = Decomposed(graph)
-        return _ApartAgain(again) if again.falls_apart else SearchedGraph(graph)
+        return BlissGraph(graph) if has_igraph() else SearchedGraph(graph)
 
 
 class Decomposed:
@@ -154,11 +173,6 @@ class Decomposed:
         parts = self.found.components
         # a component that is a whole graph of listable size was tried before
         self.pieces = Pieces(parts, (parts.sizes < x.sizes[self.found.graph]) | (parts.sizes > SMALL))
-
-    @property
-    def falls_apart(self) -> bool:
-        """Whether anything is settled, or there are several components."""
-        return bool(self.found.free.any()) or len(self.found.components) > len(self.x)
 
     def orders(self, draw: Draw) -> Int64[Tensor, " nodes"]:
         """The nodes of each graph in canonical order, numbered in their graph, for a uniform element of C(x).
@@ -255,29 +269,15 @@ class Decomposed:
         return hashes
 
 
-class _ApartAgain:
-    """One part that falls apart by itself: several of its kind hid that some of its nodes are alone in their cell.
+def _falls_apart(parts: SparseGraphs) -> Bool[Tensor, " batch"]:
+    """Which connected parts fall apart by themselves: several of a kind hid that a node is alone in its cell.
 
-    Each time that happens there are two of a kind at least, so parts of n nodes fall apart at most log2(n) times.
-
-    Arguments:
-        apart: the part, a batch of one.
+    Each time that happens there are two of a kind at least, so a part of n nodes falls apart at most log2(n) times.
     """
-
-    def __init__(self, apart: Decomposed) -> None:
-        self.apart = apart
-
-    def sample(self, draw: Draw) -> Int64[Tensor, " nodes"]:
-        """A uniform element of C(x)."""
-        return self.apart.orders(draw)
-
-    def log_automorphisms(self) -> float:
-        """The logarithm of the order of the automorphism group."""
-        return float(self.apart.log_orders())
-
-    def generators(self) -> Int64[Tensor, "count nodes"]:
-        """Generators of the automorphism group."""
-        return self.apart.generators()[0]
+    found = decompose(parts)
+    several = torch.bincount(found.graph, minlength=len(parts)) > 1
+    several[parts.graph[found.free]] = True
+    return several
 
 
 def _isomorphic(parts: SparseGraphs, places: Tensor, one: Tensor, other: Tensor) -> bool:

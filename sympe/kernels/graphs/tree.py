@@ -81,10 +81,6 @@ class SearchedGraph:
         """The order of the automorphism group, exactly."""
         return self._tree.automorphisms
 
-    def log_automorphisms(self) -> float:
-        """The logarithm of the order of the automorphism group."""
-        return math.log(self.automorphisms())
-
     def generators(self) -> Int64[Tensor, "count nodes"]:
         """Generators of the automorphism group."""
         return torch.from_numpy(np.array(self._tree.generators, dtype=np.int64).reshape(-1, self.nodes))
