@@ -12,8 +12,6 @@ import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-from sympe.extras import missing
-
 HARD_PARTS = "hard parts"
 """The key in a kernel's form that says that hard parts are searched; it is not there where BLISS settles them."""
 
@@ -21,20 +19,6 @@ HARD_PARTS = "hard parts"
 def has_igraph() -> bool:
     """Whether igraph is installed."""
     return find_spec("igraph") is not None
-
-
-def needs_igraph(what: str) -> ImportError:
-    """The error of what cannot be done without igraph.
-
-    Arguments:
-        what: that cannot be done, and its verb.
-
-    Example:
-        >>> needs_igraph("x: a large part needs")
-        ImportError("x: a large part needs igraph: pip install 'igraph>=1.0' (the extra [graphs] of sympe); ...")
-    """
-    said = missing(what, "igraph", "graphs")
-    return ImportError(f"{said}; GraphRefinementKernel does without, with more entropy where nodes only look alike")
 
 
 def hard_parts() -> dict[str, str]:

@@ -30,9 +30,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from sympe.extras import missing
 from sympe.graphs import SparseGraphs
 from sympe.kernels.graphs.bliss import Draw
-from sympe.kernels.graphs.hard import needs_igraph
 from sympe.kernels.graphs.refinement import Cells, refine_graphs
 
 _TRIES = 2**14
@@ -296,9 +296,12 @@ class _Tree:
         return np.array_equal(self._keys[at], keys) and np.array_equal(self._arc_colors[at], self._arc_colors)
 
     def _given_up(self) -> ImportError:
-        return needs_igraph(
-            f"x: a connected part of {self._nodes} nodes, which refinement and a search of {_TRIES} steps cannot settle, "
-            "needs"
+        part = (
+            f"x: a connected part of {self._nodes} nodes, which refinement and a search of {_TRIES} steps cannot settle"
+        )
+        return ImportError(
+            f"{missing(f'{part}, needs', 'igraph', 'graphs')}; "
+            "GraphRefinementKernel does without, with more entropy where nodes only look alike"
         )
 
 
