@@ -22,9 +22,9 @@ class FormedModule(nn.Module, abc.ABC):
     """A module whose parameters mean places of the canonical forms of a kernel; its state dict says which.
 
     To load what was trained with another kernel, order or tolerance is an error: all keys would match, and the features
-    be others. It is a warning where all that differs is whether igraph is there, as that matters for hard parts of graphs
-    alone (:mod:`sympe.kernels.graphs.hard`). Checkpoints from before that say nothing are loaded as they are. The state is a tensor of bytes, so that
-    files of tensors alone can hold it.
+    be others. It is a warning where all that differs is whether igraph is there, as that matters for hard parts of
+    graphs alone (:mod:`sympe.kernels.graphs.hard`). Checkpoints from before that say nothing are loaded as they are.
+    The state is a tensor of bytes, so that files of tensors alone can hold it.
     """
 
     kernel: Kernel

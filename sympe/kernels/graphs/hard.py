@@ -1,9 +1,9 @@
 """Who settles hard parts, BLISS or a search, and what that means for canonical forms.
 
-Hard are connected parts of more than 64 nodes, or with more than 256 automorphisms, that refinement cannot settle. Where
-igraph is installed they get the canonical form of BLISS (:mod:`sympe.kernels.graphs.bliss`), else that of a search
-(:mod:`sympe.kernels.graphs.tree`), so that what was trained with one of them means other places in these parts with the
-other. Everything else is the same.
+Hard are connected parts of more than 64 nodes, or with more than 256 automorphisms, that refinement cannot settle.
+Where igraph is installed they get the canonical form of BLISS (:mod:`sympe.kernels.graphs.bliss`), else that of a
+search (:mod:`sympe.kernels.graphs.tree`), so that what was trained with one of them means other places in these parts
+with the other. Everything else is the same.
 """
 
 from __future__ import annotations

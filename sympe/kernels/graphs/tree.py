@@ -1,4 +1,4 @@
-"""Canonical labellings and automorphisms of one connected, hard graph at a time, where igraph is not installed.
+r"""Canonical labellings and automorphisms of one connected, hard graph at a time, where igraph is not installed.
 
 The tree of individualization and refinement (:mod:`sympe.kernels.graphs.individualization`) is searched depth first,
 and automorphisms cut it. A leaf is a sequence of hashes, of what each round of refinement on its path changed, and the
@@ -6,7 +6,7 @@ graph relabelled by its colours; the least leaf is the canonical form. From the 
 each node of the cell that was chosen from is compared with the one that is on the path, unless a symmetry that is known
 takes it to one that was compared before. It is worse, it is better, or there is a new symmetry; so when all are done,
 
-.. math:: |G_x| = \\prod_k |\\text{orbit of node } k \\text{ of the path}| ,
+.. math:: |G_x| = \prod_k |\text{orbit of node } k \text{ of the path}| ,
 
 each under the symmetries that fix the nodes before it. Hashes decide which leaf is the least, but no two different
 graphs are taken for one: a symmetry is compared arc by arc.
@@ -205,7 +205,7 @@ class _Tree:
 
     def _down(self, cells: Cells, depth: int) -> _Path:
         """Any path to a leaf."""
-        levels = []
+        levels: list[_Level] = []
         while cells.count < self._nodes:
             nodes = _smallest_cell(cells)
             _, child, trace = self._child(cells, nodes[0], depth + len(levels))
