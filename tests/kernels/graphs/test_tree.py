@@ -246,6 +246,7 @@ def check_coset(x: SparseGraphs) -> None:
     assert found == {tuple(a[c].tolist()) for a in group}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LARGER)
 def test_draws_are_uniform_on_the_coset_of_larger_graphs(name: str) -> None:
     check_coset(LARGER[name])
@@ -343,6 +344,7 @@ PARTS: dict[str, nx.Graph] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARTS)
 def test_kernels_with_and_without_igraph_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The entropy, orbits and groups are the same; the form is another, with the same laws."""
