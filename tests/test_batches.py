@@ -83,7 +83,7 @@ DEFINING = {
     "_GHOST",
 }
 """Numbers on which a canonical form depends: the same for an input in all situations."""
-BOUNDS = {"_LISTED", "_WIDTH", "_ORDERED", "_TRIES", "_WIDE_CLUSTER"}
+BOUNDS = {"_LISTED", "_WIDTH", "_ORDERED", "_TRIES", "_NESTED", "_WIDE_CLUSTER"}
 """Numbers beyond which an input is refused."""
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sympe.groups.checks import check_kind
 from sympe.kernels import CoupledKernel, Kernel
 from sympe.kernels.base import Draw
+from sympe.kernels.graphs.hard import HARD_PARTS, warn_of_other_hard_parts
 from sympe.randomness import draw_numbers
 
 
@@ -21,8 +22,9 @@ class FormedModule(nn.Module, abc.ABC):
     """A module whose parameters mean places of the canonical forms of a kernel; its state dict says which.
 
     To load what was trained with another kernel, order or tolerance is an error: all keys would match, and the features
-    be others. Checkpoints from before that say nothing are loaded as they are. The state is a tensor of bytes, so that
-    files of tensors alone can hold it.
+    be others. It is a warning where all that differs is whether igraph is there, as that matters for hard parts of
+    graphs alone (:mod:`sympe.kernels.graphs.hard`). Checkpoints from before that say nothing are loaded as they are.
+    The state is a tensor of bytes, so that files of tensors alone can hold it.
     """
 
     kernel: Kernel
@@ -77,9 +79,13 @@ def _check_form(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) 
     added = {"group"}  # what checkpoints from before do not say
     keys = dict.fromkeys([*there, *here])
     differing = [key for key in keys if there.get(key) != here.get(key) and not (key in added and key not in there)]
+    where = f" of {prefix[:-1]}" if prefix else ""
+    if differing == [HARD_PARTS]:
+        warn_of_other_hard_parts(f"state_dict: the parameters{where} were trained", stacklevel=2)
+        return
+    differing = [key for key in differing if key != HARD_PARTS]
     if differing:
         said = "; ".join(f"{key}: {there.get(key)} there, {here.get(key)} here" for key in differing)
-        where = f" of {prefix[:-1]}" if prefix else ""
         raise ValueError(
             f"state_dict: the parameters{where} were trained with another canonical form ({said}); "
             f"without {prefix}_extra_state they are loaded all the same"

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 
-from sympe.actions import GridAction, NodeAction
+from sympe.actions import ArrayAction, GridAction, NodeAction, VectorAction
 from sympe.encodings import Canonicalized, Encoded, GraphSymPE, PartialSymPE, SymPE
-from sympe.groups import P4M, Permutations
+from sympe.groups import P4M, DirectProduct, Orthogonal, Permutations
 from sympe.kernels import (
     CachedGraphKernel,
     GraphHaarKernel,
     GraphKernel,
     HaarKernel,
     Kernel,
+    MatrixKernel,
     OrbitKernel,
     PartialKernel,
+    PointKernel,
     ScoreKernel,
 )
 from sympe.nn import P4MNet
@@ -101,6 +104,46 @@ def test_what_was_trained_with_another_form_is_refused_and_nothing_is_loaded(num
 def test_a_memory_and_a_temperature_change_no_form(number: int) -> None:
     one, other = SAME[number]
     other().load_state_dict(one().state_dict())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: on_graphs(GraphKernel(5)),
+        lambda: on_graphs(CachedGraphKernel(GraphKernel(5))),
+        lambda: SymPE(MatrixKernel(2, 3), ArrayAction(DirectProduct(Permutations(2), Permutations(3)), 2)),
+        lambda: SymPE(kernel := PointKernel(Orthogonal(3), 4), VectorAction(kernel.group, channels=2)),
+    ],
+)
+def test_without_igraph_hard_parts_have_another_form_which_is_a_warning(
+    make: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_igraph = make().state_dict()
+    assert b"hard parts" not in bytes(with_igraph["_extra_state"].tolist())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "igraph", None)
+        without = make().state_dict()
+        assert bytes(without["_extra_state"].tolist()).endswith(b', "hard parts": "search"}')
+        make().load_state_dict(without)
+        module = make()
+        with pytest.warns(UserWarning, match="were trained with igraph, which is not installed here: connected parts"):
+            module.load_state_dict(with_igraph)
+        assert all(torch.equal(with_igraph[name], p) for name, p in module.named_parameters())
+    with pytest.warns(UserWarning, match="were trained without igraph, which is installed here: .* uninstall igraph"):
+        make().load_state_dict(without)
+    nested = {f"encoding.{key}": value for key, value in without.items()}
+    with pytest.warns(UserWarning, match="the parameters of encoding were trained without igraph"):
+        Encoded(nn.Identity(), make()).load_state_dict(nested)
+
+
+def test_without_igraph_another_form_is_refused_as_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = on_graphs(GraphKernel(5)).state_dict()
+    monkeypatch.setitem(sys.modules, "igraph", None)
+    with pytest.raises(ValueError, match=r"another canonical form \(order: breadth-first there, refined here\)"):
+        on_graphs(GraphKernel(5, order="refined")).load_state_dict(trained)
+    kernel = HaarKernel(GROUP)  # of no graphs
+    assert kernel.form == {"kernel": "HaarKernel"}
+    on_field(orbit()).load_state_dict(on_field(orbit()).state_dict())
 
 
 @pytest.mark.parametrize("number", range(len(DIFFERENT)))

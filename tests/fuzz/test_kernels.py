@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -153,8 +154,13 @@ def check_exact(kernel: Any, batch: Batch, seed: int) -> None:
     check_support(kernel, batch, exact=True)
 
 
-WAYS = {"listed": {}, "apart": {"_LIMIT": 3}, "bliss": {"_LIMIT": 0, "SMALL": -1}}
-"""The three ways through the code, for the same small graphs."""
+WAYS = {
+    "listed": {},
+    "apart": {"_LIMIT": 3},
+    "bliss": {"_LIMIT": 0, "SMALL": -1},
+    "search": {"_LIMIT": 0, "SMALL": -1},
+}
+"""The four ways through the code, for the same small graphs."""
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -166,6 +172,8 @@ def test_the_graph_kernel(way: str, batch: Batch, order: str, seed: int) -> None
     with pytest.MonkeyPatch.context() as patch:
         for name, value in WAYS[way].items():
             patch.setattr(cosets, name, value)
+        if way == "search":
+            patch.setitem(sys.modules, "igraph", None)
         kernel = GraphKernel(batch.max_nodes, order=order)
         check_exact(kernel, batch, seed)
         orbits = kernel.orbits(batch.x)

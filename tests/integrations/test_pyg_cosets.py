@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import sys
 from collections import Counter
 from collections.abc import Callable
 from multiprocessing.reduction import ForkingPickler
@@ -307,6 +308,21 @@ def test_transforms_before_and_after() -> None:
             Compose([STORE, late, DrawPlaces(STORE)])(GRAPHS[0].clone())
     ignoring = StoreCosets(KERNEL, node_attr=None)  # features that are no colours may change
     assert "place" in Compose([ignoring, NormalizeFeatures(), DrawPlaces(ignoring)])(GRAPHS[0].clone())
+
+
+def test_cosets_from_where_igraph_is_or_is_not_are_taken_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = STORE(GRAPHS[0].clone())
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "igraph", None)
+        other = STORE(GRAPHS[0].clone())
+        STORE.sample(other)
+        with pytest.warns(UserWarning, match="coset: was stored with igraph, which is not installed here: connected"):
+            STORE.sample(data)
+        with pytest.raises(ValueError, match="data: coset: was stored with another kernel, or other options"):
+            StoreCosets(GraphKernel(8, order="refined")).sample(data)
+    STORE.sample(data)
+    with pytest.warns(UserWarning, match="coset: was stored without igraph, which is installed here: connected"):
+        STORE.sample(other)
 
 
 def test_another_kernel_or_other_options_are_refused() -> None:

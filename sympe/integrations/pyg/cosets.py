@@ -29,6 +29,7 @@ from sympe.groups import Permutations
 from sympe.groups.checks import check_integer, check_kind
 from sympe.integrations.pyg.reading import Reading, attributes_of, places_of
 from sympe.kernels import GraphKernel, Kernel, StoredCosets
+from sympe.kernels.graphs.hard import warn_of_other_hard_parts, with_other_hard_parts
 from sympe.tolerance import Tolerance
 
 _FACTORS = mix(torch.arange(8, device="cpu")).bitwise_or(1).tolist()
@@ -94,7 +95,7 @@ class StoreCosets(BaseTransform):  # type: ignore[misc]
         parts = {"order": stored.orders, "twins": stored.twins, "rows": stored.rows, "table": stored.table}
         attributes = attributes_of(data, self.reader.edge_attr)
         prints = self._prints(attributes, stored, numbers)
-        form = torch.full_like(numbers, self._form())
+        form = torch.full_like(numbers, self._hash(self.kernel.form))
         parts["check"] = torch.stack([stored.levels, numbers, prints, form], 1)
         for name, value in parts.items():
             data[f"{self.attr_name}_{name}"] = value
@@ -132,7 +133,8 @@ class StoreCosets(BaseTransform):  # type: ignore[misc]
         found = [len(sizes), nodes, nodes, *counts[:2]]
         if [len(part) for part in (check, orders, twins, rows, table)] != found:
             raise ValueError(f"data: {self.attr_name}: {_CHANGED}")
-        if bool((check[:, 3] != self._form()).any()):
+        form, other = (self._hash(form) for form in (self.kernel.form, with_other_hard_parts(self.kernel.form)))
+        if bool(((check[:, 3] != form) & (check[:, 3] != other)).any()):
             raise ValueError(
                 f"data: {self.attr_name}: was stored with another kernel, or other options, than {self!r}; delete the "
                 "dataset's folder 'processed', or take those it was made with"
@@ -141,6 +143,8 @@ class StoreCosets(BaseTransform):  # type: ignore[misc]
         wrong = self._prints(attributes, stored, check[:, 1]) != check[:, 2]
         if bool(wrong.any()):
             raise ValueError(f"data: {self.attr_name}: graph {int(wrong.nonzero()[0])}: {_CHANGED}")
+        if bool((check[:, 3] == other).any()):
+            warn_of_other_hard_parts(f"data: {self.attr_name}: was stored", stacklevel=3)
         return stored
 
     def _prints(self, attributes: Mapping[str, Any], stored: StoredCosets, numbers: Tensor) -> Tensor:
@@ -168,10 +172,10 @@ class StoreCosets(BaseTransform):  # type: ignore[misc]
         prints: Tensor = torch.zeros_like(stored.sizes).index_add_(0, every, mix(torch.cat(words)))
         return prints
 
-    def _form(self) -> int:
-        """A hash of the kernel's form and of what colours the graph."""
+    def _hash(self, form: dict[str, str]) -> int:
+        """A hash of the form of a kernel and of what colours the graph."""
         reader = self.reader
-        said = [self.kernel.form, reader.node_attr, reader.edge_attr, str(Tolerance.of(reader.tolerance))]
+        said = [form, reader.node_attr, reader.edge_attr, str(Tolerance.of(reader.tolerance))]
         digest = hashlib.blake2b(json.dumps(said).encode(), digest_size=8).digest()
         return int.from_bytes(digest, signed=True)
 

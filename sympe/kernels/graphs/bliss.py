@@ -1,5 +1,7 @@
 """Canonical labellings and automorphisms of one connected, hard graph at a time, by BLISS (igraph).
 
+Where igraph is not installed, :mod:`sympe.kernels.graphs.tree` does the same.
+
 BLISS knows colours of nodes only. If the pairs have more than one colour, or one direction differs from the other, an
 edge becomes a node of its own: one between i and j if both directions have the same colour, else two in a row, each
 next to the end that it starts from, one of them perhaps for "no arc".
@@ -117,14 +119,12 @@ def _reverse(i: Tensor, j: Tensor, value: Tensor, n: int) -> Tensor:
 
 
 def _graph(edges: Tensor, colors: Tensor, nodes: int) -> Any:
-    """An igraph.Graph; the package is needed by hard graphs only."""
+    """An igraph.Graph; without that package hard parts are searched, and only the order "bliss" comes here."""
     try:
         import igraph
     except ImportError as error:
-        said = missing(f"x: a connected part of {nodes} nodes that refinement cannot settle needs", "igraph", "graphs")
-        raise ImportError(
-            f"{said}; GraphRefinementKernel does without, with more entropy where nodes only look alike"
-        ) from error
+        said = missing(f"x: the order 'bliss' of a graph of {nodes} nodes needs", "igraph", "graphs")
+        raise ImportError(f"{said}; the other orders do without") from error
     if int(igraph.__version__.split(".")[0]) < 1:
         raise ImportError(f"igraph: expected version 1.0 or newer, got {igraph.__version__}: it returns the inverse")
     return igraph.Graph(n=len(colors), edges=edges.T.tolist())

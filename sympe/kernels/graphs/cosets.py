@@ -1,16 +1,18 @@
-"""C(x) of any graphs: listed where they are small, else taken apart, with BLISS for what is left.
+"""C(x) of any graphs: listed where they are small, else taken apart, with BLISS or a search for what is left.
 
 Three ways, chosen by the isomorphism class alone:
 
 1. up to 64 nodes and 256 automorphisms or so: the whole coset is listed by a batched search;
 2. else the graph is refined and taken apart, and its components are searched in the same batched way;
 3. components that are too large or too symmetric for that are given to BLISS one by one, but for those whose nodes
-   have colours of their own, which are their order.
+   have colours of their own, which are their order. Where igraph is not installed they are taken apart again, as far as
+   that goes, and searched (:mod:`sympe.kernels.graphs.tree`). That gives another canonical form than BLISS.
 """
 
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -20,8 +22,10 @@ from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
 from sympe.graphs.checks import equal_graphs
 from sympe.graphs.coloring import mix
 from sympe.kernels.graphs.bliss import BlissGraph, Draw
+from sympe.kernels.graphs.hard import has_igraph
 from sympe.kernels.graphs.individualization import Leaves, search_graphs
 from sympe.kernels.graphs.refinement import decompose, dense_rank, lexsort
+from sympe.kernels.graphs.tree import SearchedGraph
 
 SMALL = 64
 """Graphs of up to this many nodes are searched in batches."""
@@ -71,10 +75,10 @@ def choose(listed: Leaves, draw: Draw) -> Int64[Tensor, "graphs nodes"]:
 
 
 class Pieces:
-    """Graphs with their automorphisms: listed, by BLISS, or none as all colours differ.
+    """Graphs with their automorphisms: listed, by BLISS or a search, or none as all colours differ.
 
     Arguments:
-        graphs: the graphs; connected and refined, or BLISS may be slow.
+        graphs: the graphs; connected and refined, or BLISS and the search may be slow.
         among: which may be listed.
     """
 
@@ -84,7 +88,11 @@ class Pieces:
         rank, size = dense_rank(graphs.graph, graphs.colors)
         tied = torch.zeros(len(graphs), dtype=torch.bool, device=graphs.device)
         tied[graphs.graph[size[rank] > 1]] = True
-        self.hard = (self.listed.too_many & tied).nonzero().squeeze(1).tolist()
+        hard = self.listed.too_many & tied
+        self.again = hard & False
+        if not has_igraph() and bool(hard.any()):
+            self.again[hard] = _falls_apart(graphs.select(hard.nonzero().squeeze(1)))
+        self.hard = (hard & ~self.again).nonzero().squeeze(1).tolist()
 
     def places(self, draw: Draw) -> Int64[Tensor, " nodes"]:
         """The canonical place of every node, for a uniform element of each coset."""
@@ -96,15 +104,22 @@ class Pieces:
         real = spot < graphs.sizes[easy][:, None]
         place[(graphs.starts[easy][:, None] + order)[real]] = spot[real]
         for row in self.hard:
-            g = self._bliss(row).sample(draw).to(place.device)
+            g = self._part(row).sample(draw).to(place.device)
             place[graphs.starts[row] + g] = torch.arange(len(g), device=place.device)
+        if bool(self.again.any()):
+            within = self.again[graphs.graph]
+            start = graphs.starts[graphs.graph[within]]
+            node = torch.arange(len(within), device=place.device)[within]
+            place[start + self._apart.orders(draw)] = node - start
         return place
 
     def log_orders(self) -> Float[Tensor, " batch"]:
         """The logarithms of the orders of the automorphism groups."""
         out = torch.bincount(self.listed.rows, minlength=len(self.graphs)).clamp(min=1).double().log()
         for row in self.hard:
-            out[row] = math.log(self._bliss(row).automorphisms())
+            out[row] = math.log(self._part(row).automorphisms())
+        if bool(self.again.any()):
+            out[self.again] = self._apart.log_orders()
         return out
 
     def orbits(self) -> Int64[Tensor, " nodes"]:
@@ -123,17 +138,26 @@ class Pieces:
         count = torch.bincount(self.listed.rows, minlength=len(self.graphs)).tolist()
         of = self.listed.orders.split(count)
         hard = set(self.hard)
+        again = self.again.nonzero().squeeze(1).tolist()
+        apart = dict(zip(again, self._apart.generators(), strict=True)) if again else {}
         for row, nodes in enumerate(self.graphs.sizes.tolist()):
             if row in hard:
-                found.append(self._bliss(row).generators().to(self.graphs.device))
+                found.append(self._part(row).generators().to(self.graphs.device))
+            elif row in apart:
+                found.append(apart[row])
             else:
                 orders = of[row][:, :nodes]
                 first = orders[:1].expand(max(0, len(orders) - 1), -1)
                 found.append(torch.empty_like(first).scatter_(1, first, orders[1:]))
         return found
 
-    def _bliss(self, row: int) -> BlissGraph:
-        return BlissGraph(self.graphs.select(torch.tensor([row], device=self.graphs.device)))
+    @cached_property
+    def _apart(self) -> Decomposed:
+        return Decomposed(self.graphs.select(self.again.nonzero().squeeze(1)))
+
+    def _part(self, row: int) -> BlissGraph | SearchedGraph:
+        graph = self.graphs.select(torch.tensor([row], device=self.graphs.device))
+        return BlissGraph(graph) if has_igraph() else SearchedGraph(graph)
 
 
 class Decomposed:
@@ -243,6 +267,17 @@ class Decomposed:
         if len(one) and not _isomorphic(parts, places, one, other):
             raise ValueError("x: two components of a graph share a hash, and are not isomorphic; give other colours")
         return hashes
+
+
+def _falls_apart(parts: SparseGraphs) -> Bool[Tensor, " batch"]:
+    """Which connected parts fall apart by themselves: several of a kind hid that a node is alone in its cell.
+
+    Each time that happens there are two of a kind at least, so a part of n nodes falls apart at most log2(n) times.
+    """
+    found = decompose(parts)
+    several = torch.bincount(found.graph, minlength=len(parts)) > 1
+    several[parts.graph[found.free]] = True
+    return several
 
 
 def _isomorphic(parts: SparseGraphs, places: Tensor, one: Tensor, other: Tensor) -> bool:

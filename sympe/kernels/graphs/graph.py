@@ -17,6 +17,7 @@ from sympe.groups.checks import check_integer
 from sympe.kernels.base import InversionKernel, Kernel, check_count, uniform
 from sympe.kernels.graphs.bliss import Draw
 from sympe.kernels.graphs.cosets import Decomposed, choose, first_choice, list_cosets
+from sympe.kernels.graphs.hard import hard_parts
 from sympe.kernels.graphs.individualization import Leaves
 from sympe.kernels.graphs.orders import DENSE_ORDERS, NODE_ORDERS
 
@@ -32,8 +33,10 @@ class GraphKernel(InversionKernel):
     Graphs of up to 64 nodes with at most 256 automorphisms are searched in batches on any device
     (:mod:`sympe.kernels.graphs.individualization`). The others are refined and taken apart on any device
     (:mod:`sympe.kernels.graphs.cosets`); connected pieces that still tie are relabelled by a Haar permutation and
-    canonicalized by BLISS, one by one on the CPU. Which way a graph goes depends on its isomorphism class alone, and
-    nothing depends on the rest of the batch.
+    canonicalized by BLISS, one by one on the CPU; where igraph is not installed, by a search that takes a few to a
+    hundred times as long (:mod:`sympe.kernels.graphs.tree`) and finds another canonical form of such pieces, which
+    :attr:`form` says. Which way a graph goes depends on its isomorphism class alone, and nothing depends on the rest of
+    the batch.
 
     It is exact up to hashes of 64 bits: refinement tells colours apart by them, and the batched search the labellings
     that it finds. A graph gets an element that is not of C(x) with a probability of about :math:`2^{-62}` for each two
@@ -51,7 +54,8 @@ class GraphKernel(InversionKernel):
         ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
             or more than 2,048 and ``order`` is "degree" or "fiedler", or if two of its components share a hash and are
             not isomorphic.
-        ImportError: on use, if a graph needs BLISS and igraph is missing; of how many nodes the part is that does.
+        ImportError: on use, if igraph is missing and a graph has a piece that the search gives up, or ``order`` is
+            "bliss"; of how many nodes the piece is.
 
     References:
         Lawrence et al. (arXiv 2503.21985), Section 4.
@@ -78,8 +82,8 @@ class GraphKernel(InversionKernel):
 
     @property
     def form(self) -> dict[str, str]:
-        """The order."""
-        return {"kernel": "GraphKernel", "order": self.order}
+        """The order, and who settles hard parts if it is not BLISS (:mod:`sympe.kernels.graphs.hard`)."""
+        return {"kernel": "GraphKernel", "order": self.order, **hard_parts()}
 
     @property
     def group(self) -> Permutations:

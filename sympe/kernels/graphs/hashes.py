@@ -121,3 +121,14 @@ def individualize(
     """
     step = (depth * _CHOSEN + 2**63) % 2**64 - 2**63  # a number of Python's does not wrap by itself
     return refine(colors.scatter(0, node, color(colors.gather(0, node) + step)))
+
+
+def chosen_one(value: int, depth: int) -> int:
+    """The colour that :func:`individualize` gives one node, without the overhead of tensors.
+
+    Example:
+        >>> colors = individualize(torch.tensor([7, 7]), torch.tensor([1]), 2, lambda colors: colors)
+        >>> chosen_one(7, 2) == int(colors[1])
+        True
+    """
+    return color_one(value + depth * _CHOSEN)

@@ -20,6 +20,7 @@ from sympe.groups.checks import check_integer, check_kind
 from sympe.kernels.base import InversionKernel
 from sympe.kernels.coupled import CoupledKernel
 from sympe.kernels.graphs.graph import GraphKernel
+from sympe.kernels.graphs.hard import hard_parts
 from sympe.kernels.graphs.rows import rank_numbers, rank_rows
 from sympe.tolerance import Tolerance
 
@@ -83,8 +84,8 @@ class MatrixKernel(InversionKernel):
 
     @property
     def form(self) -> dict[str, str]:
-        """The order and the tolerance."""
-        return {"kernel": "MatrixKernel", "order": self.order, "tolerance": str(self.tolerance)}
+        """The order and the tolerance, and who settles hard parts as for :class:`GraphKernel`."""
+        return {"kernel": "MatrixKernel", "order": self.order, "tolerance": str(self.tolerance), **hard_parts()}
 
     @property
     def group(self) -> DirectProduct:

@@ -29,7 +29,7 @@ from torch import Tensor
 from sympe.graphs import SparseGraphs
 from sympe.graphs.batches import ranges
 from sympe.graphs.coloring import mix
-from sympe.kernels.graphs.hashes import both_ways, color, color_one, first_color, mix_one, weight
+from sympe.kernels.graphs.hashes import both_ways, chosen_one, color, color_one, first_color, mix_one, weight
 
 ROUNDS = 64
 """Rounds in which all nodes are looked at; after that those that hear something new. The colours depend on it."""
@@ -111,7 +111,7 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
         loops = torch.zeros_like(graphs.colors)
         loops[i[i == j]] = graphs.arc_colors[i == j]
         colors = first_color(graphs.colors, mix(graphs.colors) + loops)
-    arcs = _Arcs(graphs)
+    arcs = Arcs(graphs)
 
     def finer(colors: Tensor) -> Tensor:
         return color(mix(colors) + arcs.heard(colors))
@@ -159,7 +159,7 @@ def refine_rounds(
     return earlier, colors, left
 
 
-class _Arcs:
+class Arcs:
     """The arcs of a batch by their first and by their second node, with hashes of their colours."""
 
     def __init__(self, graphs: SparseGraphs) -> None:
@@ -171,7 +171,7 @@ class _Arcs:
         self.ways = [(far, w, torch.bincount(near, minlength=nodes).cumsum(0)) for near, far, w in ways]
         self.counts = [ends.diff(prepend=ends.new_zeros(1)) for _, _, ends in self.ways]
 
-    def on_cpu(self) -> _Arcs:
+    def on_cpu(self) -> Arcs:
         """The same in the memory of the CPU."""
         arcs = copy(self)
         arcs.ways = [(far.cpu(), w.cpu(), ends.cpu()) for far, w, ends in self.ways]
@@ -200,7 +200,7 @@ class _Arcs:
 
 
 def _refine_where_changed(
-    graphs: SparseGraphs, arcs: _Arcs, before: Tensor, colors: Tensor, left: Tensor
+    graphs: SparseGraphs, arcs: Arcs, before: Tensor, colors: Tensor, left: Tensor
 ) -> Int64[Tensor, " nodes"]:
     """Go on with refinement, round by round, but look only at nodes that hear from one whose cell is new.
 
@@ -222,14 +222,14 @@ def _refine_where_changed(
     quiet = _largest(old[first], size, colors[first])
     changed = (left[graphs.graph] & ~quiet[cell]).nonzero().squeeze(1)
     device = colors.device
-    cells = _Cells(arcs.on_cpu(), colors.cpu().clone(), cell.cpu(), size.cpu())
+    cells = Cells(arcs.on_cpu(), colors.cpu().clone(), cell.cpu(), size.cpu())
     some = changed.tolist()
     while some:  # a list, as long chains have one round after another that changes few
-        some = cells.split_by_few(some) if cells.are_few(some) else cells.split(torch.tensor(some)).tolist()
+        some = cells.next_round(some)
     return cells.colors.to(device)
 
 
-class _Cells:
+class Cells:
     """A partition of the nodes that is refined in place, on the CPU.
 
     Arguments:
@@ -239,13 +239,39 @@ class _Cells:
         size: of each cell.
     """
 
-    def __init__(self, arcs: _Arcs, colors: Tensor, cell: Tensor, size: Tensor) -> None:
+    def __init__(self, arcs: Arcs, colors: Tensor, cell: Tensor, size: Tensor) -> None:
         self.arcs, self.colors, self.cell = arcs, colors, cell
         self.size = torch.cat([size, torch.zeros(len(cell) - len(size), dtype=torch.int64)])
         self.count = len(size)
         # the same memory, read one number at a time
         self._colors, self._cell, self._size = (t.numpy().data for t in (colors, cell, self.size))
         self._ways = [tuple(t.numpy().data for t in way) for way in arcs.ways]
+
+    @classmethod
+    def of(cls, graphs: SparseGraphs, colors: Int64[Tensor, " nodes"]) -> Cells:
+        """Those of colours, which are those of a refined partition."""
+        cell, size = dense_rank(graphs.graph, colors)
+        return cls(Arcs(graphs), colors.clone(), cell, size)
+
+    def copy(self) -> Cells:
+        """The same partition, to be refined by itself."""
+        return Cells(self.arcs, self.colors.clone(), self.cell.clone(), self.size[: self.count])
+
+    def choose(self, node: int, depth: int) -> None:
+        """Give a node a cell and a colour of its own; ``depth`` as for individualize."""
+        self._size[self._cell[node]] -= 1
+        self._size[self.count] = 1
+        self._cell[node] = self.count
+        self._colors[node] = chosen_one(self._colors[node], depth)
+        self.count += 1
+
+    def hash_of(self, nodes: list[int]) -> int:
+        """The sum of the colours of some nodes, as a number of 64 bits without a sign."""
+        return sum(self._colors[node] for node in nodes) % 2**64
+
+    def next_round(self, changed: list[int]) -> list[int]:
+        """Split cells by what is heard from nodes; gives those that are in a new cell now."""
+        return self.split_by_few(changed) if self.are_few(changed) else self.split(torch.tensor(changed)).tolist()
 
     def split(self, changed: Tensor) -> Int64[Tensor, " moved"]:
         """Split cells by what is heard from nodes; gives those that are in a new cell now."""

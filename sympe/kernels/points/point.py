@@ -29,6 +29,7 @@ from sympe.graphs import Clouds
 from sympe.groups import DirectProduct, Isometries, Permutations
 from sympe.groups.checks import check_integer, check_kind
 from sympe.kernels.base import InversionKernel, check_count
+from sympe.kernels.graphs.hard import hard_parts
 from sympe.kernels.points.cloud import distances
 from sympe.kernels.points.cosets import Cosets
 from sympe.kernels.points.frame import fixed_directions, haar_directions
@@ -120,12 +121,13 @@ class PointKernel(InversionKernel):
 
     @property
     def form(self) -> dict[str, str]:
-        """The isometries, the tolerance and the scale of vectors."""
+        """The isometries, the tolerance and the scale of vectors, and who settles hard parts as for GraphKernel."""
         return {
             "kernel": "PointKernel",
             "isometries": repr(self.isometries),
             "tolerance": self._said,
             "vector_scale": f"{self.vector_scale:g}",
+            **hard_parts(),
         }
 
     @property

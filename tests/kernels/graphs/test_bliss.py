@@ -13,6 +13,7 @@ from torch import Tensor
 from sympe.graphs import SparseGraphs
 from sympe.graphs.checks import equal_graphs
 from sympe.kernels import GraphKernel
+from sympe.kernels.graphs import tree
 from sympe.kernels.graphs.bliss import BlissGraph
 from sympe.kernels.graphs.cosets import Pieces, first_choice
 
@@ -86,17 +87,27 @@ def test_parts_with_ties_beside_them_change_nothing() -> None:
     [
         (nx.cycle_graph(200), 200),
         (nx.grid_2d_graph(10, 20), 200),
-        (nx.balanced_tree(2, 7), 127),
+        (nx.hypercube_graph(7), 128),
         (nx.random_regular_graph(3, 100, seed=0), 100),
     ],
 )
-def test_without_igraph_the_message_says_what_needs_it_and_what_to_do(
+def test_without_igraph_what_takes_too_long_says_what_needs_it_and_what_to_do(
     graph: nx.Graph, nodes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x, kernel = graphs(graph), GraphKernel(len(graph))
     kernel.sample(x)
     monkeypatch.setitem(sys.modules, "igraph", None)
-    with pytest.raises(ImportError, match=rf"part of {nodes} nodes .* pip install 'igraph>=.*; GraphRefinement"):
+    kernel.sample(x)
+    monkeypatch.setattr(tree, "_TRIES", 1)
+    with pytest.raises(ImportError, match=rf"part of {nodes} nodes.* pip install 'igraph>=.*; GraphRefinement"):
+        kernel.sample(x)
+
+
+def test_the_order_of_bliss_needs_igraph(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, kernel = graphs(nx.path_graph(5)), GraphKernel(5, order="bliss")
+    kernel.sample(x)
+    monkeypatch.setitem(sys.modules, "igraph", None)
+    with pytest.raises(ImportError, match=r"order 'bliss' of a graph of 5 nodes needs igraph: .*; the other orders"):
         kernel.sample(x)
 
 

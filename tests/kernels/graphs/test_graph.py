@@ -23,18 +23,27 @@ from sympe.kernels.graphs.hashes import color
 from sympe.kernels.graphs.orders import NODE_ORDERS
 from sympe.testing import assert_equivariant_in_distribution
 
-WAYS = ["listed", "apart", "bliss"]
+WAYS = ["listed", "apart", "bliss", "search"]
 
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """All three ways through the code, for the same small graphs."""
+    """All four ways through the code, for the same small graphs."""
     if request.param == "apart":
         monkeypatch.setattr(cosets, "_LIMIT", 3)
-    if request.param == "bliss":
+    if request.param in ("bliss", "search"):
         monkeypatch.setattr(cosets, "_LIMIT", 0)
         monkeypatch.setattr(cosets, "SMALL", -1)
+    if request.param == "search":
+        monkeypatch.setitem(sys.modules, "igraph", None)
     return str(request.param)
+
+
+@pytest.fixture(params=["bliss", "search"])
+def hard(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hard parts with igraph and without."""
+    if request.param == "search":
+        monkeypatch.setitem(sys.modules, "igraph", None)
 
 
 class OnMatrices:
@@ -112,6 +121,10 @@ def test_cosets_of_all_small_graphs(name: str, order: str, way: str) -> None:
     pairs = SMALL[name] if order == "refined" else SMALL[name][:20][:: 2 if "5" in name else 1]
     batch, n, _ = pairs.shape
     kernel = GraphKernel(n, order=order)
+    if (order, way) == ("bliss", "search"):
+        with pytest.raises(ImportError, match="needs igraph"):
+            kernel.sample(DenseGraphs.from_features(pairs, directed=True))
+        return
     every = torch.tensor(list(itertools.permutations(range(n))))
     x = DenseGraphs.from_features(pairs, directed=True)
     groups = [automorphisms(one) for one in pairs]
@@ -151,6 +164,7 @@ def test_all_graphs_of_six_nodes() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("way", ["listed", "apart", "bliss"], indirect=True)  # the search: test_tree.py
 @pytest.mark.parametrize("name", ["4 nodes", "coloured, 4 nodes", "directed, 4 nodes"])
 def test_equivariant_in_distribution(name: str, way: str) -> None:
     kernel = GraphKernel(4)
@@ -268,6 +282,7 @@ FAMILIES: dict[str, tuple[nx.Graph, float]] = {
 
 
 @pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.usefixtures("hard")
 def test_symmetric_families_have_their_known_orders(name: str) -> None:
     graph, expected = FAMILIES[name]
     x = sparse(graph)
@@ -294,6 +309,7 @@ def test_orders_of_thousands_of_digits() -> None:
         pytest.param(nx.complement(nx.gnp_random_graph(80, 0.03, seed=2)), None, id="dense"),
     ],
 )
+@pytest.mark.usefixtures("hard")
 def test_graphs_have_the_orders_that_nauty_finds(graph: nx.Graph, expected: None) -> None:
     check_large(sparse(graph), nauty_log_order(graph))
 
@@ -357,6 +373,7 @@ def test_a_permutation_that_moves_the_padding_is_impossible_even_where_all_other
     assert kernel.log_prob(torch.tensor([[1, 0, 2]]), x).exp().tolist() == pytest.approx([0.5])
 
 
+@pytest.mark.usefixtures("hard")
 def test_pairs_that_refinement_cannot_tell_apart_have_different_forms() -> None:
     for one, other in ((shrikhande(), rook(4)), (cfi(False), cfi(True))):
         a, b = sparse(one), sparse(other)
@@ -385,6 +402,7 @@ def test_large_groups_are_sampled_uniformly() -> None:
         assert statistic < freedom + 6 * math.sqrt(2 * freedom)  # false alarm below 1e-6
 
 
+@pytest.mark.usefixtures("hard")
 def test_a_graph_does_not_depend_on_its_company_nor_on_its_form() -> None:
     graphs = [nx.petersen_graph(), nx.path_graph(5), nx.star_graph(20), nx.empty_graph(1), nx.cycle_graph(70)]
     arcs, start = [], 0

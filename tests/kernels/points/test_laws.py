@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -71,14 +73,19 @@ def test_laws_on_random_clouds(kind: str, d: int, group: type[Isometries]) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", [Orthogonal, SpecialEuclidean])
-@pytest.mark.parametrize(("limit", "small"), [(3, 64), (0, -1)], ids=["apart", "bliss"])
-@pytest.mark.parametrize("kind", ["symmetric", "dipoles"])
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [*itertools.product(["symmetric", "dipoles"], ["apart", "bliss"]), ("dipoles", "search")],
+)
 def test_laws_where_elements_are_not_listed(
-    kind: str, limit: int, small: int, group: type[Isometries], monkeypatch: pytest.MonkeyPatch
+    kind: str, way: str, group: type[Isometries], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The way of clouds with many points or symmetries, which the same clouds are sent."""
+    limit, small = (3, 64) if way == "apart" else (0, -1)
     monkeypatch.setattr(cosets, "_LIMIT", limit)
     monkeypatch.setattr(cosets, "SMALL", small)
+    if way == "search":
+        monkeypatch.setitem(sys.modules, "igraph", None)
     assert_laws(PointKernel(group(3), 14), some_clouds(kind, 3, 3, seed=1))
 
 
