@@ -7,6 +7,7 @@ from benchmarks import (
     graph_cost,
     graph_kernel,
     graph_transformer,
+    graph_transformer_parts,
     images,
     orbit_kernel,
     point_kernel,
@@ -16,7 +17,7 @@ from benchmarks import (
 
 if __name__ == "__main__":
     kernels = (orbit_kernel, images, graph_kernel, graph_cost, regular_graphs, point_kernel)
-    for section in (*kernels, rmsd, encoding_cost, canonicalized, egnn, graph_transformer):
+    for section in (*kernels, rmsd, encoding_cost, canonicalized, egnn, graph_transformer, graph_transformer_parts):
         print(section.__doc__)
         print()
         section.main()

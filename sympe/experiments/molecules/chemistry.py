@@ -68,7 +68,8 @@ def molecule_from_types(
 ) -> Any:
     """The molecule of a graph, not sanitized: whether it is one of chemistry is for :func:`smiles_of` to say.
 
-    Nitrogen, oxygen and sulphur with one bond more than usual get a positive charge, for types know no charges.
+    Nitrogen, oxygen and sulphur with one bond more than usual get a positive charge, for types know no charges. Where
+    hydrogens are among ``atoms``, none is implied: all that there are are drawn.
 
     References:
         Jo, Lee, Hwang, "Score-based Generative Modeling of Graphs via the System of Stochastic Differential
@@ -84,13 +85,14 @@ def molecule_from_types(
         orders = [bond.GetBondTypeAsDouble() for bond in atom.GetBonds()]
         if usual is not None and sum(orders) == usual + 1:
             atom.SetFormalCharge(1)
+        atom.SetNoImplicit("H" in atoms)
     return molecule
 
 
 def smiles_of(molecule: Any) -> str | None:
     """The canonical SMILES of the largest fragment, or None if the molecule is not valid.
 
-    Valid means that RDKit sanitizes all of it.
+    Valid means that RDKit sanitizes all of it, and where no hydrogens are implied, that no atom lacks a bond.
 
     Example:
         >>> from sympe.files.smiles import molecule_from_smiles
@@ -99,6 +101,12 @@ def smiles_of(molecule: Any) -> str | None:
         >>> five = molecule_from_types(torch.zeros(2).long(), torch.tensor([[0, 3], [3, 0]]), ("C",))
         >>> smiles_of(five)
         'C#C'
+        >>> methane = torch.zeros(5, 5).long()
+        >>> methane[0, 1:] = methane[1:, 0] = 1
+        >>> smiles_of(molecule_from_types(torch.tensor([1, 0, 0, 0, 0]), methane, ("H", "C")))
+        '[H]C([H])([H])[H]'
+        >>> smiles_of(molecule_from_types(torch.tensor([1]), torch.zeros(1, 1).long(), ("H", "C"))) is None
+        True
     """
     copy = Chem.Mol(molecule)
     try:
@@ -106,7 +114,7 @@ def smiles_of(molecule: Any) -> str | None:
             fragments = Chem.GetMolFrags(copy, asMols=True, sanitizeFrags=True)
     except (Chem.AtomValenceException, Chem.KekulizeException, Chem.AtomKekulizeException, ValueError):
         return None
-    if not fragments:
+    if not fragments or any(atom.GetNumRadicalElectrons() for part in fragments for atom in part.GetAtoms()):
         return None
     largest = max(fragments, key=lambda fragment: fragment.GetNumAtoms())
     return str(Chem.MolToSmiles(largest))

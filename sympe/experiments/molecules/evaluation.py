@@ -11,7 +11,9 @@ For a coupled row the bound is joint in x_T and the trajectory, with the price o
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -37,9 +39,12 @@ TIMES = 20
 ENTROPY_TIMES = 26
 """Times at which the entropy of the kernel is taken, on as many molecules as are sampled, at most 1,000."""
 
+DRAWN = 64
+"""Molecules that one thread of a CPU draws at once."""
+
 
 def at_once(device: torch.device) -> int:
-    """Molecules that are evaluated or sampled at once: what fits the caches of a CPU, more where there is a GPU."""
+    """Molecules that are evaluated at once: what fits the caches of a CPU, more where there is a GPU."""
     return 128 if device.type == "cpu" else 4096
 
 
@@ -172,6 +177,10 @@ def sample(
 ) -> DenseGraphs:
     """Draw molecules as graphs, their sizes as in the training set.
 
+    On a CPU parts of :data:`DRAWN` molecules are drawn in as many threads as torch has, each part with one thread and
+    a generator of its own: the molecules do not depend on how many threads there are, and a core that other processes
+    need holds up one part instead of every operation.
+
     Arguments:
         model: on any device.
         count: how many.
@@ -186,23 +195,44 @@ def sample(
         raise ValueError(f"count: expected at least 1, got {count}")
     sizes = torch.multinomial(model.log_sizes.exp(), count, replacement=True, generator=generator)
     by_size = sizes.argsort(stable=True)  # little padding
-    together = by_size.split(at_once(sizes.device))
+    cpu = sizes.device.type == "cpu"
+    parts = by_size.split(DRAWN if cpu else at_once(sizes.device))
     each = model.noise.steps if steps is None else steps if isinstance(steps, int) else len(steps) - 1
-    ticks = iter(progress(range(len(together) * each)))
+    ticks = iter(progress(range(len(parts) * each)))
+    lock, stopped = threading.Lock(), threading.Event()
 
     def ticking(times: Iterable[Any]) -> Iterable[Any]:
         for pair in times:
-            next(ticks)
+            if stopped.is_set():
+                return
+            with lock:
+                next(ticks)
             yield pair
 
-    parts = []
-    for rows in together:
-        x = model.noise.sample_limit(sizes[rows], generator=generator)
-        g = model.encoding.of_chain(x, generator=generator) if model.encoding.coupled else None
-        denoiser = drawing(model, generator, g)
-        parts.append(sample_graphs(denoiser, model.noise, x, steps=steps, generator=generator, progress=ticking))
+    @torch.no_grad()  # of one thread only
+    def draw_part(rows: Tensor, own: torch.Generator | None) -> DenseGraphs:
+        x = model.noise.sample_limit(sizes[rows], generator=own)
+        g = model.encoding.of_chain(x, generator=own) if model.encoding.coupled else None
+        denoiser = drawing(model, own, g)
+        try:
+            return sample_graphs(denoiser, model.noise, x, steps=steps, generator=own, progress=ticking)
+        except BaseException:
+            stopped.set()
+            raise
+
+    generators = [None if generator is None else _split(generator) for _ in parts]
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(min(threads, len(parts)) if cpu else 1)
+    try:
+        if cpu:
+            torch.set_num_threads(1)
+        found = list(pool.map(draw_part, parts, generators))
+    finally:
+        stopped.set()  # after an interrupt nobody waits for the rest
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
     next(ticks, None)  # a bar ends
-    return DenseGraphs.concatenate(parts).select(by_size.argsort()).to("cpu")
+    return DenseGraphs.concatenate(found).select(by_size.argsort()).to("cpu")
 
 
 def entropies(

@@ -219,7 +219,8 @@ def canonical_smiles(molecules: Molecules, *, cache: Path | None = None) -> list
     Raises:
         ValueError: if the cache is damaged.
     """
-    name = f"smiles-{'-'.join(molecules.atoms)}-{molecules.content_hash}-rdkit-{version('rdkit')}.txt"
+    kind = "smiles-drawn" if "H" in molecules.atoms else "smiles"  # the lists of before imply hydrogens everywhere
+    name = f"{kind}-{'-'.join(molecules.atoms)}-{molecules.content_hash}-rdkit-{version('rdkit')}.txt"
     path = cache_folder(cache) / name
     if not path.exists():
         parts = torch.arange(len(molecules)).split(_CHUNK)

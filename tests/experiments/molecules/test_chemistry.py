@@ -70,6 +70,29 @@ def test_validity() -> None:
     assert read("", {}) is None
 
 
+def test_no_hydrogens_are_implied_where_they_are_nodes() -> None:
+    atoms = ("H", *ATOMS)
+
+    def read(text: str) -> str | None:
+        return smiles_of(molecule_from_types(*types_of(molecule_from_smiles(text, hydrogens=True), atoms), atoms))
+
+    for text in ("C", "O", "c1cc[nH]c1", "C[N+](C)(C)C", "OC#N"):
+        colors, pairs = types_of(molecule_from_smiles(text, hydrogens=True), atoms)
+        assert smiles_of(molecule_from_types(colors, pairs, atoms)) is not None
+        for hydrogen in (colors == 0).nonzero().flatten().tolist():
+            kept = torch.arange(len(colors)) != hydrogen
+            less = colors[kept], pairs[kept][:, kept]
+            assert smiles_of(molecule_from_types(*less, atoms)) is None, "an atom lacks a bond"
+            if "+" not in text:  # the twin: without hydrogens among the types RDKit adds what is missing
+                heavy = tuple("P" if atom == "H" else atom for atom in atoms)
+                assert smiles_of(molecule_from_types(*less, heavy)) is not None
+    lone = torch.tensor([1]), torch.zeros(1, 1, dtype=torch.int64)
+    assert smiles_of(molecule_from_types(*lone, atoms)) is None, "a bare carbon"
+    assert smiles_of(molecule_from_types(lone[0] - 1, lone[1], ATOMS)) == "C"
+    assert read("CC(=O)[O-]") is None, "an anion is one bond short: types know no charges"
+    assert read("CC(=O)O") == "[H]OC(=O)C([H])([H])[H]"
+
+
 def test_errors() -> None:
     for text in ("", "C1CC", "not SMILES"):
         with pytest.raises(ValueError, match="not a SMILES string"):

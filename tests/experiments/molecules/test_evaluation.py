@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
@@ -266,8 +267,55 @@ def test_samples_are_refused_and_sized() -> None:
             yield number
 
     drawn = sample(model, 600, steps=2, generator=torch.Generator().manual_seed(0), progress=watch).sizes
-    assert shown == list(range(10)), "five parts, two steps each"
+    assert shown == list(range(20)), "ten parts, two steps each"
     assert not torch.equal(drawn, drawn.sort().values), "they are drawn by size, but come in any order"
     sizes = drawn.bincount(minlength=5)
     expected = torch.tensor([0, 0, 120.0, 120.0, 360.0])
     assert float(((sizes - expected)[2:].square() / expected[2:]).sum()) < 28  # false alarm below 1e-6
+
+
+@pytest.fixture(name="threads")
+def fixture_threads() -> Iterator[int]:
+    """Torch has two threads, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+def test_samples_do_not_depend_on_the_number_of_threads(threads: int) -> None:
+    model, count = build(encoding="noise"), 3 * evaluation.DRAWN  # every number that is drawn matters
+    seen: list[tuple[int, int]] = []
+    model.register_forward_hook(lambda *_: seen.append((threading.get_ident(), torch.get_num_threads())))
+
+    def drawn(seed: int = 0) -> DenseGraphs:
+        return sample(model, count, steps=3, generator=torch.Generator().manual_seed(seed))
+
+    several = drawn()
+    assert len({thread for thread, _ in seen}) == threads
+    assert {number for _, number in seen} == {1}, "each with one thread of torch"
+    assert torch.get_num_threads() == threads
+    torch.set_num_threads(1)
+    seen.clear()
+    alone = drawn()
+    assert len({thread for thread, _ in seen}) == 1
+    assert torch.equal(several.colors, alone.colors)
+    assert torch.equal(several.pairs, alone.pairs)
+    assert not torch.equal(drawn(seed=1).pairs, alone.pairs)
+    same = alone.select((alone.sizes == 4).nonzero().squeeze(1))  # most of three parts
+    parts = same.pairs[: 2 * (len(same) // 2)].flatten(1).chunk(2)
+    assert not torch.equal(*parts), "no part is a copy of another"
+
+
+def test_an_error_in_one_part_ends_the_others(threads: int) -> None:
+    model, calls = build(), []
+
+    def fail(*_: object) -> None:
+        calls.append(1)
+        raise RuntimeError("one part fails")
+
+    model.register_forward_pre_hook(fail)
+    with pytest.raises(RuntimeError, match="one part fails"):
+        sample(model, 20 * evaluation.DRAWN, generator=torch.Generator().manual_seed(0))
+    assert len(calls) <= threads, "no part goes on"
+    assert torch.get_num_threads() == threads

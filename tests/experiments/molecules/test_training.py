@@ -318,6 +318,7 @@ def test_compare_from_one_end_to_the_other(tmp_path) -> None:
     assert names == always | {"differences-qm9-marginal.png"}, "there is no row of none with absorbing noise"
     table = (tmp_path / "table.md").read_text()
     assert table.index("qm9, marginal noise") < table.index("qm9, absorbing noise")
+    assert "| DeFoG, 50 steps | 98.9 % | 96.2 % | 0.26 |" in table
     assert "sympe-nodes-edges, coupled" in table[table.index("qm9, absorbing noise") :]
     before = (tmp_path / "rows" / "qm9-marginal-none-seed0.json").stat().st_mtime_ns
     comparison.EXPERIMENT.compare("smoke", tmp_path, data=DATA, jobs=2, encodings=["none"])
