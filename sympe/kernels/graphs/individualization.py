@@ -82,30 +82,47 @@ def search_graphs(
         >>> len(leaves.rows)  # the path of three nodes and its reverse
         2
     """
-    batch, n = nodes.shape
-    assert n < 256, "cells are counted in bytes"
-    device = nodes.device
+    n = nodes.shape[1]
     hashed = _hash_pairs(pairs.permute(1, 2, 0).contiguous())
     weights = Heard(both_ways(hashed, hashed.transpose(0, 1)))
-    padding = PADDING + torch.arange(n, device=device)[:, None]
-    colors = refine(weights, torch.where(mask.T, first_color(nodes.T, nodes.T), padding))
+    padding = PADDING + torch.arange(n, device=nodes.device)[:, None]
+    colors = torch.where(mask.T, first_color(nodes.T, nodes.T), padding)
+    return search(weights, colors, limit=limit, few_neighbours=n >= _LARGE)
+
+
+def search(weights: Heard, colors: Int64[Tensor, "n batch"], *, limit: int, few_neighbours: bool = False) -> Leaves:
+    """The same from what nodes hear of each other.
+
+    Arguments:
+        weights: what nodes hear.
+        colors: those before refinement; of padding from :data:`PADDING` on.
+        limit: largest width of a graph's tree.
+        few_neighbours: whether to look for graphs whose nodes hear from few others, which are then listed.
+    """
+    n, batch = colors.shape
+    device = colors.device
+    colors = refine(weights, colors)
     root = torch.arange(batch, device=device)
     too_many = torch.zeros(batch, dtype=torch.bool, device=device)
     leaves: list[tuple[Tensor, Tensor]] = []
+    found: list[Tensor] = []
     while len(root) and n:
-        cell = _smallest_cell(colors)
-        any_tied = cell.any(0)
+        ordered = colors.T.contiguous().sort(dim=1)
+        any_tied = (ordered.values[:, 1:] == ordered.values[:, :-1]).any(1)
         tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
-        leaf, order = root[discrete], _columns(colors, discrete)
+        leaf, order = root[discrete], ordered.indices[discrete]
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
-            kept = _least(whole(_step(weights.of(leaf), order)), leaf, batch)
-            leaf, order = leaf[kept], _columns(order, kept)
+            kept = _least(_form(weights, leaf, _columns(colors, discrete)), leaf, batch)
+            leaf, order = leaf[kept], order[kept]
         leaves.append((leaf, order))
-        root, colors, cell = root[tied], _columns(colors, tied), _columns(cell, tied)
+        if not len(tied):
+            break
+        root, colors = root[tied], _columns(colors, tied)
+        cell = _smallest_cell(colors, ordered.values[tied])
         total = torch.zeros(batch, dtype=torch.int64, device=device).index_add_(0, root, cell.sum(0))
         too_many |= total > limit
         node, parent = (cell & ~too_many[root]).nonzero(as_tuple=True)
-        if len(leaves) == 1 and n >= _LARGE:
+        if len(leaves) == 1 and few_neighbours:
             weights = weights.without_zeros(root[parent])
         root = root[parent]
         finer = [
@@ -117,10 +134,18 @@ def search_graphs(
         colors = torch.cat(finer or [colors[:, :0]], 1)
         kept = _least(whole(colors), root, batch)
         root, colors = root[kept], _columns(colors, kept)
-    root, order = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
-    colors = torch.cat([colors for _, colors in leaves] or [colors], 1)
-    colors = _columns(colors, order)
-    return Leaves(root, colors.argsort(0).T.contiguous(), too_many)
+    root, by = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
+    orders = torch.cat([order for _, order in leaves] or [colors.T])[by]
+    return Leaves(root, orders, too_many)
+
+
+def _form(weights: Heard, root: Tensor, colors: Tensor) -> Int64[Tensor, " leaves"]:
+    """A hash of each leaf's relabelled graph."""
+    step = max(1, _AT_ONCE // len(colors) ** 2)
+    return torch.cat(
+        [whole(_step(weights.of(of), part)) for of, part in zip(root.split(step), colors.split(step, 1), strict=True)]
+        or [root]
+    )
 
 
 def _hash_pairs(colors: Tensor) -> Tensor:
@@ -212,13 +237,16 @@ def _ties(colors: Tensor) -> Tensor:
     return (ordered[:, 1:] == ordered[:, :-1]).sum(1)
 
 
-def _smallest_cell(colors: Tensor) -> Tensor:
-    """The nodes to individualize in each graph; none where the partition is discrete."""
-    size = _sizes(colors) - 2  # of a cell of one node, in bytes, 255
-    smallest = size.min(0).values
-    candidates = (size == smallest) & (smallest < 255)
-    least = torch.where(candidates, colors, PADDING).min(0).values  # amin would be ten times slower
-    return candidates & (colors == least)
+def _smallest_cell(colors: Tensor, ordered: Tensor) -> Tensor:
+    """The nodes to individualize in each graph, none of which is discrete; its sorted colours are given, too."""
+    n = len(colors)
+    new = torch.ones_like(ordered, dtype=torch.bool)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    cell = new.cumsum(1) - 1
+    size = torch.zeros_like(cell).scatter_add_(1, cell, torch.ones_like(cell)).gather(1, cell)
+    # the smallest of more than one node; of several, that of least colour comes first
+    first = torch.where(size > 1, size, n + 1).argmin(1, keepdim=True)
+    return colors == ordered.gather(1, first).T
 
 
 def _least(value: Tensor, root: Tensor, batch: int) -> Tensor:

@@ -20,6 +20,7 @@ from sympe.kernels.graphs.graph import generated
 from sympe.kernels.graphs.individualization import Leaves
 from sympe.kernels.points.cloud import Distances
 from sympe.kernels.points.frame import Frames, frames
+from sympe.kernels.points.listing import list_clouds
 
 
 class Cosets:
@@ -38,7 +39,7 @@ class Cosets:
         self.found = found
         self.proper = proper
         self.kernel = GraphKernel(found.points.shape[1], order="refined")
-        leaves = self.kernel.cosets(found.graphs)
+        leaves = list_clouds(found)
         rows, orders = leaves.rows, self._radial(leaves.rows, leaves.orders)
         several = (torch.bincount(rows, minlength=len(found)) > 1)[rows] if proper else torch.zeros_like(rows) > 0
         if bool(several.any()):
@@ -54,7 +55,7 @@ class Cosets:
         """The frames along orders of the points of the clouds of these rows."""
         found = self.found
         q = found.points[rows].gather(1, orders[:, :, None].expand(-1, -1, found.points.shape[2]))
-        return frames(q, found.graphs.mask[rows], found.gaps[rows])
+        return frames(q, found.mask[rows], found.gaps[rows])
 
     def sample(self, generator: torch.Generator | None) -> Int64[Tensor, "batch nodes"]:
         """A uniform element for every cloud."""
@@ -159,7 +160,7 @@ class Cosets:
         owner = torch.where(place < of, place, at.gather(1, local % of.clamp(min=1)))
         new = p[:, : min(nodes, p.shape[1])].gather(1, owner)
         out = torch.where(place < of, new, of + channel * of + new)
-        return torch.where(self.found.graphs.mask, out, place)
+        return torch.where(self.found.mask, out, place)
 
     @property
     def _generators(self) -> list[Int64[Tensor, "count nodes"]]:
@@ -194,7 +195,7 @@ class Cosets:
         found = self.found
         node = torch.arange(orders.shape[1], device=orders.device)
         of = found.owners[rows][:, None]
-        ghost = (orders >= of).long() + (node >= found.graphs.mask[rows].sum(1, keepdim=True))
+        ghost = (orders >= of).long() + (node >= found.mask[rows].sum(1, keepdim=True))
         width = orders.shape[1] + 1
         key = ghost * width - found.radius[rows].gather(1, orders)
         return orders.gather(1, key.argsort(dim=1, stable=True))

@@ -290,7 +290,7 @@ class PointKernel(InversionKernel):
         free = cosets.frames(_rows(x), cosets.first).free.tolist()
         names = []
         for row, moves in enumerate(cosets.generators()):
-            real = cosets.found.graphs.mask[row]
+            real = cosets.found.mask[row]
             names.append(point_group(cosets.found.points[row, real], moves[:, real], cosets.found.gaps[row], free[row]))
         return names
 
