@@ -31,6 +31,10 @@ _ROUNDING = 2.0**-46
 """Of a length in double precision; with the parts of a gap it leaves integers of 62 bits."""
 
 
+_AT_ONCE = {"cpu": 2**17, "cuda": 2**24}
+"""Lengths that are ranked at once: as many as the cache of a CPU takes."""
+
+
 @dataclass(frozen=True)
 class Distances:
     """Clouds about their centres, with the ghosts of their vectors, and their distances.
@@ -131,11 +135,25 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
     centers = positions.sum(1) / sizes.clamp(min=1)[:, None] * centered
     positions = (positions - centers[:, None]) * x.mask[:, :, None]
     points, types, mask, owner = _with_ghosts(x, positions, vector_scale)
+    rounding = 16 * torch.finfo(x.dtype).eps * x.positions.detach().abs().amax((1, 2)).double()
     n = points.shape[1]
-    i, j = torch.triu_indices(n, n, 1, device=x.device)
-    q = points.detach().permute(2, 1, 0).contiguous()
-    squares = q.new_zeros(len(i) + n, len(x))
-    for axis in q:
+    step = max(1, _AT_ONCE.get(x.device.type, _AT_ONCE["cuda"]) // (n * (n + 1) // 2))
+    found = [
+        _ranked(points[part], types[part], mask[part], rounding[part], tolerance, part.start)
+        for part in (slice(start, start + step) for start in range(0, max(1, len(x)), step))
+    ]
+    ranks, gaps = found[0] if len(found) == 1 else (torch.cat(parts, -1) for parts in zip(*found, strict=True))
+    return Distances(points, types.masked_fill(~mask, 0), mask, ranks, owner, sizes, centers, gaps)
+
+
+def _ranked(
+    points: Tensor, types: Tensor, mask: Tensor, rounding: Tensor, tolerance: Tolerance, first: int
+) -> tuple[Int64[Tensor, "lengths batch"], Float[Tensor, " batch"]]:
+    """The ranks of lengths, and the gaps, of clouds that are numbered from ``first``."""
+    batch, n = mask.shape
+    i, j = torch.triu_indices(n, n, 1, device=mask.device)
+    squares = points.new_zeros(len(i) + n, batch)
+    for axis in points.detach().permute(2, 1, 0).contiguous():
         arcs = torch.cat([axis.index_select(0, i).sub_(axis.index_select(0, j)), axis])
         squares.addcmul_(arcs, arcs)
     lengths = squares.sqrt_()
@@ -145,17 +163,16 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
         real = torch.cat([there.index_select(0, i) & there.index_select(0, j), there])
         lengths *= real
     largest = lengths.amax(0)
-    rounding = 16 * torch.finfo(x.dtype).eps * x.positions.detach().abs().amax((1, 2)).double()
     gaps = torch.maximum(torch.maximum(tolerance.gap(largest), rounding), _ROUNDING * largest)
     parts = (lengths * (FINE / torch.where(gaps > 0, gaps, 1.0))).long()
     ranks, widest = rank_lengths(parts, kinds(types, i, j), real)
     between, near = lengths[: len(i)], parts[: len(i)] <= FINE
     if bool((near if real is None else near & real[: len(i)]).any()):
         points_only = (mask & (types > _GHOST // 2)).T
-        check_places(between, points_only[i] & points_only[j], i, j, gaps)
+        check_places(between, points_only[i] & points_only[j], i, j, gaps, first)
     if widest is not None:
-        check_chains(widest, gaps)
-    return Distances(points, types.masked_fill(~mask, 0), mask, ranks, owner, sizes, centers, gaps)
+        check_chains(widest, gaps, first)
+    return ranks, gaps
 
 
 def _lengths(n: int, device: torch.device) -> Int64[Tensor, " pairs"]:

@@ -104,6 +104,7 @@ def check_places(
     i: Tensor,
     j: Tensor,
     gaps: Float[Tensor, " batch"],
+    first: int,
 ) -> None:
     """Warn where points are closer than the tolerance.
 
@@ -113,32 +114,34 @@ def check_places(
         i: the first node of each pair.
         j: its second node.
         gaps: the tolerance in each cloud.
+        first: the number of the first cloud.
     """
     tiny = 1e-3 * gaps  # points that coincide are exchanged on purpose
     close = points & (between <= gaps) & (between > tiny)
     if bool(close.any()):
         row, pair = (int(at) for at in close.T.nonzero()[0])
         warnings.warn(
-            f"x: points {int(i[pair])} and {int(j[pair])} of cloud {row} are {float(between[pair, row]):.3g} apart, "
+            f"x: points {int(i[pair])} and {int(j[pair])} of cloud {first + row} are {float(between[pair, row]):.3g} apart, "
             f"which is not more than the tolerance, {float(gaps[row]):.3g}: they count as one place. Give a smaller "
             "tolerance, in the units of the positions",
-            stacklevel=5,
+            stacklevel=6,
         )
 
 
-def check_chains(widest: Float[Tensor, " batch"], gaps: Float[Tensor, " batch"]) -> None:
+def check_chains(widest: Float[Tensor, " batch"], gaps: Float[Tensor, " batch"], first: int) -> None:
     """Warn where distances are chained to one that are far apart.
 
     Arguments:
         widest: the width of the widest cluster of each cloud, in gaps.
         gaps: the tolerance in each cloud.
+        first: the number of the first cloud.
     """
     chained = widest > _WIDE_CLUSTER
     if bool(chained.any()):
         row = int(chained.nonzero()[0])
         warnings.warn(
-            f"x: the distances of cloud {row} lie so close that {float(widest[row] * gaps[row]):.3g} of them count as "
+            f"x: the distances of cloud {first + row} lie so close that {float(widest[row] * gaps[row]):.3g} of them count as "
             f"equal, one by one within the tolerance, {float(gaps[row]):.3g}: symmetries may be seen where there are "
             "none. Give a smaller tolerance, or types that tell points apart",
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from sympe.graphs import Clouds
 from sympe.groups import Euclidean, Isometries, Orthogonal, SpecialEuclidean, SpecialOrthogonal
 from sympe.kernels.graphs import cosets
-from sympe.kernels.points import PointKernel
+from sympe.kernels.points import PointKernel, listing
 from tests.kernels.points.laws import FALSE_ALARM, assert_laws, form, random_elements, seeded, symmetries
 from tests.kernels.points.shapes import CUBIC, PHI, orbit, ring, shapes
 
@@ -71,14 +71,17 @@ def test_laws_on_random_clouds(kind: str, d: int, group: type[Isometries]) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", [Orthogonal, SpecialEuclidean])
-@pytest.mark.parametrize(("limit", "small"), [(3, 64), (0, -1)], ids=["apart", "bliss"])
+@pytest.mark.parametrize(
+    ("limit", "small", "largest"), [(3, 64, 64), (0, -1, -1), (64, -1, 64)], ids=["apart", "bliss", "told"]
+)
 @pytest.mark.parametrize("kind", ["symmetric", "dipoles"])
 def test_laws_where_elements_are_not_listed(
-    kind: str, limit: int, small: int, group: type[Isometries], monkeypatch: pytest.MonkeyPatch
+    kind: str, limit: int, small: int, largest: int, group: type[Isometries], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The way of clouds with many points or symmetries, which the same clouds are sent."""
     monkeypatch.setattr(cosets, "_LIMIT", limit)
     monkeypatch.setattr(cosets, "SMALL", small)
+    monkeypatch.setattr(listing, "LARGEST", largest)
     assert_laws(PointKernel(group(3), 14), some_clouds(kind, 3, 3, seed=1))
 
 
