@@ -117,7 +117,6 @@ def search(
     root = torch.arange(batch, device=device)
     too_many = torch.zeros(batch, dtype=torch.bool, device=device)
     leaves: list[tuple[Tensor, Tensor]] = []
-    found: list[Tensor] = []
     while len(root) and n:
         ordered = colors.T.contiguous().sort(dim=1)
         any_tied = (ordered.values[:, 1:] == ordered.values[:, :-1]).any(1)
@@ -155,7 +154,7 @@ def search(
 
 
 def _told(weights: Heard | Shared, colors: Tensor, node: Tensor, root: Tensor) -> Tensor:
-    """Colours after hearing from one node each, which has no other like it: it hears from itself what none else does."""
+    """Colours after hearing from one node each, which hears from itself what no other does."""
     return torch.where(colors < PADDING, color(_OWN * colors + weights.each(node, root)), colors)
 
 

@@ -21,6 +21,7 @@ from sympe.kernels.graphs.individualization import Leaves
 from sympe.kernels.points.cloud import Distances
 from sympe.kernels.points.frame import Frames, frames
 from sympe.kernels.points.listing import list_clouds
+from sympe.kernels.points.names import on_places, places
 
 
 class Cosets:
@@ -136,18 +137,18 @@ class Cosets:
             return torch.zeros_like(self.large, dtype=torch.bool)
         return torch.tensor([bool(odd.any()) for _, odd in self._moves], device=self.large.device, dtype=torch.bool)
 
-    def generators(self) -> list[Int64[Tensor, "count nodes"]]:
-        """Generators of the symmetries that count, for each cloud."""
-        count = torch.bincount(self.listed.rows, minlength=len(self.found)).tolist()
-        found = []
-        large = dict(zip(self.large.tolist(), self._generators, strict=True))
-        for row, orders in enumerate(self.listed.orders.split(count)):
-            if row in large:
-                found.append(large[row])
-            else:
-                first = orders[:1].expand(len(orders) - 1, -1)
-                found.append(torch.empty_like(first).scatter_(1, first, orders[1:]))
-        return found
+    def symmetries(self) -> tuple[Int64[Tensor, " elements"], Int64[Tensor, "elements nodes"]]:
+        """All symmetries that count, as two parallel lists; of clouds that are not listed, those of their places."""
+        rows, orders = self.listed.rows, self.listed.orders
+        count = torch.bincount(rows, minlength=len(self.found))
+        first = orders[(count.cumsum(0) - count)[rows]]
+        every, moves = [rows], [torch.empty_like(orders).scatter_(1, first, orders)]
+        for row, generators in zip(self.large, self._generators, strict=True):
+            found = self.found.select(row[None])
+            moves.append(on_places(generators, places(found.points, found.mask, found.gaps)[0]))
+            every.append(row.expand(len(moves[-1])))
+        rows, by = torch.cat(every).sort(stable=True)
+        return rows, torch.cat(moves)[by]
 
     def with_ghosts(self, p: Int64[Tensor, "batch max_nodes"]) -> Int64[Tensor, "batch nodes"]:
         """Orders of points and ghosts, from the points alone: a ghost goes with its owner."""

@@ -72,19 +72,21 @@ def frames(
     rank = torch.zeros(count, dtype=torch.int64, device=q.device)
     if n == 0:
         return Frames(basis, rank)
-    rest = q * mask[:, :, None]
+    rest = q.permute(2, 0, 1) * mask  # a plane for each coordinate
     for column in range(d):
-        far = rest.norm(dim=-1)
-        top = far.amax(1)
-        first = (far >= _PIVOT * top[:, None]).to(torch.uint8).argmax(1)
-        unit = rest.gather(1, first[:, None, None].expand(-1, 1, d)).squeeze(1)
+        far = rest.square().sum(0)
+        top = far.amax(1, keepdim=True)
+        first = (far >= _PIVOT**2 * top).to(torch.uint8).argmax(1, keepdim=True)
+        unit = rest.gather(2, first.expand(d, count, 1))
         for before in range(column):  # what rounding left
-            unit = unit - (unit * basis[..., before]).sum(-1, keepdim=True) * basis[..., before]
-        more = top > eps
-        unit = torch.where(more[:, None], unit / unit.norm(dim=-1, keepdim=True).clamp(min=1e-300), 0)
-        basis[..., column] = unit
-        rank += more
-        rest = rest - (rest @ unit[:, :, None]) * unit[:, None]
+            axis = basis[..., before].T[:, :, None]
+            unit = unit - (unit * axis).sum(0) * axis
+        more = top > eps[:, None] ** 2
+        unit = torch.where(more, unit / unit.norm(dim=0).clamp(min=1e-300), 0)
+        basis[..., column] = unit.squeeze(2).T
+        rank += more.squeeze(1)
+        if column < d - 1:
+            rest = rest - (rest * unit).sum(0) * unit
     return Frames(basis, rank)
 
 

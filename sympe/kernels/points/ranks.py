@@ -120,8 +120,9 @@ def check_places(
     close = points & (between <= gaps) & (between > tiny)
     if bool(close.any()):
         row, pair = (int(at) for at in close.T.nonzero()[0])
+        two, apart = f"points {int(i[pair])} and {int(j[pair])}", float(between[pair, row])
         warnings.warn(
-            f"x: points {int(i[pair])} and {int(j[pair])} of cloud {first + row} are {float(between[pair, row]):.3g} apart, "
+            f"x: {two} of cloud {first + row} are {apart:.3g} apart, "
             f"which is not more than the tolerance, {float(gaps[row]):.3g}: they count as one place. Give a smaller "
             "tolerance, in the units of the positions",
             stacklevel=6,
@@ -139,9 +140,10 @@ def check_chains(widest: Float[Tensor, " batch"], gaps: Float[Tensor, " batch"],
     chained = widest > _WIDE_CLUSTER
     if bool(chained.any()):
         row = int(chained.nonzero()[0])
+        width, gap = float(widest[row] * gaps[row]), float(gaps[row])
         warnings.warn(
-            f"x: the distances of cloud {first + row} lie so close that {float(widest[row] * gaps[row]):.3g} of them count as "
-            f"equal, one by one within the tolerance, {float(gaps[row]):.3g}: symmetries may be seen where there are "
+            f"x: the distances of cloud {first + row} lie so close that {width:.3g} of them count as equal, one by one "
+            f"within the tolerance, {gap:.3g}: symmetries may be seen where there are "
             "none. Give a smaller tolerance, or types that tell points apart",
             stacklevel=6,
         )
