@@ -31,7 +31,7 @@ _ROUNDING = 2.0**-46
 """Of a length in double precision; with the parts of a gap it leaves integers of 62 bits."""
 
 
-_AT_ONCE = {"cpu": 2**17, "cuda": 2**24}
+_AT_ONCE = {"cpu": 2**16, "cuda": 2**24}
 """Lengths that are ranked at once: as many as the cache of a CPU takes."""
 
 

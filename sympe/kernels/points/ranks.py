@@ -35,7 +35,7 @@ def kinds(types: Int64[Tensor, "batch nodes"], i: Tensor, j: Tensor) -> Int64[Te
     """
     by = types.sort(dim=1)
     kind = torch.zeros_like(types).scatter_(1, by.indices[:, 1:], (by.values.diff(dim=1) != 0).cumsum(1))
-    kind = kind.T.contiguous()
+    kind = kind.T.int().contiguous()
     count = int(kind.max()) + 1 if kind.numel() else 1
     a, b = kind.index_select(0, i), kind.index_select(0, j)
     if count > 1:
