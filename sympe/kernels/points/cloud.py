@@ -12,7 +12,8 @@ new colour begins where the gap exceeds the tolerance. Everything after is exact
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -30,6 +31,9 @@ _GHOST = -(2**62)
 _ROUNDING = 2.0**-46
 """Of a length in double precision; with the parts of a gap it leaves integers of 62 bits."""
 
+
+_STORED = 64
+"""Where lengths are is kept for clouds of up to so many nodes."""
 
 _AT_ONCE = {"cpu": 2**16, "cuda": 2**24}
 """Lengths that are ranked at once: as many as the cache of a CPU takes."""
@@ -72,7 +76,7 @@ class Distances:
     def graphs(self) -> DenseGraphs:
         """The graphs of distances, with a node for each of ``points``."""
         n = self.mask.shape[1]
-        pairs = self.ranks.T.index_select(1, _lengths(n, self.mask.device)).view(len(self), n, n)
+        pairs = self.ranks.T.index_select(1, _layout(n, self.mask.device).lengths).view(len(self), n, n)
         row, at = (self.types < _GHOST // 2).nonzero(as_tuple=True)
         pairs[row, self.owner[row, at], at] = self.types[row, at]
         return DenseGraphs(pairs, self.types, self.mask)
@@ -80,22 +84,21 @@ class Distances:
     def heard(self) -> tuple[Heard, Int64[Tensor, "nodes batch"]]:
         """What the nodes of the graphs hear from each other, and their first colours."""
         n, device = self.mask.shape[1], self.mask.device
-        table = weight(torch.arange(len(self.ranks) + 1, device=device))
-        table[0] = 0
-        hashes = both_ways(table, table).index_select(0, self.ranks.flatten()).view(self.ranks.shape)
-        weights = hashes.index_select(0, _lengths(n, device)).view(n, n, len(self))
-        self._tie_owners(weights, table)
+        layout = _layout(n, device)
+        hashes = layout.hashes.index_select(0, self.ranks.flatten()).view(self.ranks.shape)
+        weights = hashes.index_select(0, layout.lengths).view(n, n, len(self))
+        self._tie_owners(weights)
         types = self.types.T.contiguous()
         padding = PADDING + torch.arange(n, device=device)[:, None]
         return Heard(weights), torch.where(self.mask.T, first_color(types, types), padding)
 
-    def _tie_owners(self, weights: Tensor, table: Tensor) -> None:
+    def _tie_owners(self, weights: Tensor) -> None:
         """Colours of their own for the arcs from points to their ghosts, by channel."""
         row, at = (self.types < _GHOST // 2).nonzero(as_tuple=True)
         if len(row):
             n, owner = self.mask.shape[1], self.owner[row, at]
             there = weight(self.types[row, at])
-            back = table[self.ranks[_lengths(n, weights.device).view(n, n)[at, owner], row]]
+            back = weight(self.ranks[_layout(n, weights.device).lengths.view(n, n)[at, owner], row])
             weights[owner, at, row] = both_ways(there, back)
             weights[at, owner, row] = both_ways(back, there)
 
@@ -103,9 +106,8 @@ class Distances:
         """Those of the given places of the batch, with their first ``nodes`` nodes, or with all."""
         ranks, n = self.ranks, self.mask.shape[1]
         if nodes is not None and nodes < n:
-            every = _lengths(n, self.mask.device).view(n, n)[:nodes, :nodes]
-            i, j = torch.triu_indices(nodes, nodes, 1, device=ranks.device)
-            ranks = ranks[torch.cat([every[i, j], every.diagonal()])]
+            every, few = _layout(n, ranks.device).lengths.view(n, n)[:nodes, :nodes], _layout(nodes, ranks.device)
+            ranks = ranks[torch.cat([every[few.i, few.j], every.diagonal()])]
         return Distances(
             self.points[index, :nodes],
             self.types[index, :nodes],
@@ -151,7 +153,8 @@ def _ranked(
 ) -> tuple[Int64[Tensor, "lengths batch"], Float[Tensor, " batch"]]:
     """The ranks of lengths, and the gaps, of clouds that are numbered from ``first``."""
     batch, n = mask.shape
-    i, j = torch.triu_indices(n, n, 1, device=mask.device)
+    layout = _layout(n, mask.device)
+    i, j = layout.i, layout.j
     squares = points.new_zeros(len(i) + n, batch)
     for axis in points.detach().permute(2, 1, 0).contiguous():
         arcs = torch.cat([axis.index_select(0, i).sub_(axis.index_select(0, j)), axis])
@@ -175,13 +178,37 @@ def _ranked(
     return ranks, gaps
 
 
-def _lengths(n: int, device: torch.device) -> Int64[Tensor, " pairs"]:
-    """Which length that of each ordered pair of nodes is."""
-    node = torch.arange(n, device=device)
-    i, j = torch.minimum(node, node[:, None]), torch.maximum(node, node[:, None])
-    column = i * (2 * n - 3 - i) // 2 + j - 1
-    column.diagonal().copy_(node + n * (n - 1) // 2)
-    return column.flatten()
+class _Layout(NamedTuple):
+    """Where lengths are: first those of the pairs i < j, then those from the centre.
+
+    Arguments:
+        i: the first node of each pair.
+        j: its second node.
+        lengths: which length that of each ordered pair of nodes is.
+        hashes: what a node hears along a length of each rank, and against it; nothing for 0.
+    """
+
+    i: Int64[Tensor, " pairs"]
+    j: Int64[Tensor, " pairs"]
+    lengths: Int64[Tensor, " ordered"]
+    hashes: Int64[Tensor, " ranks"]
+
+
+def _layout(n: int, device: torch.device) -> _Layout:
+    return _stored_layout(n, device) if n <= _STORED else _new_layout(n, device)
+
+
+def _new_layout(n: int, device: torch.device) -> _Layout:
+    with torch.inference_mode(False):  # or none could be used in training
+        i, j = torch.triu_indices(n, n, 1, device=device)
+        lengths = torch.arange(n, device=device).add_(len(i)).diag()
+        lengths[i, j] = lengths[j, i] = torch.arange(len(i), device=device)
+        hashes = weight(torch.arange(len(i) + n + 1, device=device))
+        hashes[0] = 0
+        return _Layout(i, j, lengths.flatten(), both_ways(hashes, hashes))
+
+
+_stored_layout = lru_cache(maxsize=32)(_new_layout)
 
 
 def _with_ghosts(x: Clouds, positions: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from sympe.kernels.graphs.refinement import lexsort
@@ -21,7 +21,7 @@ _WIDE_CLUSTER = 10
 """A cluster that is wider than so many gaps is worth a warning."""
 
 
-def kinds(types: Int64[Tensor, "batch nodes"], i: Tensor, j: Tensor) -> Int64[Tensor, "lengths batch"]:
+def kinds(types: Int64[Tensor, "batch nodes"], i: Tensor, j: Tensor) -> Int[Tensor, "lengths batch"]:
     """Numbers from 0: of the unordered pairs of types, the lesser one first, then of the types, each cloud by itself.
 
     Arguments:
@@ -45,7 +45,7 @@ def kinds(types: Int64[Tensor, "batch nodes"], i: Tensor, j: Tensor) -> Int64[Te
 
 def rank_lengths(
     parts: Int64[Tensor, "lengths batch"],
-    kinds: Int64[Tensor, "lengths batch"],
+    kinds: Int[Tensor, "lengths batch"],
     real: Bool[Tensor, "lengths batch"] | None,
 ) -> tuple[Int64[Tensor, "lengths batch"], Float[Tensor, " batch"] | None]:
     """The rank of each length among all of its cloud, from 1, by kind first; 0 where it is not real.
