@@ -170,4 +170,5 @@ def wigner(R: Float[Tensor, "*batch 3 3"], irreps: Collection[o3.Irrep]) -> dict
 def _coefficients(l: int) -> Tensor:  # noqa: E741
     """The rows of the irrep l in the product of l - 1 and 1."""
     with torch.inference_mode(False):
-        return math.sqrt(2 * l + 1) * o3.wigner_3j(l - 1, 1, l, dtype=torch.float64).flatten(0, 1).T.contiguous()
+        C: Tensor = o3.wigner_3j(l - 1, 1, l, dtype=torch.float64).flatten(0, 1).T.contiguous()
+        return math.sqrt(2 * l + 1) * C

@@ -33,7 +33,7 @@ _ROUNDING = 2.0**-46
 
 
 _STORED = 64
-"""Where lengths are is kept for clouds of up to so many nodes."""
+"""Where lengths are is kept for many sizes of clouds of up to so many nodes."""
 
 _AT_ONCE = {"cpu": 2**16, "cuda": 2**24}
 """Lengths that are ranked at once: as many as the cache of a CPU takes."""
@@ -195,7 +195,7 @@ class _Layout(NamedTuple):
 
 
 def _layout(n: int, device: torch.device) -> _Layout:
-    return _stored_layout(n, device) if n <= _STORED else _new_layout(n, device)
+    return _stored_layout(n, device) if n <= _STORED else _last_layout(n, device)
 
 
 def _new_layout(n: int, device: torch.device) -> _Layout:
@@ -209,6 +209,7 @@ def _new_layout(n: int, device: torch.device) -> _Layout:
 
 
 _stored_layout = lru_cache(maxsize=32)(_new_layout)
+_last_layout = lru_cache(maxsize=2)(_new_layout)  # of one batch, which is ranked and searched in parts
 
 
 def _with_ghosts(x: Clouds, positions: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

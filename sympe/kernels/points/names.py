@@ -181,4 +181,5 @@ def on_places(generators: Int64[Tensor, "count nodes"], place: Int64[Tensor, " n
                     queue.append(new)
             if len(known) > _LIMIT:
                 raise ValueError(f"x: expected the symmetries of a point group, got more than {_LIMIT} of one cloud")
-    return first[torch.tensor(list(known), device=place.device)][:, index]
+    every: Tensor = first[torch.tensor(list(known), device=place.device)][:, index]
+    return every
