@@ -1,7 +1,8 @@
 """Kernels of point clouds: alone and in a batch, beside pymsym, in a training step, and against averaging rotations.
 
-One thread. Clouds of 30 points in space, distances included; QM9's molecules with hydrogens as qm9pack has them, where
-it and pymsym (a library of point groups, no dependency of sympe) are installed. A step of training is one of a small
+One thread. Clouds of 30 points in space, distances included, alone and beside pymsym (a library of point groups, no
+dependency of sympe) where that is installed; QM9's molecules with hydrogens, 15 atoms on the average, as qm9pack has
+them. Large clouds: 16 in a batch, each turned and in an order of its own. A step of training is one of a small
 e3nn network on 64 clouds of 18 points, the encoding being SymPE with v in its irreps. Averaging: a plain network on the
 positions of 64 generic clouds, over a product of a Lebedev grid of directions and as many turns about them, as users of
 unconstrained potentials do; the error is how far the mean moves when a cloud is turned, over its standard deviation.
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 from benchmarks.timing import side_by_side
 from sympe import Canonicalized, SymPE
 from sympe.graphs import Clouds
-from sympe.groups import Euclidean, SpecialEuclidean, SpecialOrthogonal
+from sympe.groups import Euclidean, Permutations, SpecialEuclidean, SpecialOrthogonal
 from sympe.integrations.e3nn import IrrepsAction
 from sympe.kernels import PointKernel
 
@@ -101,6 +102,38 @@ def report(name: str, one: Callable[[], object], other: Callable[[], object]) ->
     print(f"| {name} | {own_ms:.1f} | {other_ms:.1f} | {ratio:.3g} |")
 
 
+def large() -> dict[str, Tensor]:
+    """Clouds of 60 to 500 points, generic and symmetric."""
+    lattice = [torch.cartesian_prod(*(torch.arange(size),) * d).double() for size, d in ((10, 2), (5, 3))]
+    angle = 2 * torch.pi * torch.arange(100, dtype=torch.float64) / 100
+    golden = (1 + 5**0.5) / 2
+    corners = [(0.0, 1.0, 3 * golden), (1.0, 2 + golden, 2 * golden), (golden, 2.0, 2 * golden + 1)]
+    signs = torch.cartesian_prod(*[torch.tensor([1.0, -1.0]).double()] * 3)
+    ball = torch.cat([(signs * torch.tensor(one).double()).roll(k, 1) for one in corners for k in range(3)])
+    shells = nn.functional.normalize(torch.randn(100, 3, dtype=torch.float64))
+    return {
+        **{f"{n} points at random": 3 * torch.randn(n, 3, dtype=torch.float64) for n in (80, 100, 200, 500)},
+        "100 points in two shells": shells * torch.tensor([5.0, 10.0]).repeat_interleave(50)[:, None],
+        "a lattice of 10 x 10": nn.functional.pad(lattice[0], (0, 1)),
+        "a lattice of 5 x 5 x 5": lattice[1],
+        "a ring of 100": 15 * torch.stack([angle.cos(), angle.sin(), 0 * angle], 1),
+        "buckminsterfullerene, 60": (ball + 0.0).round(decimals=9).unique(dim=0),
+    }
+
+
+def many_points() -> None:
+    """Large clouds, by the time of one of 16 in a batch."""
+    print()
+    print("| | symmetries | ms a cloud |")
+    print("| --- | --- | --- |")
+    for name, points in large().items():
+        kernel = PointKernel(Euclidean(3), len(points), tolerance=1e-6)
+        x = Clouds.from_positions(points.expand(16, -1, -1))
+        x = x.moved(SpecialOrthogonal(3).sample((16,)).double(), None, Permutations(len(points)).sample((16,)))
+        own_ms, _, _ = side_by_side(lambda x=x, kernel=kernel: kernel.sample(x), lambda: None)  # type: ignore[misc]
+        print(f"| {name} | {float(kernel.entropy(x)[0].exp()):.0f} | {own_ms / 16:.2f} |")
+
+
 def in_training() -> None:
     """The encoding beside a step of training with it."""
     torch.manual_seed(0)
@@ -157,13 +190,24 @@ def main() -> None:
         lambda: kernel.sample(x),
         lambda: [kernel.sample(one) for one in ones],
     )
-    if importlib.util.find_spec("qm9pack") is not None:
-        molecules = geometries(2256)[2000:]
-        batch = padded(molecules)
-        loose = PointKernel(Euclidean(3), 30, tolerance=0.02)
-        if importlib.util.find_spec("pymsym") is not None:
-            import pymsym
+    if importlib.util.find_spec("pymsym") is not None:
+        import pymsym
 
+        atoms = [([6] * 30, points.tolist()) for points in x.positions]
+        report(
+            "point groups of 256 clouds of 30 points by pymsym, over drawing from the kernel",
+            lambda: [pymsym.get_point_group(*cloud) for cloud in atoms],
+            lambda: kernel.sample(x),
+        )
+        report(
+            "the same by pymsym, over the names by the kernel",
+            lambda: [pymsym.get_point_group(*cloud) for cloud in atoms],
+            lambda: kernel.point_groups(x),
+        )
+        if importlib.util.find_spec("qm9pack") is not None:
+            molecules = geometries(2256)[2000:]
+            batch = padded(molecules)
+            loose = PointKernel(Euclidean(3), 30, tolerance=0.02)
             report(
                 "point groups of 256 molecules of QM9 by pymsym, over drawing from the kernel",
                 lambda: [pymsym.get_point_group(*molecule) for molecule in molecules],
@@ -175,6 +219,7 @@ def main() -> None:
                 lambda: loose.point_groups(batch),
             )
     in_training()
+    many_points()
     averaging()
 
 

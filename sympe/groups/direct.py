@@ -44,6 +44,8 @@ class DirectProduct(Group):
         for factor in factors:
             check_kind("factors", factor, Group)
         self.factors = factors
+        self._continuous = tuple(factor.is_continuous for factor in factors)
+        self._sizes = [math.prod(factor.element_shape) for factor in factors]
 
     def __repr__(self) -> str:
         return f"DirectProduct({', '.join(map(repr, self.factors))})"
@@ -57,6 +59,8 @@ class DirectProduct(Group):
     @property
     def order(self) -> int | float:
         """The product of the factors' orders."""
+        if any(self._continuous):  # n! may be larger than any float
+            return math.inf
         return math.prod(factor.order for factor in self.factors)
 
     @property
@@ -64,15 +68,12 @@ class DirectProduct(Group):
         """``(numbers,)``, those of all components."""
         return (sum(self._sizes),)
 
-    @property
-    def _sizes(self) -> list[int]:
-        return [math.prod(factor.element_shape) for factor in self.factors]
-
     def components(self, g: Shaped[Tensor, "*batch numbers"]) -> tuple[Tensor, ...]:
         """The element of each factor, indices as int64."""
         parts = []
-        for factor, part in zip(self.factors, g.split(self._sizes, -1), strict=True):
-            part = part if factor.is_continuous else part.detach().round().long()
+        split = zip(self.factors, self._continuous, g.split(self._sizes, -1), strict=True)
+        for factor, is_continuous, part in split:
+            part = part if is_continuous else part.detach().round().long()
             parts.append(part.reshape((*g.shape[:-1], *factor.element_shape)))
         return tuple(parts)
 

@@ -42,6 +42,9 @@ _AT_ONCE = 2**21
 _SPARSE = 4
 """Neighbours are listed where no node has more than one in so many of all."""
 
+_SEVERAL = 6
+"""So many colourings of each graph are worth products of matrices."""
+
 _LARGE = 16
 """In graphs of so many nodes colours are sorted to find ties, and neighbours may be listed; in others all pairs do."""
 
@@ -82,45 +85,86 @@ def search_graphs(
         >>> len(leaves.rows)  # the path of three nodes and its reverse
         2
     """
-    batch, n = nodes.shape
-    assert n < 256, "cells are counted in bytes"
-    device = nodes.device
+    n = nodes.shape[1]
     hashed = _hash_pairs(pairs.permute(1, 2, 0).contiguous())
     weights = Heard(both_ways(hashed, hashed.transpose(0, 1)))
-    padding = PADDING + torch.arange(n, device=device)[:, None]
-    colors = refine(weights, torch.where(mask.T, first_color(nodes.T, nodes.T), padding))
+    padding = PADDING + torch.arange(n, device=nodes.device)[:, None]
+    colors = torch.where(mask.T, first_color(nodes.T, nodes.T), padding)
+    return search(weights, colors, limit=limit, few_neighbours=n >= _LARGE)
+
+
+def search(
+    weights: Heard | Shared,
+    colors: Int64[Tensor, "n batch"],
+    *,
+    limit: int,
+    few_neighbours: bool = False,
+    distances: bool = False,
+) -> Leaves:
+    """The same from what nodes hear of each other.
+
+    Arguments:
+        weights: what nodes hear.
+        colors: those before refinement; of padding from :data:`PADDING` on.
+        limit: largest width of a graph's tree.
+        few_neighbours: whether to look for graphs whose nodes hear from few others, which are then listed.
+        distances: whether all nodes hear each other and a few of them tell all others apart. Then the others hear from
+            each that is individualized, and no more: a child takes n steps, not n^2. The form is another one.
+    """
+    n, batch = colors.shape
+    device = colors.device
+    colors = refine(weights, colors)
     root = torch.arange(batch, device=device)
     too_many = torch.zeros(batch, dtype=torch.bool, device=device)
     leaves: list[tuple[Tensor, Tensor]] = []
     while len(root) and n:
-        cell = _smallest_cell(colors)
-        any_tied = cell.any(0)
+        ordered = colors.T.contiguous().sort(dim=1)
+        any_tied = (ordered.values[:, 1:] == ordered.values[:, :-1]).any(1)
         tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
-        leaf, order = root[discrete], _columns(colors, discrete)
+        leaf, order = root[discrete], ordered.indices[discrete]
+        weights = weights.shared(root)
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
-            kept = _least(whole(_step(weights.of(leaf), order)), leaf, batch)
-            leaf, order = leaf[kept], _columns(order, kept)
+            kept = _least(_form(weights, leaf, _columns(colors, discrete)), leaf, batch)
+            leaf, order = leaf[kept], order[kept]
         leaves.append((leaf, order))
-        root, colors, cell = root[tied], _columns(colors, tied), _columns(cell, tied)
+        if not len(tied):
+            break
+        root, colors = root[tied], _columns(colors, tied)
+        cell = _smallest_cell(colors, ordered.values[tied])
         total = torch.zeros(batch, dtype=torch.int64, device=device).index_add_(0, root, cell.sum(0))
         too_many |= total > limit
         node, parent = (cell & ~too_many[root]).nonzero(as_tuple=True)
-        if len(leaves) == 1 and n >= _LARGE:
+        if len(leaves) == 1 and few_neighbours and isinstance(weights, Heard):
             weights = weights.without_zeros(root[parent])
         root = root[parent]
+        weights = weights.shared(root)
+        step = max(1, _AT_ONCE // (n**2 if isinstance(weights, Heard) and not distances else n))
         finer = [
-            individualize(_columns(colors, above), one[None], len(leaves), partial(refine, weights.of(of)))
-            for above, one, of in zip(
-                *(part.split(max(1, _AT_ONCE // n**2)) for part in (parent, node, root)), strict=True
-            )
+            _told(weights, _columns(colors, above), one, of)
+            if distances
+            else individualize(_columns(colors, above), one[None], len(leaves), partial(refine, weights.of(of)))
+            for above, one, of in zip(*(part.split(step) for part in (parent, node, root)), strict=True)
         ]
         colors = torch.cat(finer or [colors[:, :0]], 1)
         kept = _least(whole(colors), root, batch)
         root, colors = root[kept], _columns(colors, kept)
-    root, order = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
-    colors = torch.cat([colors for _, colors in leaves] or [colors], 1)
-    colors = _columns(colors, order)
-    return Leaves(root, colors.argsort(0).T.contiguous(), too_many)
+    root, by = torch.cat([root for root, _ in leaves] or [root]).sort(stable=True)
+    orders = torch.cat([order for _, order in leaves] or [colors.T])[by]
+    return Leaves(root, orders, too_many)
+
+
+def _told(weights: Heard | Shared, colors: Tensor, node: Tensor, root: Tensor) -> Tensor:
+    """Colours after hearing from one node each, which hears from itself what no other does."""
+    return torch.where(colors < PADDING, color(_OWN * colors + weights.each(node, root)), colors)
+
+
+def _form(weights: Heard | Shared, root: Tensor, colors: Tensor) -> Int64[Tensor, " leaves"]:
+    """A hash of each leaf's relabelled graph."""
+    step = max(1, _AT_ONCE // len(colors) ** (2 if isinstance(weights, Heard) else 1))
+    return torch.cat(
+        [whole(_step(weights.of(of), part)) for of, part in zip(root.split(step), colors.split(step, 1), strict=True)]
+        or [root]
+    )
 
 
 def _hash_pairs(colors: Tensor) -> Tensor:
@@ -174,8 +218,55 @@ class Heard(NamedTuple):
             return (self.weights * colors[:, None]).sum(0)
         return colors.gather(0, self.near.flatten(0, 1)).view(self.near.shape).mul_(self.weights).sum(0)
 
+    def each(self, node: Int64[Tensor, " chosen"], graph: Int64[Tensor, " chosen"]) -> Int64[Tensor, "n chosen"]:
+        """What all nodes hear from one, in graphs whose neighbours are not listed."""
+        return self.weights[node, :, graph].T
 
-def refine(weights: Heard, colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
+    def shared(self, graph: Int64[Tensor, " colourings"]) -> Heard | Shared:
+        """The same for the graphs of many colourings, as matrices if it pays: a GPU multiplies none of integers."""
+        there = torch.bincount(graph, minlength=self.weights.shape[2]) > 0
+        pays = self.near is None and graph.device.type == "cpu" and len(graph) >= _SEVERAL * int(there.sum())
+        if not pays:
+            return self
+        matrices = _columns(self.weights, there.nonzero().squeeze(1)).permute(2, 1, 0).contiguous()
+        return Shared(matrices, there.cumsum(0) - 1)
+
+
+class Shared(NamedTuple):
+    """What every node hears from the others, by graphs that have several colourings each.
+
+    Arguments:
+        weights: hash of what i hears from j at [i, j].
+        graph: of each colouring.
+    """
+
+    weights: Int64[Tensor, "graphs n n"]
+    graph: Int64[Tensor, " batch"]
+
+    def of(self, chosen: Int64[Tensor, " chosen"]) -> Shared:
+        """That of some colourings."""
+        return Shared(self.weights, self.graph[chosen])
+
+    def sums(self, colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
+        """The sum of what every node hears: products of matrices, in integers that wrap like sums."""
+        count = torch.bincount(self.graph, minlength=len(self.weights))
+        order = self.graph.argsort(stable=True)
+        slot = torch.empty_like(order)
+        slot[order] = torch.arange(len(order), device=order.device) - (count.cumsum(0) - count)[self.graph[order]]
+        columns = colors.new_zeros(len(self.weights), len(colors), int(count.max()) if len(count) else 0)
+        columns[self.graph, :, slot] = colors.T
+        return torch.bmm(self.weights, columns)[self.graph, :, slot].T.contiguous()
+
+    def each(self, node: Int64[Tensor, " chosen"], graph: Int64[Tensor, " chosen"]) -> Int64[Tensor, "n chosen"]:
+        """What all nodes hear from one."""
+        return self.weights[self.graph[graph], :, node].T
+
+    def shared(self, graph: Int64[Tensor, " colourings"]) -> Shared:
+        """Itself."""
+        return self
+
+
+def refine(weights: Heard | Shared, colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n batch"]:
     """Refine until every partition stands still or is discrete; each graph by itself, whatever the rest of the batch.
 
     Arguments:
@@ -194,7 +285,7 @@ def refine(weights: Heard, colors: Int64[Tensor, "n batch"]) -> Int64[Tensor, "n
         active, colors, weights = active[chosen], _columns(colors, chosen), weights.of(chosen)
 
 
-def _step(weights: Heard, colors: Tensor) -> Tensor:
+def _step(weights: Heard | Shared, colors: Tensor) -> Tensor:
     return torch.where(colors < PADDING, color(_OWN * colors + weights.sums(colors)), colors)
 
 
@@ -212,13 +303,16 @@ def _ties(colors: Tensor) -> Tensor:
     return (ordered[:, 1:] == ordered[:, :-1]).sum(1)
 
 
-def _smallest_cell(colors: Tensor) -> Tensor:
-    """The nodes to individualize in each graph; none where the partition is discrete."""
-    size = _sizes(colors) - 2  # of a cell of one node, in bytes, 255
-    smallest = size.min(0).values
-    candidates = (size == smallest) & (smallest < 255)
-    least = torch.where(candidates, colors, PADDING).min(0).values  # amin would be ten times slower
-    return candidates & (colors == least)
+def _smallest_cell(colors: Tensor, ordered: Tensor) -> Tensor:
+    """The nodes to individualize in each graph, none of which is discrete; its sorted colours are given, too."""
+    n = len(colors)
+    new = torch.ones_like(ordered, dtype=torch.bool)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    cell = new.cumsum(1) - 1
+    size = torch.zeros_like(cell).scatter_add_(1, cell, torch.ones_like(cell)).gather(1, cell)
+    # the smallest of more than one node; of several, that of least colour comes first
+    first = torch.where(size > 1, size, n + 1).argmin(1, keepdim=True)
+    return colors == ordered.gather(1, first).T
 
 
 def _least(value: Tensor, root: Tensor, batch: int) -> Tensor:

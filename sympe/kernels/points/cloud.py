@@ -11,39 +11,55 @@ new colour begins where the gap exceeds the tolerance. Everything after is exact
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from sympe.graphs import Clouds, DenseGraphs
+from sympe.kernels.graphs.hashes import PADDING, both_ways, first_color, weight
+from sympe.kernels.graphs.individualization import Heard
+from sympe.kernels.points.ranks import FINE, check_chains, check_places, kinds, rank_lengths
 from sympe.tolerance import Tolerance
-
-_WIDE_CLUSTER = 10
-"""A cluster that is wider than so many gaps is worth a warning."""
 
 _GHOST = -(2**62)
 """The type of the ghosts of the first vectors; the next have the next."""
 
+_ROUNDING = 2.0**-46
+"""Of a length in double precision; with the parts of a gap it leaves integers of 62 bits."""
+
+
+_STORED = 64
+"""Where lengths are is kept for many sizes of clouds of up to so many nodes."""
+
+_AT_ONCE = {"cpu": 2**16, "cuda": 2**24}
+"""Lengths that are ranked at once: as many as the cache of a CPU takes."""
+
 
 @dataclass(frozen=True)
 class Distances:
-    """Clouds about their centres, with the ghosts of their vectors, and their graphs.
+    """Clouds about their centres, with the ghosts of their vectors, and their distances.
 
     Arguments:
         points: in double precision, the ghosts after the points of each cloud, then padding.
-        graphs: the graphs of distances, with a node for each of ``points``.
-        radius: the rank of each one's distance from the centre among those of its kind.
+        types: of the points and ghosts, 0 in the padding.
+        mask: which are real.
+        ranks: from 1, of the lengths of each cloud by types and size, 0 in the padding: first of the distances of the
+            pairs i < j, then of those from the centre. The batch is last.
+        owner: the point of each ghost.
         owners: the number of points that are no ghosts, of each cloud.
         centers: of the clouds, in double precision; 0 for groups that fix the origin.
         gaps: the largest gap between equal distances, of each cloud.
     """
 
     points: Float[Tensor, "batch nodes d"]
-    graphs: DenseGraphs
-    radius: Int64[Tensor, "batch nodes"]
+    types: Int64[Tensor, "batch nodes"]
+    mask: Bool[Tensor, "batch nodes"]
+    ranks: Int64[Tensor, "lengths batch"]
+    owner: Int64[Tensor, "batch nodes"]
     owners: Int64[Tensor, " batch"]
     centers: Float[Tensor, "batch d"]
     gaps: Float[Tensor, " batch"]
@@ -51,12 +67,53 @@ class Distances:
     def __len__(self) -> int:
         return len(self.points)
 
-    def select(self, index: Int64[Tensor, " chosen"]) -> Distances:
-        """Those of the given places of the batch."""
+    @cached_property
+    def radius(self) -> Int64[Tensor, "batch nodes"]:
+        """The rank of each one's distance from the centre; 0 in the padding."""
+        return self.ranks[-self.mask.shape[1] :].T.contiguous()
+
+    @cached_property
+    def graphs(self) -> DenseGraphs:
+        """The graphs of distances, with a node for each of ``points``."""
+        n = self.mask.shape[1]
+        pairs = self.ranks.T.index_select(1, _layout(n, self.mask.device).lengths).view(len(self), n, n)
+        row, at = (self.types < _GHOST // 2).nonzero(as_tuple=True)
+        pairs[row, self.owner[row, at], at] = self.types[row, at]
+        return DenseGraphs(pairs, self.types, self.mask)
+
+    def heard(self) -> tuple[Heard, Int64[Tensor, "nodes batch"]]:
+        """What the nodes of the graphs hear from each other, and their first colours."""
+        n, device = self.mask.shape[1], self.mask.device
+        layout = _layout(n, device)
+        hashes = layout.hashes.index_select(0, self.ranks.flatten()).view(self.ranks.shape)
+        weights = hashes.index_select(0, layout.lengths).view(n, n, len(self))
+        self._tie_owners(weights)
+        types = self.types.T.contiguous()
+        padding = PADDING + torch.arange(n, device=device)[:, None]
+        return Heard(weights), torch.where(self.mask.T, first_color(types, types), padding)
+
+    def _tie_owners(self, weights: Tensor) -> None:
+        """Colours of their own for the arcs from points to their ghosts, by channel."""
+        row, at = (self.types < _GHOST // 2).nonzero(as_tuple=True)
+        if len(row):
+            n, owner = self.mask.shape[1], self.owner[row, at]
+            there = weight(self.types[row, at])
+            back = weight(self.ranks[_layout(n, weights.device).lengths.view(n, n)[at, owner], row])
+            weights[owner, at, row] = both_ways(there, back)
+            weights[at, owner, row] = both_ways(back, there)
+
+    def select(self, index: Int64[Tensor, " chosen"], nodes: int | None = None) -> Distances:
+        """Those of the given places of the batch, with their first ``nodes`` nodes, or with all."""
+        ranks, n = self.ranks, self.mask.shape[1]
+        if nodes is not None and nodes < n:
+            every, few = _layout(n, ranks.device).lengths.view(n, n)[:nodes, :nodes], _layout(nodes, ranks.device)
+            ranks = ranks[torch.cat([every[few.i, few.j], every.diagonal()])]
         return Distances(
-            self.points[index],
-            self.graphs.select(index),
-            self.radius[index],
+            self.points[index, :nodes],
+            self.types[index, :nodes],
+            self.mask[index, :nodes],
+            ranks[:, index],
+            self.owner[index, :nodes],
             self.owners[index],
             self.centers[index],
             self.gaps[index],
@@ -68,37 +125,91 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
 
     Arguments:
         x: the clouds.
-        tolerance: which distances count as equal; its relative part is of the largest distance of the cloud.
+        tolerance: which distances count as equal, to one in 65,536 of it; its relative part is of the largest distance
+            of the cloud.
         vector_scale: s, in units of the positions over those of the vectors.
         centered: whether the centre is the mean of the points, for groups with translations; else it is the origin.
     """
     if x.mask.shape[1] == 0:  # every array has a column
         one = [part.new_zeros(len(x), 1, *part.shape[2:]) for part in (x.positions, x.types, x.mask, x.vectors)]
         x = Clouds(*one)
-    positions = x.positions.double()
-    centers = positions.sum(1) / x.sizes.clamp(min=1)[:, None] * centered
+    positions, sizes = x.positions.double(), x.sizes
+    centers = positions.sum(1) / sizes.clamp(min=1)[:, None] * centered
     positions = (positions - centers[:, None]) * x.mask[:, :, None]
     points, types, mask, owner = _with_ghosts(x, positions, vector_scale)
+    rounding = 16 * torch.finfo(x.dtype).eps * x.positions.detach().abs().amax((1, 2)).double()
     n = points.shape[1]
-    i, j = torch.triu_indices(n, n, 1, device=x.device)
-    between = (points[:, i] - points[:, j]).norm(dim=-1)
-    lengths = torch.cat([between, points.norm(dim=-1)], 1)
-    both = mask[:, i] & mask[:, j]
-    real = torch.cat([both, mask], 1)
-    kinds = _kinds(types, i, j)
-    largest = lengths.masked_fill(~real, 0).amax(1)
-    rounding = 16 * torch.finfo(x.dtype).eps * x.positions.double().abs().amax((1, 2))
-    gaps = torch.maximum(tolerance.gap(largest), rounding)
-    ranks, widest = _clusters(lengths, kinds, real, gaps, largest)
-    plain = types > _GHOST // 2
-    _check_tolerance(lengths[:, : len(i)], both & plain[:, i] & plain[:, j], i, j, gaps, widest)
-    radius = ranks[:, len(i) :]
-    column = torch.arange(n, device=x.device).diag() + len(i)  # of the ranks, for each pair of nodes
-    column[i, j] = column[j, i] = torch.arange(len(i), device=x.device)
-    pairs = (1 + ranks).index_select(1, column.flatten()).view(len(x), n, n)
-    _tie_owners(pairs, owner, types)
-    pairs *= mask[:, :, None] & mask[:, None]
-    return Distances(points, DenseGraphs(pairs, types.masked_fill(~mask, 0), mask), radius, x.sizes, centers, gaps)
+    step = max(1, _AT_ONCE.get(x.device.type, _AT_ONCE["cuda"]) // (n * (n + 1) // 2))
+    found = [
+        _ranked(points[part], types[part], mask[part], rounding[part], tolerance, part.start)
+        for part in (slice(start, start + step) for start in range(0, max(1, len(x)), step))
+    ]
+    ranks, gaps = found[0] if len(found) == 1 else (torch.cat(parts, -1) for parts in zip(*found, strict=True))
+    return Distances(points, types.masked_fill(~mask, 0), mask, ranks, owner, sizes, centers, gaps)
+
+
+def _ranked(
+    points: Tensor, types: Tensor, mask: Tensor, rounding: Tensor, tolerance: Tolerance, first: int
+) -> tuple[Int64[Tensor, "lengths batch"], Float[Tensor, " batch"]]:
+    """The ranks of lengths, and the gaps, of clouds that are numbered from ``first``."""
+    batch, n = mask.shape
+    layout = _layout(n, mask.device)
+    i, j = layout.i, layout.j
+    squares = points.new_zeros(len(i) + n, batch)
+    for axis in points.detach().permute(2, 1, 0).contiguous():
+        arcs = torch.cat([axis.index_select(0, i).sub_(axis.index_select(0, j)), axis])
+        squares.addcmul_(arcs, arcs)
+    lengths = squares.sqrt_()
+    real = None
+    if not bool(mask.all()):
+        there = mask.T.contiguous()
+        real = torch.cat([there.index_select(0, i) & there.index_select(0, j), there])
+        lengths *= real
+    largest = lengths.amax(0)
+    gaps = torch.maximum(torch.maximum(tolerance.gap(largest), rounding), _ROUNDING * largest)
+    parts = (lengths * (FINE / torch.where(gaps > 0, gaps, 1.0))).long()
+    ranks, widest = rank_lengths(parts, kinds(types, i, j), real)
+    between, near = lengths[: len(i)], parts[: len(i)] <= FINE
+    if bool((near if real is None else near & real[: len(i)]).any()):
+        points_only = (mask & (types > _GHOST // 2)).T
+        check_places(between, points_only[i] & points_only[j], i, j, gaps, first)
+    if widest is not None:
+        check_chains(widest, gaps, first)
+    return ranks, gaps
+
+
+class _Layout(NamedTuple):
+    """Where lengths are: first those of the pairs i < j, then those from the centre.
+
+    Arguments:
+        i: the first node of each pair.
+        j: its second node.
+        lengths: which length that of each ordered pair of nodes is.
+        hashes: what a node hears along a length of each rank, and against it; nothing for 0.
+    """
+
+    i: Int64[Tensor, " pairs"]
+    j: Int64[Tensor, " pairs"]
+    lengths: Int64[Tensor, " ordered"]
+    hashes: Int64[Tensor, " ranks"]
+
+
+def _layout(n: int, device: torch.device) -> _Layout:
+    return _stored_layout(n, device) if n <= _STORED else _last_layout(n, device)
+
+
+def _new_layout(n: int, device: torch.device) -> _Layout:
+    with torch.inference_mode(False):  # or none could be used in training
+        i, j = torch.triu_indices(n, n, 1, device=device)
+        lengths = torch.arange(n, device=device).add_(len(i)).diag()
+        lengths[i, j] = lengths[j, i] = torch.arange(len(i), device=device)
+        hashes = weight(torch.arange(len(i) + n + 1, device=device))
+        hashes[0] = 0
+        return _Layout(i, j, lengths.flatten(), both_ways(hashes, hashes))
+
+
+_stored_layout = lru_cache(maxsize=32)(_new_layout)
+_last_layout = lru_cache(maxsize=2)(_new_layout)  # of one batch, which is ranked and searched in parts
 
 
 def _with_ghosts(x: Clouds, positions: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -114,62 +225,3 @@ def _with_ghosts(x: Clouds, positions: Tensor, scale: float) -> tuple[Tensor, Te
     by = (~mask).long().argsort(dim=1, stable=True)  # padding to the end
     points = torch.cat([positions, ghosts], 1).gather(1, by[:, :, None].expand(-1, -1, d))
     return points * mask.gather(1, by)[:, :, None], types.gather(1, by), mask.gather(1, by), (by % n)
-
-
-def _kinds(types: Tensor, i: Tensor, j: Tensor) -> Tensor:
-    """A number for each unordered pair of types, then for each type."""
-    every, kind = types.unique(return_inverse=True)
-    a, b = torch.minimum(kind[:, i], kind[:, j]), torch.maximum(kind[:, i], kind[:, j])
-    count = len(every)
-    return torch.cat([a * count + b, count**2 + kind], 1)
-
-
-def _clusters(
-    lengths: Tensor, kinds: Tensor, real: Tensor, gaps: Tensor, largest: Tensor
-) -> tuple[Int64[Tensor, "batch lengths"], Float[Tensor, " batch"]]:
-    """The rank of each length among all of its cloud, sorted by kind first, and the width of the widest cluster.
-
-    One sort, in which the lengths of each kind are shifted by more than the longest.
-    """
-    step = 2 * (largest + gaps)
-    step = torch.where(step > 0, step, 1.0)
-    order = (lengths + kinds * step[:, None]).masked_fill(~real, torch.inf).argsort(1)
-    value, kind = lengths.gather(1, order), kinds.gather(1, order)
-    new = torch.zeros_like(real)
-    new[:, 1:] = ((value.diff(dim=1) > gaps[:, None]) | (kind.diff(dim=1) != 0)) & real.gather(1, order)[:, 1:]
-    ranks = torch.empty_like(kinds).scatter_(1, order, new.cumsum(1))
-    position = torch.arange(value.shape[1], device=value.device)
-    start = torch.where(new, position, 0).cummax(1).values  # of each one's cluster
-    width = (value - value.gather(1, start)).masked_fill(~real.gather(1, order), 0)
-    return ranks, width.amax(1)
-
-
-def _tie_owners(pairs: Tensor, owner: Tensor, types: Tensor) -> None:
-    """Colours of their own for the arcs from points to their ghosts, by channel."""
-    row, at = (types < _GHOST // 2).nonzero(as_tuple=True)
-    pairs[row, owner[row, at], at] = types[row, at]
-
-
-def _check_tolerance(
-    between: Tensor, points: Bool[Tensor, "batch pairs"], i: Tensor, j: Tensor, gaps: Tensor, widest: Tensor
-) -> None:
-    """Warn where points are closer than the tolerance, or where distances are chained to one that are far apart."""
-    tiny = 1e-3 * gaps[:, None]  # points that coincide are exchanged on purpose
-    close = points & (between <= gaps[:, None]) & (between > tiny)
-    if bool(close.any()):
-        row, pair = (int(at) for at in close.nonzero()[0])
-        warnings.warn(
-            f"x: points {int(i[pair])} and {int(j[pair])} of cloud {row} are {float(between[row, pair]):.3g} apart, "
-            f"which is not more than the tolerance, {float(gaps[row]):.3g}: they count as one place. Give a smaller "
-            "tolerance, in the units of the positions",
-            stacklevel=5,
-        )
-    chained = widest > _WIDE_CLUSTER * gaps
-    if bool(chained.any()):
-        row = int(chained.nonzero()[0])
-        warnings.warn(
-            f"x: the distances of cloud {row} lie so close that {float(widest[row]):.3g} of them count as equal, one "
-            f"by one within the tolerance, {float(gaps[row]):.3g}: symmetries may be seen where there are none. Give a "
-            "smaller tolerance, or types that tell points apart",
-            stacklevel=5,
-        )

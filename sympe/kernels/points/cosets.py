@@ -20,6 +20,8 @@ from sympe.kernels.graphs.graph import generated
 from sympe.kernels.graphs.individualization import Leaves
 from sympe.kernels.points.cloud import Distances
 from sympe.kernels.points.frame import Frames, frames
+from sympe.kernels.points.listing import list_clouds
+from sympe.kernels.points.names import on_places, places
 
 
 class Cosets:
@@ -38,7 +40,7 @@ class Cosets:
         self.found = found
         self.proper = proper
         self.kernel = GraphKernel(found.points.shape[1], order="refined")
-        leaves = self.kernel.cosets(found.graphs)
+        leaves = list_clouds(found)
         rows, orders = leaves.rows, self._radial(leaves.rows, leaves.orders)
         several = (torch.bincount(rows, minlength=len(found)) > 1)[rows] if proper else torch.zeros_like(rows) > 0
         if bool(several.any()):
@@ -54,7 +56,7 @@ class Cosets:
         """The frames along orders of the points of the clouds of these rows."""
         found = self.found
         q = found.points[rows].gather(1, orders[:, :, None].expand(-1, -1, found.points.shape[2]))
-        return frames(q, found.graphs.mask[rows], found.gaps[rows])
+        return frames(q, found.mask[rows], found.gaps[rows])
 
     def sample(self, generator: torch.Generator | None) -> Int64[Tensor, "batch nodes"]:
         """A uniform element for every cloud."""
@@ -135,18 +137,18 @@ class Cosets:
             return torch.zeros_like(self.large, dtype=torch.bool)
         return torch.tensor([bool(odd.any()) for _, odd in self._moves], device=self.large.device, dtype=torch.bool)
 
-    def generators(self) -> list[Int64[Tensor, "count nodes"]]:
-        """Generators of the symmetries that count, for each cloud."""
-        count = torch.bincount(self.listed.rows, minlength=len(self.found)).tolist()
-        found = []
-        large = dict(zip(self.large.tolist(), self._generators, strict=True))
-        for row, orders in enumerate(self.listed.orders.split(count)):
-            if row in large:
-                found.append(large[row])
-            else:
-                first = orders[:1].expand(len(orders) - 1, -1)
-                found.append(torch.empty_like(first).scatter_(1, first, orders[1:]))
-        return found
+    def symmetries(self) -> tuple[Int64[Tensor, " elements"], Int64[Tensor, "elements nodes"]]:
+        """All symmetries that count, as two parallel lists; of clouds that are not listed, those of their places."""
+        rows, orders = self.listed.rows, self.listed.orders
+        count = torch.bincount(rows, minlength=len(self.found))
+        first = orders[(count.cumsum(0) - count)[rows]]
+        every, moves = [rows], [torch.empty_like(orders).scatter_(1, first, orders)]
+        for row, generators in zip(self.large, self._generators, strict=True):
+            found = self.found.select(row[None])
+            moves.append(on_places(generators, places(found.points, found.mask, found.gaps)[0]))
+            every.append(row.expand(len(moves[-1])))
+        rows, by = torch.cat(every).sort(stable=True)
+        return rows, torch.cat(moves)[by]
 
     def with_ghosts(self, p: Int64[Tensor, "batch max_nodes"]) -> Int64[Tensor, "batch nodes"]:
         """Orders of points and ghosts, from the points alone: a ghost goes with its owner."""
@@ -159,7 +161,7 @@ class Cosets:
         owner = torch.where(place < of, place, at.gather(1, local % of.clamp(min=1)))
         new = p[:, : min(nodes, p.shape[1])].gather(1, owner)
         out = torch.where(place < of, new, of + channel * of + new)
-        return torch.where(self.found.graphs.mask, out, place)
+        return torch.where(self.found.mask, out, place)
 
     @property
     def _generators(self) -> list[Int64[Tensor, "count nodes"]]:
@@ -194,7 +196,7 @@ class Cosets:
         found = self.found
         node = torch.arange(orders.shape[1], device=orders.device)
         of = found.owners[rows][:, None]
-        ghost = (orders >= of).long() + (node >= found.graphs.mask[rows].sum(1, keepdim=True))
+        ghost = (orders >= of).long() + (node >= found.mask[rows].sum(1, keepdim=True))
         width = orders.shape[1] + 1
         key = ghost * width - found.radius[rows].gather(1, orders)
         return orders.gather(1, key.argsort(dim=1, stable=True))

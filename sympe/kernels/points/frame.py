@@ -50,7 +50,10 @@ class Frames(NamedTuple):
             proper: whether the last column takes the sign that makes the determinant 1. Of a frame without free columns
                 that is the mirror image by one fixed reflection of the canonical form.
         """
-        column = torch.arange(self.basis.shape[-1], device=self.basis.device)
+        d = self.basis.shape[-1]
+        if bool((self.rank == d).all()):
+            return _proper(self.basis) if proper else self.basis
+        column = torch.arange(d, device=self.basis.device)
         given = (column < self.rank[:, None])[:, None, :]
         R = orthonormal(torch.where(given, self.basis, directions))
         R = torch.where(given, self.basis, R)
@@ -72,19 +75,22 @@ def frames(
     rank = torch.zeros(count, dtype=torch.int64, device=q.device)
     if n == 0:
         return Frames(basis, rank)
-    rest = q * mask[:, :, None]
+    rest, least = q.permute(2, 0, 1).contiguous() * mask, eps.square()  # a plane for each coordinate
     for column in range(d):
-        far = rest.norm(dim=-1)
-        top = far.amax(1)
-        first = (far >= _PIVOT * top[:, None]).to(torch.uint8).argmax(1)
-        unit = rest.gather(1, first[:, None, None].expand(-1, 1, d)).squeeze(1)
-        for before in range(column):  # what rounding left
-            unit = unit - (unit * basis[..., before]).sum(-1, keepdim=True) * basis[..., before]
-        more = top > eps
-        unit = torch.where(more[:, None], unit / unit.norm(dim=-1, keepdim=True).clamp(min=1e-300), 0)
-        basis[..., column] = unit
+        far = rest.square().sum(0)
+        top = far.amax(1, keepdim=True)
+        first = (far >= _PIVOT**2 * top).to(torch.uint8).argmax(1)
+        unit = rest.gather(2, first[:, None].expand(d, count, 1)).permute(1, 0, 2)
+        if column:
+            unit = unit - basis @ (basis.mT @ unit)  # what rounding left
+        unit = unit / unit.norm(dim=1, keepdim=True).clamp(min=1e-300)
+        more = top.squeeze(1) > least
+        unit.masked_fill_(~more[:, None, None], 0)
+        basis[..., column] = unit.squeeze(2)
         rank += more
-        rest = rest - (rest @ unit[:, :, None]) * unit[:, None]
+        if column < d - 1:
+            axis = unit.permute(1, 0, 2)
+            rest = torch.addcmul(rest, (rest * axis).sum(0), axis, value=-1)
     return Frames(basis, rank)
 
 

@@ -1,56 +1,174 @@
-"""The name of a finite group of rotations and reflections of space, after Schoenflies."""
+"""The names of finite groups of rotations and reflections of space, after Schoenflies, of many clouds at once.
+
+Groups are told apart by how many elements of each kind they have.
+"""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 _LIMIT = 240
 """More symmetries than any point group has, of the rings that are met; those of points at random places have more."""
 
+_POLYHEDRAL = {(12, 3): "T", (24, 9): "O", (60, 15): "I"}
+"""By the numbers of rotations and of half turns."""
 
-def point_group(points: Float[Tensor, "nodes 3"], moves: Int64[Tensor, "count nodes"], gap: Tensor, free: int) -> str:
-    """The name of the point group of one cloud, whose elements need not be exact symmetries.
+
+def point_groups(
+    points: Float[Tensor, "batch nodes 3"],
+    mask: Bool[Tensor, "batch nodes"],
+    gaps: Float[Tensor, " batch"],
+    free: Int64[Tensor, " batch"],
+    rows: Int64[Tensor, " elements"],
+    moves: Int64[Tensor, "elements nodes"],
+) -> list[str]:
+    """The names of the point groups of clouds, whose elements need not be exact symmetries.
 
     The permutations of places are a group exactly, and each goes with the orthogonal matrix that fits it best. Where
     none fits within half of the thickness of the cloud it counts as flat, for its heights are not what was permuted.
 
     Arguments:
         points: about the centre.
-        moves: permutations that generate all symmetries.
-        gap: points that are so close are in one place.
+        mask: which are real.
+        gaps: points that are so close are in one place.
         free: the number of directions across the span of the points.
+        rows: the cloud of each symmetry, ascending.
+        moves: all symmetries, as permutations.
 
     Raises:
         ValueError: if the symmetries are those of no point group.
     """
-    if free == 3:
-        return "Kh"
-    if free == 0 and not len(moves):
-        return "C1"
-    place = (torch.cdist(points, points) <= gap).to(torch.uint8).argmax(1)
-    first, place = place.unique(return_inverse=True)
-    permutations = _generated(place[moves[:, first]])
-    q = points[first] @ torch.linalg.svd(points)[2].mT
-    there = q[permutations]
-    if free == 2:
-        return "D*h" if bool(((there * q)[:, :, 0].sum(1) < 0).any()) else "C*v"
-    R = _best(there, q)
-    if free == 0 and bool((there - q @ R.mT).norm(dim=2).max() > q[:, 2].abs().max() / 2):
-        free = 1
-    if free == 1:  # the symmetries of a plane, and the reflection in it
-        R = torch.eye(3).to(q).repeat(2 * len(permutations), 1, 1)
-        R[:, :2, :2] = _best(there[:, :, :2], q[:, :2]).repeat(2, 1, 1)
-        R[: len(permutations), 2, 2] = -1
-    return schoenflies(R)
+    count = torch.bincount(rows, minlength=len(points))
+    names = ["Kh" if k == 3 else "C1" for k in free.tolist()]
+    chosen = ((free < 3) & ((count > 1) | (free > 0))).nonzero().squeeze(1)
+    if not len(chosen):
+        return names
+    of = torch.full_like(count, -1)
+    of[chosen] = torch.arange(len(chosen), device=of.device)
+    kept = of[rows] >= 0
+    points, mask, free = points[chosen], mask[chosen], free[chosen]
+    row, there = of[rows[kept]], moves[kept]
+    node = torch.arange(points.shape[1], device=points.device)
+    place = places(points, mask, gaps[chosen])
+    first = mask & (place == node)
+    if bool((place != node).any()):  # points in one place are exchanged in many ways: one of each will do
+        every = torch.cat([row[:, None], place[row].gather(1, there)], 1).unique(dim=0)
+        row, there = every[:, 0], every[:, 1:]
+    q = points @ torch.linalg.eigh(points.mT @ points)[1].flip(-1)  # along its longest axis first
+    q = q * first[:, :, None]
+    image = q[row[:, None], there] * first[row][:, :, None]
+    fits = image.mT @ q[row]
+    U, _, V = torch.linalg.svd(fits)
+    R: Tensor = U @ V
+    off = (image - q[row] @ R.mT).norm(dim=2).amax(1)
+    worst = off.new_zeros(len(chosen)).scatter_reduce(0, row, off, "amax")
+    flat = (free == 1) | ((free == 0) & (worst > q[:, :, 2].abs().amax(1) / 2))
+    proper, trace = torch.linalg.det(R) > 0, R.diagonal(dim1=1, dim2=2).sum(1)
+    U, _, V = torch.linalg.svd(fits[:, :2, :2])
+    in_plane: Tensor = U @ V
+    reflected = torch.linalg.det(in_plane) < 0
+    cosine = torch.where(flat[row], in_plane.diagonal(dim1=1, dim2=2).sum(1) / 2, (trace - 1) / 2)
+    turns = torch.where(flat[row], ~reflected, proper)
+    least = torch.pi / _counts(row, turns, len(chosen)).clamp(min=1)
+    still = turns & (cosine > least.cos()[row])  # other places, but hardly a turn: such are not told apart
+    same = _counts(row, still, len(chosen))
+    identity = (there == place[row]).all(1)
+    exact = (there.gather(1, there) == place[row]).all(1) & (same == 1)[row]
+    half_turn = proper & ~identity & torch.where((same == 1)[row], exact, trace < -0.9)
+    mirror = ~proper & torch.where((same == 1)[row], exact & (trace > -1), trace > 0.9)
+    inversion = ~proper & torch.where((same == 1)[row], exact & (trace <= -1), trace < -2.9)
+    backwards = fits[:, 0, 0] < 0  # of points on one line
+    kinds = (torch.ones_like(proper), proper, half_turn, mirror, inversion, reflected)
+    numbers = torch.stack([_counts(row, kind, len(chosen)) for kind in kinds], 1) // same.clamp(min=1)[:, None]
+    numbers = torch.cat([numbers, _counts(row, backwards, len(chosen))[:, None]], 1)
+    for at, k, is_flat, one in zip(chosen.tolist(), free.tolist(), flat.tolist(), numbers.tolist(), strict=True):
+        order, rotations, half_turns, mirrors, inversions, reflections, ends = one
+        if k == 2:
+            names[at] = "D*h" if ends else "C*v"
+        elif is_flat:
+            names[at] = _flat(order - reflections, reflections)
+        else:
+            names[at] = schoenflies(rotations, half_turns, order - rotations, mirrors, inversions)
+    return names
 
 
-def _generated(moves: Int64[Tensor, "count places"]) -> Int64[Tensor, "order places"]:
-    """All products of permutations, the identity first."""
-    identity = tuple(range(moves.shape[1]))
-    known, used = {identity: None}, []
-    for move in map(tuple, moves.tolist()):
+def _counts(row: Tensor, which: Tensor, rows: int) -> Int64[Tensor, " batch"]:
+    """How many elements of each row are some."""
+    return torch.bincount(row[which], minlength=rows)
+
+
+def places(
+    points: Float[Tensor, "batch nodes 3"], mask: Bool[Tensor, "batch nodes"], gaps: Float[Tensor, " batch"]
+) -> Int64[Tensor, "batch nodes"]:
+    """The first point in the place of each; in the padding, itself."""
+    n = points.shape[1]
+    near = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist") <= gaps[:, None, None]
+    near &= mask[:, None]
+    return torch.where(mask, near.to(torch.uint8).argmax(2), torch.arange(n, device=points.device))
+
+
+def _flat(rotations: int, reflections: int) -> str:
+    """The group in space of a figure in a plane, by the numbers of its symmetries there."""
+    if reflections not in (0, rotations):
+        raise ValueError(f"x: expected the symmetries of a point group, got {rotations} turns of a flat cloud")
+    if not reflections:
+        return f"C{rotations}h" if rotations > 1 else "Cs"
+    return f"D{rotations}h" if rotations > 1 else "C2v"
+
+
+def schoenflies(rotations: int, half_turns: int, improper: int, mirrors: int, inversions: int) -> str:
+    """The name of a group of space by the numbers of its elements.
+
+    Arguments:
+        rotations: the identity among them.
+        half_turns: the rotations of order 2.
+        improper: the elements that are no rotations.
+        mirrors: the reflections in planes.
+        inversions: 1 or 0.
+
+    Raises:
+        ValueError: if there is no such group.
+
+    Example:
+        >>> schoenflies(1, 0, 1, 1, 0), schoenflies(2, 1, 2, 2, 0), schoenflies(12, 3, 12, 6, 0)
+        ('Cs', 'C2v', 'Td')
+    """
+    if improper not in (0, rotations):
+        raise ValueError(f"x: expected the symmetries of a point group, got {rotations} rotations of one cloud")
+    if rotations == 1:
+        return "Ci" if inversions else "Cs" if mirrors else "C1"
+    n = rotations // 2
+    if half_turns <= 1 and half_turns == (rotations % 2 == 0):
+        name, n = "C", rotations
+    elif rotations == 2 * n and half_turns == n + (n % 2 == 0):
+        name = "D"
+    elif (rotations, half_turns) in _POLYHEDRAL:
+        name = _POLYHEDRAL[rotations, half_turns]
+        return name if not improper else f"{name}{'h' if inversions or name != 'T' else 'd'}"
+    else:
+        raise ValueError(f"x: expected the symmetries of a point group, got {rotations} rotations of one cloud")
+    if not improper:
+        return f"{name}{n}"
+    if name == "D":
+        return f"D{n}h" if mirrors > n else f"D{n}d"
+    return f"C{n}h" if mirrors == 1 else f"C{n}v" if mirrors else f"S{2 * n}"
+
+
+def on_places(generators: Int64[Tensor, "count nodes"], place: Int64[Tensor, " nodes"]) -> Int64[Tensor, "order nodes"]:
+    """All symmetries of the places of one cloud, as maps to the first points of places, from generators on its points.
+
+    Raises:
+        ValueError: if there are more than of any point group.
+
+    Example:
+        >>> on_places(torch.tensor([[1, 0, 2], [2, 1, 0]]), torch.tensor([0, 1, 0])).tolist()
+        [[0, 1, 0], [1, 0, 1]]
+    """
+    first, index = place.unique(return_inverse=True)
+    known, used = {tuple(range(len(first))): None}, []
+    for move in map(tuple, index[generators[:, first]].tolist()):
         if move in known:
             continue
         used.append(move)
@@ -63,74 +181,5 @@ def _generated(moves: Int64[Tensor, "count places"]) -> Int64[Tensor, "order pla
                     queue.append(new)
             if len(known) > _LIMIT:
                 raise ValueError(f"x: expected the symmetries of a point group, got more than {_LIMIT} of one cloud")
-    return torch.tensor(list(known), device=moves.device)
-
-
-def _best(there: Float[Tensor, "count places d"], q: Float[Tensor, "places d"]) -> Float[Tensor, "count d d"]:
-    """The orthogonal matrices that take q nearest to where it shall be."""
-    U, _, V = torch.linalg.svd(there.mT @ q)
-    best: Tensor = U @ V
-    return best
-
-
-def schoenflies(group: Float[Tensor, "order 3 3"]) -> str:
-    """The name of a group that is given by all its matrices: C1, Cs, Ci, Cn, Cnh, Cnv, S2n, Dn, Dnh, Dnd, T, O, I, ...
-
-    Example:
-        >>> mirror = torch.diag(torch.tensor([1.0, 1.0, -1.0]))
-        >>> schoenflies(torch.stack([torch.eye(3), mirror]))
-        'Cs'
-    """
-    group = group.double()
-    proper = torch.linalg.det(group) > 0
-    trace = group.diagonal(dim1=1, dim2=2).sum(1)
-    rotations, improper = group[proper], group[~proper]
-    has_inversion = bool((trace[~proper] < -2.9).any())
-    mirrors = [_axis(-R) for R in improper[(trace[~proper] - 1).abs() < 0.1]]
-    axes, orders = _axes(rotations)
-    if not axes:
-        return "Ci" if has_inversion else "Cs" if mirrors else "C1"
-    if sum(n > 2 for n in orders) > 1:
-        letter = {12: "T", 24: "O", 60: "I"}.get(len(rotations), "")
-        if not letter:
-            raise ValueError(
-                f"x: expected the symmetries of a point group, got {len(rotations)} rotations of one cloud"
-            )
-        return letter if not len(improper) else f"{letter}{'h' if letter != 'T' or has_inversion else 'd'}"
-    n = max(orders)
-    letter = "C" if len(rotations) == n else "D"
-    if not len(improper):
-        return f"{letter}{n}"
-    principal = [axis for axis, order in zip(axes, orders, strict=True) if order == n]
-    if any(_parallel(normal, axis) for normal in mirrors for axis in principal):
-        return f"{letter}{n}h"
-    if letter == "D":
-        return f"D{n}d"
-    return f"C{n}v" if mirrors else f"S{2 * n}"
-
-
-def _axes(rotations: Tensor) -> tuple[list[Tensor], list[int]]:
-    """The axes of rotations that are not the identity, and how many rotations there are about each."""
-    axes: list[Tensor] = []
-    orders: list[int] = []
-    trace = rotations.diagonal(dim1=1, dim2=2).sum(1)
-    for R in rotations[trace < 2.9]:
-        axis = _axis(R)
-        for at, known in enumerate(axes):
-            if _parallel(axis, known):
-                orders[at] += 1
-                break
-        else:
-            axes.append(axis)
-            orders.append(2)
-    return axes, orders
-
-
-def _axis(R: Tensor) -> Tensor:
-    """The axis of a rotation: what it fixes."""
-    axis: Tensor = torch.linalg.svd(R - torch.eye(3, dtype=R.dtype, device=R.device))[2][2]
-    return axis
-
-
-def _parallel(a: Tensor, b: Tensor) -> bool:
-    return bool((a @ b).abs() > 0.99)
+    every: Tensor = first[torch.tensor(list(known), device=place.device)][:, index]
+    return every

@@ -33,7 +33,7 @@ from sympe.kernels.graphs.hard import hard_parts
 from sympe.kernels.points.cloud import distances
 from sympe.kernels.points.cosets import Cosets
 from sympe.kernels.points.frame import fixed_directions, haar_directions
-from sympe.kernels.points.names import point_group
+from sympe.kernels.points.names import point_groups
 from sympe.tolerance import Tolerance
 
 _CLOSE = 1e-3
@@ -289,12 +289,8 @@ class PointKernel(InversionKernel):
         if self.isometries.dimension != 3:
             raise ValueError(f"x: expected clouds in space for the names of point groups, got d = {x.dimension}")
         cosets = self._cosets(x, proper=False, centered=True)
-        free = cosets.frames(_rows(x), cosets.first).free.tolist()
-        names = []
-        for row, moves in enumerate(cosets.generators()):
-            real = cosets.found.graphs.mask[row]
-            names.append(point_group(cosets.found.points[row, real], moves[:, real], cosets.found.gaps[row], free[row]))
-        return names
+        found, free = cosets.found, cosets.frames(_rows(x), cosets.first).free
+        return point_groups(found.points, found.mask, found.gaps, free, *cosets.symmetries())
 
     def _cosets(self, x: Clouds, *, proper: bool | None = None, centered: bool | None = None) -> Cosets:
         """The elements of C(D), after checks."""

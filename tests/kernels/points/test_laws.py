@@ -15,7 +15,7 @@ from torch import Tensor
 from sympe.graphs import Clouds
 from sympe.groups import Euclidean, Isometries, Orthogonal, SpecialEuclidean, SpecialOrthogonal
 from sympe.kernels.graphs import cosets
-from sympe.kernels.points import PointKernel
+from sympe.kernels.points import PointKernel, listing
 from tests.kernels.points.laws import FALSE_ALARM, assert_laws, form, random_elements, seeded, symmetries
 from tests.kernels.points.shapes import CUBIC, PHI, orbit, ring, shapes
 
@@ -71,19 +71,24 @@ def test_laws_on_random_clouds(kind: str, d: int, group: type[Isometries]) -> No
     assert_laws(PointKernel(group(d), 14), some_clouds(kind, d, 12))
 
 
+WAYS = {"apart": (3, 64, 64), "bliss": (0, -1, -1), "search": (0, -1, -1), "told": (64, -1, 64)}
+"""The limit of a list, the size up to which graphs are listed, and that up to which clouds are."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("group", [Orthogonal, SpecialEuclidean])
 @pytest.mark.parametrize(
     ("kind", "way"),
-    [*itertools.product(["symmetric", "dipoles"], ["apart", "bliss"]), ("dipoles", "search")],
+    [*itertools.product(["symmetric", "dipoles"], ["apart", "bliss", "told"]), ("dipoles", "search")],
 )
 def test_laws_where_elements_are_not_listed(
     kind: str, way: str, group: type[Isometries], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The way of clouds with many points or symmetries, which the same clouds are sent."""
-    limit, small = (3, 64) if way == "apart" else (0, -1)
+    limit, small, largest = WAYS[way]
     monkeypatch.setattr(cosets, "_LIMIT", limit)
     monkeypatch.setattr(cosets, "SMALL", small)
+    monkeypatch.setattr(listing, "LARGEST", largest)
     if way == "search":
         monkeypatch.setitem(sys.modules, "igraph", None)
     assert_laws(PointKernel(group(3), 14), some_clouds(kind, 3, 3, seed=1))

@@ -61,7 +61,7 @@ class Ownerless(PointKernel):
 
     def _cosets(self, x: Clouds, **how: Any) -> Cosets:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(cloud, "_tie_owners", lambda pairs, owner, types: None)
+            patch.setattr(cloud.Distances, "_tie_owners", lambda found, weights: None)
             return super()._cosets(x, **how)
 
 
