@@ -16,6 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+_DEGENERATE = 1e-2
+"""Rotations whose denominator over the size of M, cubed, is less are made of singular vectors."""
+
 
 def overlap(M: Float[Tensor, "batch 9"], *, reflect: bool) -> Float[Tensor, " batch"]:
     r""":math:`\lambda(M)` in closed form, without singular vectors, for matrices in double precision, row by row.
@@ -54,14 +57,45 @@ def overlap(M: Float[Tensor, "batch 9"], *, reflect: bool) -> Float[Tensor, " ba
 def best_rotation(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "batch 3 3"]:
     r"""The R that :math:`\lambda(M)` is reached at; one of them where there are several.
 
+    Where there is one, it is the derivative of :math:`\lambda`, the largest root of
+
+    .. math:: \lambda^4 - 2 |M|^2 \lambda^2 - 8 \lambda \det M + |M|^4 - 4 |\operatorname{cof} M|^2 = 0
+
+    (the characteristic polynomial of Horn's 4 x 4 matrix), and so without singular vectors
+
+    .. math:: R = \frac{(\lambda^2 + |M|^2)\, M + 2 \lambda \operatorname{cof} M - 2 M M^\top M}
+                       {\lambda^3 - |M|^2 \lambda - 2 \det M} ,
+
+    made orthogonal to the last digit by a step of Newton's. The denominator is
+    :math:`2 (\sigma_1 + \sigma_2)(\sigma_1 \pm \sigma_3)(\sigma_2 \pm \sigma_3)`; where it is close to 0, R is made
+    of singular vectors.
+
+    References:
+        Horn, "Closed-form solution of absolute orientation using unit quaternions", J. Opt. Soc. Am. A 4, 629 (1987).
+
     Example:
         >>> best_rotation(torch.diag(torch.tensor([2.0, 1.0, -1.0]))[None], reflect=False)[0].det().round()
         tensor(1.)
     """
+    cofactors = torch.stack([M[:, 1].cross(M[:, 2], 1), M[:, 2].cross(M[:, 0], 1), M[:, 0].cross(M[:, 1], 1)], 1)
+    det = (M[:, 0] * cofactors[:, 0]).sum(1)
+    if reflect:  # -R for -M
+        sign = torch.where(det < 0, -1.0, 1.0).to(M)[:, None, None]
+        return sign * best_rotation(sign * M, reflect=False)
+    first = M.square().sum((1, 2))
+    value = overlap(M.flatten(1), reflect=False)
+    below = value * (value.square() - first) - 2 * det
+    plain = below > _DEGENERATE * first * first.sqrt()
+    inner = (value.square() + first)[:, None, None] * M + 2 * value[:, None, None] * cofactors - 2 * M @ (M.mT @ M)
+    R = inner / torch.where(plain, below, 1)[:, None, None]
+    R = 1.5 * R - 0.5 * R @ (R.mT @ R)
+    left = (~plain).nonzero().squeeze(1)
+    return R.index_copy(0, left, _by_singular_vectors(M[left])) if len(left) else R
+
+
+def _by_singular_vectors(M: Float[Tensor, "batch 3 3"]) -> Float[Tensor, "batch 3 3"]:
     U, _, V = torch.linalg.svd(M)
-    if not reflect:
-        sign = torch.ones_like(M[:, 0])
-        sign[:, 2] = (torch.linalg.det(U) * torch.linalg.det(V)).sign()
-        U = U * sign[:, None]
-    rotation: Tensor = U @ V
+    sign = torch.ones_like(M[:, 0])
+    sign[:, 2] = (torch.linalg.det(U) * torch.linalg.det(V)).sign()
+    rotation: Tensor = (U * sign[:, None]) @ V
     return rotation
