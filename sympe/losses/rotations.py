@@ -13,7 +13,7 @@ With reflections the last term is :math:`\sigma_3` itself. Both are convex in M.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 _DEGENERATE = 1e-2
@@ -77,25 +77,40 @@ def best_rotation(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tens
         >>> best_rotation(torch.diag(torch.tensor([2.0, 1.0, -1.0]))[None], reflect=False)[0].det().round()
         tensor(1.)
     """
-    cofactors = torch.stack([M[:, 1].cross(M[:, 2], 1), M[:, 2].cross(M[:, 0], 1), M[:, 0].cross(M[:, 1], 1)], 1)
-    det = (M[:, 0] * cofactors[:, 0]).sum(1)
-    if reflect:  # -R for -M
-        sign = torch.where(det < 0, -1.0, 1.0).to(M)[:, None, None]
-        return sign * best_rotation(sign * M, reflect=False)
-    first = M.square().sum((1, 2))
-    value = overlap(M.flatten(1), reflect=False)
-    below = value * (value.square() - first) - 2 * det
-    plain = below > _DEGENERATE * first * first.sqrt()
-    inner = (value.square() + first)[:, None, None] * M + 2 * value[:, None, None] * cofactors - 2 * M @ (M.mT @ M)
-    R = inner / torch.where(plain, below, 1)[:, None, None]
+    R, plain = _derivative(M, reflect=reflect)
     R = 1.5 * R - 0.5 * R @ (R.mT @ R)
     left = (~plain).nonzero().squeeze(1)
-    return R.index_copy(0, left, _by_singular_vectors(M[left])) if len(left) else R
+    return R.index_copy(0, left, _by_singular_vectors(M[left], reflect=reflect)) if len(left) else R
 
 
-def _by_singular_vectors(M: Float[Tensor, "batch 3 3"]) -> Float[Tensor, "batch 3 3"]:
+def slope(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "batch 3 3"]:
+    """The best rotation to a few digits; where there are several, some finite matrix."""
+    return _derivative(M, reflect=reflect)[0]
+
+
+def _derivative(M: Tensor, *, reflect: bool) -> tuple[Float[Tensor, "batch 3 3"], Bool[Tensor, " batch"]]:
+    """That of the overlap by M, and where it can be relied on."""
+    a, b, c = M.unbind(1)
+    cofactors = torch.stack([torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], 1)
+    det = (a * cofactors[:, 0]).sum(1)
+    value, first = overlap(M.flatten(1), reflect=reflect), M.square().sum((1, 2))
+    if reflect:  # the best for M with a negative determinant is minus that of -M
+        sign = torch.where(det < 0, -1.0, 1.0).to(M)
+        det, cofactors = det.abs(), cofactors * sign[:, None, None]
+    square = value.square()
+    below = value * (square - first) - 2 * det
+    plain = below > _DEGENERATE * first * first.sqrt()
+    below = torch.where(plain, below, 1)
+    parts = ((square + first) / below, 2 * value / below, -2 / below)
+    one, two, three = (part[:, None, None] for part in parts)
+    return one * M + two * cofactors + three * (M @ (M.mT @ M)), plain
+
+
+def _by_singular_vectors(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "batch 3 3"]:
     U, _, V = torch.linalg.svd(M)
-    sign = torch.ones_like(M[:, 0])
-    sign[:, 2] = (torch.linalg.det(U) * torch.linalg.det(V)).sign()
-    rotation: Tensor = (U * sign[:, None]) @ V
+    if not reflect:
+        sign = torch.ones_like(M[:, 0])
+        sign[:, 2] = (torch.linalg.det(U) * torch.linalg.det(V)).sign()
+        U = U * sign[:, None]
+    rotation: Tensor = U @ V
     return rotation

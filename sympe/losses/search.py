@@ -9,8 +9,9 @@ where :math:`B_s` has the groups at their means, and the sum of squares falls as
 without alignment and :math:`\lambda` with it (:mod:`sympe.losses.rotations`).
 
 The trace is linear, so that the best exchange of each group is found alone. :math:`\lambda` is convex and homogeneous,
-so :math:`\lambda(M) \le \lambda(B_s) + \sum_q \max_\pi \lambda(U_{q, \pi})`, and the same once some groups are settled:
-branch and bound, whose bounds are close because :math:`u` is no longer than a bond. It starts from a greedy answer.
+so :math:`\lambda(M) \le \lambda(B_s) + \sum_q |u^p_q| |u^t_q|`, and the same once some groups are settled: branch and
+bound, whose bounds are close because :math:`u` is no longer than a bond. It starts from the exchanges that are best for
+the best rotation of :math:`B_s`, and then for that of the M which they give.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.losses.leaves import LARGEST, Arrangements
-from sympe.losses.rotations import overlap
+from sympe.losses.rotations import overlap, slope
 from sympe.losses.segments import least
 
 _CLOSE = 1e-10
@@ -31,6 +32,9 @@ _CLOSE = 1e-10
 
 _CHUNK = 2**17
 """Candidates that are looked at at once."""
+
+_ROUNDS = 2
+"""Of exchanges for a rotation, to start from."""
 
 _EXCHANGES = {m: list(itertools.permutations(range(m))) for m in range(2, LARGEST + 1)}
 """All exchanges of m leaves, the identity first: target j of a group goes with prediction ``row[j]``."""
@@ -85,48 +89,79 @@ class _Pairs:
     def __init__(self, found: Arrangements, p: Tensor, t: Tensor) -> None:
         batch, poses = p.shape[:2]
         device = p.device
+        batch, poses, n = p.shape[:3]
+        device = p.device
         self.found, self.number = found, batch * poses
-        self.sizes = (p.square().sum((2, 3)) * t.square().sum((1, 2))[:, None]).sqrt().flatten()
-        pose = torch.arange(poses, device=device)
+        self.sizes = (torch.linalg.vector_norm(p, dim=(2, 3)) * torch.linalg.vector_norm(t, dim=(1, 2))[:, None]).flatten()
         row = torch.arange(len(found.rows), device=device).repeat_interleave(poses)  # in the lists of found
         graph = found.rows[row]
-        self.pair = (found.rows[:, None] * poses + pose).flatten()
-        self.images = found.images[row]
+        self.pair = (found.rows[:, None] * poses + torch.arange(poses, device=device)).flatten()
+        self.images = found.images[row] if poses > 1 else found.images
+        flat = p.reshape(-1, 3)
+        self.B = (flat[self.pair[:, None] * n + self.images].mT @ t[graph]).flatten(1)
+
         groups = found.groups.bincount(minlength=batch)
         self.entries = groups[graph]
         self.start = self.entries.cumsum(0) - self.entries
         self.most = int(groups.max()) if batch else 0
         self.element = torch.arange(len(row), device=device).repeat_interleave(self.entries)
-        within = torch.arange(len(self.element), device=device) - self.start[self.element]
-        self.group = (groups.cumsum(0) - groups)[graph[self.element]] + within
-        self.leaves = self.images[self.element[:, None], found.members[self.group]]
+        self.group = torch.arange(len(self.element), device=device)
+        self.group += ((groups.cumsum(0) - groups)[graph] - self.start)[self.element]
+        self.first, self.step, self.orders, self.longest = (torch.zeros_like(self.group) for _ in range(4))
+        self._exchange(flat, t, n)
 
-        of, members = found.groups[:, None], found.members
-        mean, rest = _parted(t[of, members], found.sizes)
-        level_t = t.clone()
-        level_t[of, members] = mean.expand_as(rest)
-        means, _ = _parted(p[of, :, members].transpose(1, 2), found.sizes[:, None].expand(-1, poses))
-        level_p = p.clone()
-        level_p[of, :, members] = means.expand(-1, -1, LARGEST, -1).transpose(1, 2)
-        flat = level_p.flatten(0, 1)
-        self.B = (flat[self.pair[:, None], self.images].mT @ level_t[graph]).flatten(1)
-        _, moved = _parted(p.flatten(0, 1)[self.pair[self.element][:, None], self.leaves], found.sizes[self.group])
-        self._exchange(moved, rest[self.group])
-
-    def _exchange(self, p: Float[Tensor, "entries 4 3"], t: Float[Tensor, "entries 4 3"]) -> None:
-        """U of all exchanges of all entries, one after the other."""
-        sizes = self.found.sizes[self.group]
-        orders = torch.tensor([1, 1, *(len(table) for table in _EXCHANGES.values())], device=p.device)
-        self.orders = orders[sizes]
-        self.first = self.orders.cumsum(0) - self.orders
-        self.entry = torch.arange(len(sizes), device=p.device).repeat_interleave(self.orders)
-        self.U = p.new_zeros(len(self.entry), 9)
+    def _exchange(self, p: Float[Tensor, "points 3"], t: Float[Tensor, "batch nodes 3"], n: int) -> None:
+        """U of all exchanges of all entries, for each size of groups one exchange after the other."""
+        found, device = self.found, p.device
+        sizes = found.sizes[self.group]
+        self.longest = p.new_zeros(len(sizes))
+        parts = []
+        self.by_size: list[tuple[Tensor, int]] = []
+        at = 0
         for m, table in _EXCHANGES.items():
-            some = (sizes == m).nonzero().squeeze(1)
-            if len(some):
-                exchanged = p[some][:, torch.tensor(table, device=p.device)]
-                place = self.first[some][:, None] + torch.arange(len(table), device=p.device)
-                self.U[place] = (exchanged.mT @ t[some, None, :m]).flatten(2)
+            entry = (sizes == m).nonzero().squeeze(1)
+            count = len(entry)
+            if not count:
+                continue
+            group, element = self.group[entry], self.element[entry]
+            members = found.members.T[:m, group]  # leaf by leaf
+            u = t[found.groups[group], members]
+            v = p[self.pair[element] * n + self.images[element, members]]
+            u, v = u - u.mean(0), v - v.mean(0)
+            self.longest[entry] = torch.linalg.vector_norm(u, dim=(0, 2)) * torch.linalg.vector_norm(v, dim=(0, 2))
+            products = v[:, None, :, :, None] * u[None, :, :, None, :]
+            chosen = p.new_zeros(len(table), m, m)
+            orders = torch.tensor(table, device=device)
+            chosen.scatter_(1, orders[:, None], 1)
+            parts.append((chosen.flatten(1) @ products.view(m * m, count * 9)).view(-1, 9))
+            self.first[entry] = at + torch.arange(count, device=device)
+            self.step[entry], self.orders[entry] = count, len(table)
+            self.by_size.append((entry, len(table)))
+            at += count * len(table)
+        self.U = torch.cat(parts) if parts else p.new_zeros(0, 9)
+        self.B = self.B.index_add(0, self.element, self.U[self.first], alpha=-1)  # what the listed images have of it
+
+    def best(self, scores: Float[Tensor, " exchanges"]) -> Int64[Tensor, " entries"]:
+        """The exchange with the largest score of each entry."""
+        way = torch.zeros_like(self.group)
+        at = 0
+        for entry, orders in self.by_size:
+            count = orders * len(entry)
+            way[entry] = scores[at : at + count].view(orders, -1).argmax(0)
+            at += count
+        return way
+
+    def with_exchanges(self, way: Int64[Tensor, " entries"]) -> Float[Tensor, "elements 9"]:
+        """M of every element."""
+        return self.B.index_add(0, self.element, self.U[self.first + way * self.step])
+
+    def chosen(self, element: Int64[Tensor, " pairs"], way: Int64[Tensor, " entries"], M: Tensor) -> _Candidates:
+        """Elements with all their groups settled."""
+        index = torch.arange(self.most, device=element.device)
+        has = index < self.entries[element][:, None]
+        way = torch.cat([way, way.new_zeros(1)])
+        exchanges = torch.where(has, way[torch.where(has, self.start[element][:, None] + index, -1)], 0)
+        return _Candidates(element, exchanges, M[element])
 
     def all(self) -> _Candidates:
         """Every element, with no group settled."""
@@ -146,7 +181,7 @@ class _Pairs:
         way = torch.arange(len(parent), device=entry.device) - (ways.cumsum(0) - ways)[parent]
         M = some.M[parent]
         if len(branches):
-            M = M + self.U[self.first[entry[parent]] + way] * left[parent, None]
+            M = M + self.U[self.first[entry[parent]] + way * self.step[entry[parent]]] * left[parent, None]
         exchanges = torch.cat([some.exchanges[parent], way[:, None]], 1)
         return _Candidates(some.element[parent], exchanges, M), parent
 
@@ -162,30 +197,35 @@ class _Pairs:
             table[m, : len(exchanges)] = torch.tensor([[*row, *[row[0]] * (LARGEST - m)] for row in exchanges])
         group = self.group[entry]
         exchange = table.to(s.device)[found.sizes[group], chosen.exchanges[pair, k]]
-        s[pair[:, None], found.members[group]] = self.leaves[entry].gather(1, exchange)
+        where = pair[:, None], found.members[group]
+        s[where] = s[where].gather(1, exchange)
         return s
 
 
 def _in_place(pairs: _Pairs) -> _Candidates:
     """The best without alignment: each group alone, then the automorphism of the core."""
-    trace = pairs.U[:, ::4].sum(1)
-    best = least(-trace, pairs.entry, len(pairs.group))
-    total = pairs.B[:, ::4].sum(1).index_add(0, pairs.element, trace[best])
-    element = least(-total, pairs.pair, pairs.number)
-    way = torch.arange(pairs.most, device=element.device)
-    has = way < pairs.entries[element][:, None]
-    entry = torch.where(has, pairs.start[element][:, None] + way, 0)
-    exchanges = torch.where(has, (best - pairs.first)[entry], 0) if len(best) else has.long()
-    return _Candidates(element, exchanges, pairs.B[element])
+    way = pairs.best(pairs.U[:, ::4].sum(1))
+    M = pairs.with_exchanges(way)
+    return pairs.chosen(least(-M[:, ::4].sum(1), pairs.pair, pairs.number), way, M)
 
 
 def _aligned(pairs: _Pairs, *, reflect: bool, limit: int) -> _Candidates:
     """The best with alignment, by branch and bound."""
-    gain = overlap(pairs.U, reflect=reflect)
-    most = gain.new_zeros(len(pairs.group)).scatter_reduce(0, pairs.entry, gain, "amax")
-    sums = torch.cat([most.new_zeros(1), most.cumsum(0)])
+    sums = torch.cat([pairs.longest.new_zeros(1), pairs.longest.cumsum(0)])
     margin = _CLOSE * pairs.sizes
-    branches = most > margin[pairs.pair[pairs.element]]
+    branches = pairs.longest > margin[pairs.pair[pairs.element]]
+
+    M = pairs.B
+    way = torch.zeros_like(pairs.group)
+    entry = torch.cat([entry.repeat(orders) for entry, orders in pairs.by_size] or [way])
+    of = pairs.element[entry]
+    for _ in range(_ROUNDS if len(way) else 0):  # for a start
+        R = slope(M.unflatten(1, (3, 3)), reflect=reflect).flatten(1)
+        way = pairs.best((pairs.U * R[of]).sum(1))
+        M = pairs.with_exchanges(way)
+    value = overlap(M, reflect=reflect)
+    chosen = least(-value, pairs.pair, pairs.number)
+    best, value = pairs.chosen(chosen, way, M), value[chosen]
 
     def bound(some: _Candidates) -> Tensor:
         start, entries = pairs.start[some.element], pairs.entries[some.element]
@@ -194,13 +234,6 @@ def _aligned(pairs: _Pairs, *, reflect: bool, limit: int) -> _Candidates:
 
     some = pairs.all()
     bounds = bound(some)
-    best = some.select(least(-bounds, pairs.pair, pairs.number))
-    value = overlap(best.M, reflect=reflect)
-    for _ in range(pairs.most):  # greedily, for a start
-        more, parent = pairs.expanded(best, branches)
-        value = overlap(more.M, reflect=reflect)
-        chosen = least(-value, parent, pairs.number)
-        best, value = more.select(chosen), value[chosen]
     looked_at = torch.zeros_like(best.element)
     stack = [(some, bounds)]
     while stack:
@@ -231,12 +264,3 @@ def _aligned(pairs: _Pairs, *, reflect: bool, limit: int) -> _Candidates:
             more, _ = pairs.expanded(some.select(part), branches)
             stack.append((more, bound(more)))
     return best
-
-
-def _parted(
-    leaves: Float[Tensor, "*groups 4 3"], sizes: Int64[Tensor, "*groups"]
-) -> tuple[Float[Tensor, "*groups 1 3"], Float[Tensor, "*groups 4 3"]]:
-    """The means of groups, and what is left of each leaf; 0 where there is none."""
-    real = (torch.arange(LARGEST, device=sizes.device) < sizes[..., None])[..., None]
-    mean = (leaves * real).sum(-2, keepdim=True) / sizes[..., None, None]
-    return mean, (leaves - mean) * real
