@@ -52,9 +52,8 @@ def automorphisms(x: SparseGraphs, *, limit: int) -> tuple[Int64[Tensor, " liste
         raise ValueError(f"limit: expected at least 1, got {limit}")
     n = int(x.sizes.max()) if len(x) else 0
     colors, tied = _refined(x)
-    graph = x.graph
     has = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    has[graph[tied]] = True
+    has[x.graph[tied]] = True
     hard = has & (x.sizes > SMALL)
     row, s, wide = _joined(x, colors, tied, has & ~hard, limit=min(limit, WIDE))
     hard = (hard | wide).nonzero().squeeze(1)
@@ -82,57 +81,70 @@ def _refined(x: SparseGraphs) -> tuple[Int64[Tensor, " nodes"], Bool[Tensor, " n
         colors = mix(heard.add_(colors, alpha=WEIGHTS[0]))
     ordered, order = colors.sort()
     same = ordered[1:] == ordered[:-1]
-    tied = torch.zeros(len(colors), dtype=torch.bool, device=x.device)
-    tied[order[1:][same]] = True
-    tied[order[:-1][same]] = True
-    return colors, tied
+    shared = torch.zeros(len(colors), dtype=torch.bool, device=x.device)
+    shared[1:] = same
+    shared[:-1] |= same
+    return colors, torch.zeros_like(shared).scatter_(0, order, shared)
 
 
 def _joined(
     x: SparseGraphs, colors: Tensor, tied: Tensor, chosen: Bool[Tensor, " batch"], *, limit: int
 ) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, "listed nodes"], Bool[Tensor, " batch"]]:
     """The automorphisms of some graphs, and which of them have too many maps on the way."""
-    n = int(x.sizes.max()) if len(x) else 0
     home = chosen.nonzero().squeeze(1)
-    some = x.select(home)
-    widest = int(some.sizes.max()) if len(home) else 0
-    inside = chosen[x.graph]
-    place = (some.graph, torch.arange(len(some.colors), device=x.device) - some.starts[some.graph])
-    shape = (len(home), widest)
-    color, loose = torch.zeros(shape, dtype=torch.int64, device=x.device), torch.zeros(shape, dtype=torch.bool)
-    loose = loose.to(x.device)
-    color[place], loose[place] = colors[inside], tied[inside]
-    pairs = some.dense().pairs
-    pairs = pairs * WEIGHTS[0] + pairs.mT * WEIGHTS[1]
-    count, order = loose.sum(1), (~loose).to(torch.uint8).argsort(dim=1, stable=True)
-
-    nodes = torch.arange(widest, device=x.device)
-    row = torch.arange(len(home), device=x.device)
-    s, free = nodes.repeat(len(home), 1), loose.clone()
-    known = ~loose
-    wide = torch.zeros(len(home), dtype=torch.bool, device=x.device)
-    rows, images = [row[:0]], [s[:0]]
-    for k in range(widest + 1):
-        done = count[row] == k
-        rows.append(row[done])
-        images.append(s[done])
-        left = ~done & ~wide[row]
-        row, s, free = row[left], s[left], free[left]
-        if not len(row):
-            break
-        v = order[row, k]
-        known = known | (torch.zeros_like(known).scatter_(1, order[:, k : k + 1], True))
-        of, w = (free & (color[row] == color[row, v][:, None])).nonzero(as_tuple=True)
-        row, v, s, free = row[of], v[of], s[of], free[of]
-        s[torch.arange(len(of), device=x.device), v] = w
-        fits = ((pairs[row, w].gather(1, s) == pairs[row, v]) | ~known[row]).all(1)
-        free[torch.arange(len(of), device=x.device), w] = False
-        row, s, free = row[fits], s[fits], free[fits]
-        wide |= row.bincount(minlength=len(home)) > limit
-    row, by = torch.cat(rows).sort(stable=True)
-    keep = ~wide[row]
-    row, s = row[keep], torch.cat(images)[by[keep]]
-    s = torch.cat([s, torch.arange(widest, n, device=x.device).expand(len(s), -1)], 1)
+    n, count = int(x.sizes.max()) if len(x) else 0, len(home)
+    color, order, rank, pairs = _packed(x, colors, tied, home, n)
+    same = (color[:, :, None] == color[:, None]).view(-1, n)
+    row = torch.arange(count, device=x.device)
+    s = torch.arange(n, device=x.device).repeat(count, 1)
+    wide = torch.zeros(count, dtype=torch.bool, device=x.device)
+    for k in range(int((rank >= 0).sum(1).max()) if count else 0):
+        first = row * n
+        v = order[:, k].index_select(0, row)
+        of, w = same.index_select(0, first + v).nonzero(as_tuple=True)
+        row, first, v = row.index_select(0, of), first.index_select(0, of), v.index_select(0, of)
+        s = s.index_select(0, of).scatter_(1, v[:, None], w[:, None])
+        there, here = pairs.index_select(0, first + w).gather(1, s), pairs.index_select(0, first + v)
+        fits = ((there == here) | (rank > k).index_select(0, row)).all(1).nonzero().squeeze(1)
+        row, s = row.index_select(0, fits), s.index_select(0, fits)
+        if len(row) > limit:
+            wide |= row.bincount(minlength=count) > limit
+            narrow = (~wide[row]).nonzero().squeeze(1)
+            row, s = row[narrow], s[narrow]
     too_wide = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     too_wide[home[wide]] = True
     return home[row], s, too_wide
+
+
+def _packed(
+    x: SparseGraphs, colors: Tensor, tied: Tensor, home: Int64[Tensor, " chosen"], n: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Some graphs side by side.
+
+    Returns:
+        Colours, those of padding their own; the nodes, tied ones first; the place of tied ones in this order, -1 for
+        others; what each pair is, both ways, row by row, and for a node and itself like nothing else.
+    """
+    place = torch.full((len(x),), -1, device=x.device)
+    place[home] = torch.arange(len(home), device=x.device)
+    spot = place * n - x.starts
+    at = spot.index_select(0, x.graph) + torch.arange(len(colors), device=x.device)
+    node = (place.index_select(0, x.graph) >= 0).nonzero().squeeze(1)
+    nodes = torch.arange(n, device=x.device)
+    color, loose = nodes.repeat(len(home)), torch.zeros(len(home) * n, dtype=torch.bool, device=x.device)
+    where = at.index_select(0, node)
+    color[where], loose[where] = colors.index_select(0, node), tied.index_select(0, node)
+    loose = loose.view(-1, n)
+    order = (~loose).to(torch.uint8).argsort(dim=1, stable=True)
+    rank = torch.where(loose, loose.cumsum(1) - 1, -1)
+    i, j = x.arcs
+    of = place.index_select(0, x.graph.index_select(0, i))
+    arc = (of >= 0).nonzero().squeeze(1)
+    i, j, of = i.index_select(0, arc), j.index_select(0, arc), of.index_select(0, arc)
+    pairs = torch.zeros(len(home) * n, n, dtype=torch.int64, device=x.device)
+    row = at.index_select(0, i)
+    pairs.view(-1)[row * n + at.index_select(0, j) - of * n] = x.arc_colors.index_select(0, arc)
+    pairs = pairs.view(-1, n, n)
+    pairs = pairs * WEIGHTS[0] + pairs.mT * WEIGHTS[1]
+    pairs.diagonal(dim1=1, dim2=2).add_(WEIGHTS[2])
+    return color.view(-1, n), order, rank, pairs.view(-1, n)

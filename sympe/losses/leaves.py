@@ -114,21 +114,25 @@ def _leaves(x: SparseGraphs) -> _Leaves:
     out, back = nothing.index_add(0, i, j), nothing.index_add(0, j, i)
     leaf = (torch.maximum(out_degree, in_degree) == 1) & ((out_degree != in_degree) | (out == back))
     neighbour = torch.where(leaf, torch.maximum(out, back), 0)
-    leaf = leaf & ~leaf[neighbour]
-    node = leaf.nonzero().squeeze(1)
-    by = neighbour[node]
+    node = (leaf & ~leaf.index_select(0, neighbour)).nonzero().squeeze(1)
+    by = neighbour.index_select(0, node)
     there, here = nothing.index_add(0, i, arc_colors), nothing.index_add(0, j, arc_colors)
     parts = (x.colors, loops, there, here)
-    kind = mix(sum((part[node] * weight for part, weight in zip(parts, WEIGHTS, strict=True)), start=0 * node))
+    kind = torch.zeros_like(node)
+    for part, weight in zip(parts, WEIGHTS, strict=True):
+        kind.add_(part.index_select(0, node), alpha=weight)
+    kind = mix(kind)
     order = kind.argsort(stable=True)
-    order = order[by[order].argsort(stable=True)]
-    node, by, kind = node[order], by[order], kind[order]
+    order = order.index_select(0, by.index_select(0, order).argsort(stable=True))
+    node, by, kind = (part.index_select(0, order) for part in (node, by, kind))
     new = torch.ones_like(kind, dtype=torch.bool)
     new[1:] = (kind.diff() != 0) | (by.diff() != 0)
     group = new.cumsum(0) - 1
     found = _Leaves(node, by, kind, group)
-    small = group.bincount()[group] <= LARGEST
-    return found if bool(small.all()) else found.select(small.nonzero().squeeze(1))
+    sizes = group.bincount()
+    if not len(sizes) or int(sizes.max()) <= LARGEST:
+        return found
+    return found.select((sizes[group] <= LARGEST).nonzero().squeeze(1))
 
 
 def _core(x: SparseGraphs, leaves: _Leaves) -> tuple[SparseGraphs, Int64[Tensor, " kept"]]:
@@ -137,11 +141,13 @@ def _core(x: SparseGraphs, leaves: _Leaves) -> tuple[SparseGraphs, Int64[Tensor,
     kept[leaves.node] = False
     carried = torch.zeros_like(x.colors).index_add_(0, leaves.neighbour, mix(leaves.kind))
     nodes = kept.nonzero().squeeze(1)
-    colors = mix(x.colors[nodes] * WEIGHTS[0] + carried[nodes])
-    inside = kept[x.arcs].all(0).nonzero().squeeze(1)
-    arcs = (kept.cumsum(0) - 1)[x.arcs[:, inside]]
-    sizes = x.graph[nodes].bincount(minlength=len(x))
-    return SparseGraphs(sizes, colors, arcs, x.arc_colors[inside]), nodes
+    colors = mix(x.colors.index_select(0, nodes) * WEIGHTS[0] + carried.index_select(0, nodes))
+    i, j = x.arcs
+    inside = (kept.index_select(0, i) & kept.index_select(0, j)).nonzero().squeeze(1)
+    place = kept.cumsum(0) - 1
+    arcs = torch.stack([place.index_select(0, end.index_select(0, inside)) for end in (i, j)])
+    sizes = x.graph.index_select(0, nodes).bincount(minlength=len(x))
+    return SparseGraphs(sizes, colors, arcs, x.arc_colors.index_select(0, inside)), nodes
 
 
 def _carried(
@@ -160,13 +166,16 @@ def _carried(
     slot = base.clone()
     place = torch.arange(len(leaves.node), device=x.device)
     before = (number > 0).cumsum(0)  # those of them that are owners
-    slot[leaves.node] = place + before[leaves.neighbour]
-    rank = slot - base[owner]
+    slot[leaves.node] = place + before.index_select(0, leaves.neighbour)
+    rank = slot - base.index_select(0, owner)
     by_slot = torch.empty_like(slot)
     by_slot[slot] = torch.arange(total, device=x.device)
-    home = (before - 1)[owner] - core.starts[x.graph]
+    home = before.index_select(0, owner) - (core.starts + 1).index_select(0, x.graph)
 
-    at = starts[row, None] + torch.minimum(every, x.sizes[row, None] - 1)
-    image = base[nodes][(core.starts[row, None] + s).clamp(max=len(nodes) - 1)].gather(1, home[at])
-    moved = by_slot[image + rank[at]] - starts[row, None]
-    return torch.where(every < x.sizes[row, None], moved, every)
+    sizes, start, shape = x.sizes[row, None], starts[row, None], (len(row), len(every))
+    at = (start + torch.minimum(every, sizes - 1)).flatten()
+    image = (core.starts[row, None] + s).clamp(max=len(nodes) - 1).flatten()
+    image = base.index_select(0, nodes).index_select(0, image).view(s.shape)
+    image = image.gather(1, home.index_select(0, at).view(shape)).flatten()
+    moved = by_slot.index_select(0, image + rank.index_select(0, at)).view(shape) - start
+    return torch.where(every < sizes, moved, every)

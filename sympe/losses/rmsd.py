@@ -78,7 +78,7 @@ def symmetric_rmsd(
         raise ValueError("reflect: expected False without alignment (align=False), got True")
     n = t.shape[1]
     real = torch.arange(n, device=t.device) < sizes[:, None]
-    real = real[:, :, None].expand(-1, -1, 3)
+    real = real[:, :, None].expand(-1, -1, 3).contiguous()
     sizes = sizes.to(t.dtype)[:, None, None]
     t, p = torch.where(real, t, 0), torch.where(real[:, None], p, 0)
     center = t.sum(1, keepdim=True) / sizes

@@ -90,20 +90,25 @@ def slope(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "bat
 
 def _derivative(M: Tensor, *, reflect: bool) -> tuple[Float[Tensor, "batch 3 3"], Bool[Tensor, " batch"]]:
     """That of the overlap by M, and where it can be relied on."""
-    a, b, c = M.unbind(1)
-    cofactors = torch.stack([torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], 1)
-    det = (a * cofactors[:, 0]).sum(1)
-    value, first = overlap(M.flatten(1), reflect=reflect), M.square().sum((1, 2))
+    value = overlap(M.flatten(1), reflect=reflect)
+    A = M.permute(1, 2, 0).contiguous()  # so that all runs along the batch
+    once, twice = (
+        (A.roll((-1, -1), (0, 1)), A.roll((-2, -2), (0, 1))),
+        (A.roll((-1, -2), (0, 1)), A.roll((-2, -1), (0, 1))),
+    )
+    cofactors = once[0] * once[1] - twice[0] * twice[1]
+    det, first = (A[0] * cofactors[0]).sum(0), A.square().sum((0, 1))
     if reflect:  # the best for M with a negative determinant is minus that of -M
-        sign = torch.where(det < 0, -1.0, 1.0).to(M)
-        det, cofactors = det.abs(), cofactors * sign[:, None, None]
+        cofactors = cofactors * torch.where(det < 0, -1.0, 1.0).to(M)
+        det = det.abs()
     square = value.square()
     below = value * (square - first) - 2 * det
     plain = below > _DEGENERATE * first * first.sqrt()
     below = torch.where(plain, below, 1)
-    parts = ((square + first) / below, 2 * value / below, -2 / below)
-    one, two, three = (part[:, None, None] for part in parts)
-    return one * M + two * cofactors + three * (M @ (M.mT @ M)), plain
+    inner = (A[:, :, None] * A[:, None]).sum(0)
+    third = (A[:, :, None] * inner).sum(1)
+    R = (square + first) / below * A + 2 * value / below * cofactors - 2 / below * third
+    return R.permute(2, 0, 1), plain
 
 
 def _by_singular_vectors(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "batch 3 3"]:
