@@ -93,6 +93,7 @@ def _joined(
     """The automorphisms of some graphs, and which of them have too many maps on the way."""
     home = chosen.nonzero().squeeze(1)
     n, count = int(x.sizes.max()) if len(x) else 0, len(home)
+    alive = count
     color, order, rank, pairs = _packed(x, colors, tied, home, n)
     same = (color[:, :, None] == color[:, None]).view(-1, n)
     row = torch.arange(count, device=x.device)
@@ -107,10 +108,11 @@ def _joined(
         there, here = pairs.index_select(0, first + w).gather(1, s), pairs.index_select(0, first + v)
         fits = ((there == here) | (rank > k).index_select(0, row)).all(1).nonzero().squeeze(1)
         row, s = row.index_select(0, fits), s.index_select(0, fits)
-        if len(row) > limit:
+        if len(row) > limit + alive - 1:  # for each graph has one
             wide |= row.bincount(minlength=count) > limit
             narrow = (~wide[row]).nonzero().squeeze(1)
             row, s = row[narrow], s[narrow]
+            alive = count - int(wide.sum())
     too_wide = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     too_wide[home[wide]] = True
     return home[row], s, too_wide

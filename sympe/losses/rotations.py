@@ -12,6 +12,8 @@ With reflections the last term is :math:`\sigma_3` itself. Both are convex in M.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -35,23 +37,37 @@ def overlap(M: Float[Tensor, "batch 9"], *, reflect: bool) -> Float[Tensor, " ba
         >>> overlap(torch.tensor([[2.0, 0, 0, 0, 1, 0, 0, 0, -1]]).double(), reflect=False)
         tensor([2.], dtype=torch.float64)
     """
-    a, b, c, d, e, f, g, h, i = M.T.contiguous()
-    x, y, z = e * i - f * h, f * g - d * i, d * h - e * g
-    cofactors = torch.stack([x, y, z, c * h - b * i, a * i - c * g, b * g - a * h, b * f - c * e, c * d - a * f])
-    last = a * e - b * d
-    det = a * x + b * y + c * z
-    first = M.square().sum(1)
-    second = cofactors.square().sum(0) + last.square()
-    mean = first / 3
-    spread = ((first.square() - 3 * second) / 9).clamp(min=0)
-    root = spread.sqrt()
+    return _overlap(M.T.contiguous(), reflect=reflect)[0]
+
+
+def _overlap(M: Float[Tensor, "9 batch"], *, reflect: bool) -> tuple[Tensor, Tensor, Tensor]:
+    r""":math:`\lambda(M), |M|^2` and :math:`\det M`; the last is positive with reflections."""
+    a, b, c, d, e, f, g, h, i = M
+    # the squares of the rows, and of their products
+    one, two, three = (_dot(row, row) for row in ((a, b, c), (d, e, f), (g, h, i)))
+    across = _dot((a, b, c), (d, e, f)).square_().addcmul_(*[_dot((a, b, c), (g, h, i))] * 2)
+    across.addcmul_(*[_dot((d, e, f), (g, h, i))] * 2)
+    second = (one * two).addcmul_(one + two, three).sub_(across)  # the sum of the squares of the cofactors
+    first = one.add_(two).add_(three)
+    cofactors = ((e * i).addcmul_(f, h, value=-1), (f * g).addcmul_(d, i, value=-1), (d * h).addcmul_(e, g, value=-1))
+    det = _dot((a, b, c), cofactors)
+    if reflect:
+        det.abs_()
     tiny = torch.finfo(M.dtype).tiny
-    cosine = (mean * (mean.square() - second / 2) + det.square() / 2) / (spread * root).clamp(min=tiny)
-    largest = mean + 2 * root * (cosine.clamp(-1, 1).acos() / 3).cos()
-    one = largest.sqrt()
-    rest = first - largest + 2 * (det.abs() if reflect else det) / one.clamp(min=tiny)
-    total: Tensor = one + rest.clamp(min=0).sqrt()
-    return total
+    mean = first / 3
+    square = mean.square()
+    spread = square.sub(second, alpha=1 / 3).clamp_(min=0)
+    root = spread.sqrt()
+    cosine = square.sub_(second, alpha=0.5).mul_(mean).addcmul_(det, det, value=0.5)
+    cosine.div_(spread.mul_(root).clamp_(min=tiny))
+    largest = cosine.clamp_(-1, 1).acos_().div_(3).cos_().mul_(root).mul_(2).add_(mean)
+    top = largest.sqrt()
+    rest = first.sub(largest).addcdiv_(det, top.clamp(min=tiny), value=2)
+    return top.add_(rest.clamp_(min=0).sqrt_()), first, det
+
+
+def _dot(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
+    return (x[0] * y[0]).addcmul_(x[1], y[1]).addcmul_(x[2], y[2])
 
 
 def best_rotation(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "batch 3 3"]:
@@ -90,17 +106,12 @@ def slope(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "bat
 
 def _derivative(M: Tensor, *, reflect: bool) -> tuple[Float[Tensor, "batch 3 3"], Bool[Tensor, " batch"]]:
     """That of the overlap by M, and where it can be relied on."""
-    value = overlap(M.flatten(1), reflect=reflect)
     A = M.permute(1, 2, 0).contiguous()  # so that all runs along the batch
-    once, twice = (
-        (A.roll((-1, -1), (0, 1)), A.roll((-2, -2), (0, 1))),
-        (A.roll((-1, -2), (0, 1)), A.roll((-2, -1), (0, 1))),
-    )
-    cofactors = once[0] * once[1] - twice[0] * twice[1]
-    det, first = (A[0] * cofactors[0]).sum(0), A.square().sum((0, 1))
+    value, first, det = _overlap(A.flatten(0, 1), reflect=reflect)
+    one, two, three, four = (A.roll(by, (0, 1)) for by in ((-1, -1), (-2, -2), (-1, -2), (-2, -1)))
+    cofactors = (one * two).addcmul_(three, four, value=-1)
     if reflect:  # the best for M with a negative determinant is minus that of -M
-        cofactors = cofactors * torch.where(det < 0, -1.0, 1.0).to(M)
-        det = det.abs()
+        cofactors = torch.where((A[0] * cofactors[0]).sum(0) < 0, -cofactors, cofactors)
     square = value.square()
     below = value * (square - first) - 2 * det
     plain = below > _DEGENERATE * first * first.sqrt()

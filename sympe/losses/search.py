@@ -11,13 +11,14 @@ without alignment and :math:`\lambda` with it (:mod:`sympe.losses.rotations`).
 The trace is linear, so that the best exchange of each group is found alone. :math:`\lambda` is convex and homogeneous,
 so :math:`\lambda(M) \le \lambda(B_s) + \sum_q |u^p_q| |u^t_q|`, and the same once some groups are settled: branch and
 bound, whose bounds are close because :math:`u` is no longer than a bond. It starts from the exchanges that are best for
-the best rotation of :math:`B_s`, and then for that of the M which they give.
+the best rotation of :math:`B_s`.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from jaxtyping import Float, Int64
@@ -32,9 +33,6 @@ _CLOSE = 1e-10
 
 _CHUNK = 2**17
 """Candidates that are looked at at once."""
-
-_ROUNDS = 2
-"""Of exchanges for a rotation, to start from."""
 
 _EXCHANGES = {m: list(itertools.permutations(range(m))) for m in range(2, LARGEST + 1)}
 """All exchanges of m leaves, the identity first: target j of a group goes with prediction ``row[j]``."""
@@ -123,7 +121,7 @@ class _Pairs:
         # so far with the exchange as listed
         self.B = M.flatten(1) - self.sums(self.U.index_select(0, self.first)) if len(self.U) else M.flatten(1)
 
-    def _exchange(self, p: Float[Tensor, "3 points"], t: Float[Tensor, "3 points"], n: int) -> Tensor:
+    def _exchange(self, p: Float[Tensor, "3 sources"], t: Float[Tensor, "3 targets"], n: int) -> Tensor:
         """U of all exchanges of all entries, for each size of groups one exchange after the other."""
         found, device = self.found, p.device
         sizes = found.sizes.index_select(0, self.group)
@@ -256,10 +254,8 @@ def _aligned(pairs: _Pairs, *, reflect: bool, limit: int) -> _Candidates:
         rest = ends.index_select(0, some.element) - sums.index_select(0, at)
         return overlap(some.M, reflect=reflect) + rest
 
-    M, way = pairs.B, torch.zeros_like(pairs.group)
-    for _ in range(_ROUNDS if len(way) else 0):  # for a start
-        way = pairs.best(slope(M.unflatten(1, (3, 3)), reflect=reflect).flatten(1))
-        M = pairs.with_exchanges(way)
+    way = pairs.best(slope(pairs.B.unflatten(1, (3, 3)), reflect=reflect).flatten(1))
+    M = pairs.with_exchanges(way)
     score = overlap(M, reflect=reflect)
     chosen = least(-score, pairs.pair, pairs.number)
     best, value = pairs.chosen(chosen, way, M), score[chosen]
@@ -267,6 +263,7 @@ def _aligned(pairs: _Pairs, *, reflect: bool, limit: int) -> _Candidates:
     others = torch.ones_like(pairs.pair, dtype=torch.bool)
     others[chosen] = False
     looked_at = torch.zeros_like(chosen)
+    found = [(best, value)]
     stack = [pairs.beside(best).joined(pairs.all().select(others.nonzero().squeeze(1)))]
     while stack:
         some = stack.pop()
@@ -284,9 +281,11 @@ def _aligned(pairs: _Pairs, *, reflect: bool, limit: int) -> _Candidates:
         left = some.settled < pairs.entries.index_select(0, some.element)
         whole = (~left).nonzero().squeeze(1)
         if len(whole):
-            places = torch.arange(pairs.number, device=of.device)
-            values = torch.cat([value, bounds[whole]])
-            chosen = least(-values, torch.cat([places, of[whole]]), pairs.number)
-            best, value = best.joined(some.select(whole)).select(chosen), values[chosen]
+            found.append((some.select(whole), bounds[whole]))
+            value = value.scatter_reduce(0, of[whole], bounds[whole], "amax")
         stack += [pairs.expanded(some.select(part)) for part in left.nonzero().squeeze(1).split(_CHUNK) if len(part)]
-    return best
+    if len(found) == 1:
+        return best
+    values = torch.cat([score for _, score in found])
+    every = reduce(_Candidates.joined, [some for some, _ in found])
+    return every.select(least(-values, pairs.pair.index_select(0, every.element), pairs.number))
