@@ -92,14 +92,12 @@ class _Pairs:
     """
 
     def __init__(self, found: Arrangements, p: Tensor, t: Tensor) -> None:
-        batch, poses = p.shape[:2]
-        device = p.device
         batch, poses, n = p.shape[:3]
         device = p.device
         self.found, self.number = found, batch * poses
         self.sizes = (p.flatten(2).square().sum(2) * t.flatten(1).square().sum(1)[:, None]).sqrt().flatten()
         graph, self.images = found.rows, found.images
-        if poses > 1:
+        if poses != 1:
             row = torch.arange(len(found.rows), device=device).repeat_interleave(poses)  # in the lists of found
             graph, self.images = graph[row], self.images[row]
         self.pair = (found.rows[:, None] * poses + torch.arange(poses, device=device)).flatten()
