@@ -65,7 +65,7 @@ def automorphisms(x: SparseGraphs, *, limit: int) -> tuple[Int64[Tensor, " liste
             kernel.list_coset(x, limit=limit)  # names the graph by its place among all
             raise
         start = g[torch.searchsorted(of, torch.arange(len(hard), device=x.device))]
-        s = torch.cat([torch.nn.functional.pad(s, (0, 0)), kernel.group.compose(g, kernel.group.inverse(start)[of])])
+        s = torch.cat([s, kernel.group.compose(g, kernel.group.inverse(start)[of])])
         row, order = torch.cat([row, hard[of]]).sort(stable=True)
         s = s[order]
     return row, s
@@ -94,12 +94,15 @@ def _joined(
     home = chosen.nonzero().squeeze(1)
     n, count = int(x.sizes.max()) if len(x) else 0, len(home)
     alive = count
+    too_wide = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    if not count:
+        return home, home.new_zeros(0, n), too_wide
     color, order, rank, pairs = _packed(x, colors, tied, home, n)
     same = (color[:, :, None] == color[:, None]).view(-1, n)
     row = torch.arange(count, device=x.device)
     s = torch.arange(n, device=x.device).repeat(count, 1)
     wide = torch.zeros(count, dtype=torch.bool, device=x.device)
-    for k in range(int((rank >= 0).sum(1).max()) if count else 0):
+    for k in range(int((rank >= 0).sum(1).max())):
         first = row * n
         v = order[:, k].index_select(0, row)
         of, w = same.index_select(0, first + v).nonzero(as_tuple=True)
@@ -113,7 +116,6 @@ def _joined(
             narrow = (~wide[row]).nonzero().squeeze(1)
             row, s = row[narrow], s[narrow]
             alive = count - int(wide.sum())
-    too_wide = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     too_wide[home[wide]] = True
     return home[row], s, too_wide
 

@@ -87,7 +87,7 @@ class CoupledOrbitKernel(CoupledKernel):
 
     def _both(self, x: Any, y: Any) -> tuple[Any, Any]:
         self._kernel.action.check(x)
-        self._target.action.check(y, "y")
+        self._target.action.check(y, "target")
         return x, y
 
     def _last(self, h: Tensor, x: Any) -> Tensor:
