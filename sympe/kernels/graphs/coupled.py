@@ -112,7 +112,9 @@ def joined(x: Graphs, y: Graphs) -> DenseGraphs:
         ValueError: if the sizes of the graphs differ.
     """
     if not torch.equal(x.sizes, y.sizes):
-        raise ValueError(f"target: expected graphs of the sizes of x, {x.sizes.tolist()[:8]}, got {y.sizes.tolist()[:8]}")
+        raise ValueError(
+            f"target: expected graphs of the sizes of x, {x.sizes.tolist()[:8]}, got {y.sizes.tolist()[:8]}"
+        )
     x, y = x.dense().trimmed(), y.dense().trimmed()
     colors = hashed(torch.stack([x.colors.flatten(), y.colors.flatten()], 1)).view_as(x.colors)
     pairs = hashed(torch.stack([x.pairs.flatten(), y.pairs.flatten()], 1)).view_as(x.pairs)

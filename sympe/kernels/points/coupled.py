@@ -109,17 +109,18 @@ def paired(x: Clouds, y: Clouds | Tensor) -> Clouds:
         raise TypeError(f"target: expected Clouds or a tensor of labels or vectors, got {type(y).__name__}")
     if y.shape[:2] != x.mask.shape:
         raise ValueError(
-            f"target: expected one row for each point, of shape ({len(x)}, {x.mask.shape[1]}, ...), got {tuple(y.shape)}"
+            f"target: expected one row for each point, of shape ({len(x)}, {x.mask.shape[1]}, ...), "
+            f"got {tuple(y.shape)}"
         )
-    if y.is_floating_point() and not bool(y.isfinite().flatten(2).all(2)[x.mask].all()):
-        raise ValueError("target: expected finite values, got NaN or infinity")
     if y.dim() == 2 and not y.is_floating_point() and not y.is_complex():
         return _joined(x, y)
     if y.is_floating_point() and y.dim() in (3, 4) and y.shape[-1] == x.dimension:
+        if not bool(y[x.mask].isfinite().all()):
+            raise ValueError("target: expected finite values, got NaN or infinity")
         return _joined(x, y if y.dim() == 4 else y[:, :, None])
     raise ValueError(
-        f"target: expected integer labels of shape (batch, points), or float vectors of shape (batch, points[, channels], "
-        f"{x.dimension}); got {y.dtype} of shape {tuple(y.shape)}"
+        f"target: expected integer labels of shape (batch, points), or float vectors of shape (batch, points"
+        f"[, channels], {x.dimension}); got {y.dtype} of shape {tuple(y.shape)}"
     )
 
 
