@@ -229,8 +229,10 @@ class Experiment:
         environment = runs.environment()
         summary = {"task": self.name, "preset": preset, "rows": rows, "missing": names, "environment": environment}
         runs.write_json(out / "summary.json", summary)
-        note = "\nPreset smoke: it shows that everything runs; its numbers mean nothing.\n" if preset == "smoke" else ""
-        runs.write_text(out / "table.md", self.table(rows, names) + note)
+        table = self.table(rows, names)
+        if preset == "smoke":
+            table = f"{table.rstrip()}\n\nPreset smoke: it shows that everything runs; its numbers mean nothing.\n"
+        runs.write_text(out / "table.md", table)
         if rows:
             self.figures(rows, out)
         return summary
