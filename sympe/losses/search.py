@@ -60,6 +60,8 @@ def nearest(
     Raises:
         ValueError: if there are more.
     """
+    if p.numel() == 0:
+        return torch.zeros(0, p.shape[2], dtype=torch.int64, device=p.device)
     pairs = _Pairs(found, p, t)
     chosen = _aligned(pairs, reflect=reflect, limit=limit) if align else _in_place(pairs)
     return pairs.permutations(chosen)
