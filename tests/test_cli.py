@@ -54,6 +54,8 @@ def test_compare_passes_its_arguments_on(monkeypatch, tmp_path, capsys):
         "6",
         "--jobs",
         "1",
+        "--threads",
+        "2",
     ]
     run(monkeypatch, *words, "--out", str(tmp_path), "--cluster", "slurm", "--cluster-options", "timeout_min", "5")
     assert seen == {
@@ -66,6 +68,7 @@ def test_compare_passes_its_arguments_on(monkeypatch, tmp_path, capsys):
         "variant": "paper",
         "size": 6,
         "jobs": 1,
+        "threads": 2,
         "cluster": "slurm",
         "cluster_options": {"timeout_min": 5},
         "train_missing": True,

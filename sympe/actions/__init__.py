@@ -4,7 +4,7 @@ Every action is a left action, ``action(g, action(h, x)) == action(compose(g, h)
 """
 
 from sympe.actions.arrays import ArrayAction
-from sympe.actions.base import Action, FiniteAction
+from sympe.actions.base import Action, EntryAction, FiniteAction
 from sympe.actions.graphs import EdgeAction, NodeAction
 from sympe.actions.image import ImageAction
 from sympe.actions.lattice import BondAction, GridAction
@@ -21,6 +21,7 @@ __all__ = [
     "DiagonalAction",
     "DirectSum",
     "EdgeAction",
+    "EntryAction",
     "FactorAction",
     "FiniteAction",
     "GlobalVectorAction",

@@ -31,6 +31,8 @@ class Comparing:
     """Where everything goes; runs/EXPERIMENT-PRESET by default."""
     jobs: int = 2
     """Rows trained at once on this machine."""
+    threads: int = 1
+    """CPU threads of each row; the last digits of its numbers depend on it."""
     cluster: Literal["slurm", "local", "debug"] | None = None
     """Train the rows as submitit jobs instead."""
     cluster_options: dict[str, str] = field(default_factory=dict)
@@ -91,6 +93,7 @@ def compare_command(experiment: Experiment) -> Command:
             out,
             data=data,
             jobs=common.jobs,
+            threads=common.threads,
             cluster=common.cluster,
             cluster_options={k: int(v) if v.isdecimal() else v for k, v in common.cluster_options.items()},
             train_missing=not common.report_only,
@@ -229,7 +232,10 @@ def experiment_of(run: Path, experiments: Sequence[Experiment]) -> Experiment:
     """
     config = run / "config.json"
     if not config.exists():
-        raise FileNotFoundError(f"run: expected a run directory with config.json, got {run}")
+        inside = sorted(path.parent.name for path in (run / "runs").glob("*/config.json"))
+        names = ", ".join(inside[:4]) + (f" and {len(inside) - 4} more" if len(inside) > 4 else "")
+        hint = f", the folder of a comparison; its runs are {run}/runs/*: {names}" if inside else ""
+        raise FileNotFoundError(f"run: expected a run directory with config.json, got {run}{hint}")
     keys = runs.read_json(config).keys()
 
     own = {each.name: {field.name for field in dataclasses.fields(each.config)} for each in experiments}

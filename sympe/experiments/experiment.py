@@ -139,6 +139,7 @@ class Experiment:
         data: Any = None,
         train_missing: bool = True,
         jobs: int = 2,
+        threads: int = 1,
         cluster: str | None = None,
         cluster_options: Mapping[str, Any] | None = None,
         **choices: Any,
@@ -156,6 +157,7 @@ class Experiment:
             data: where the data are; None for the defaults.
             train_missing: if false, only report what is there.
             jobs: rows trained at once on this machine.
+            threads: CPU threads of each row.
             cluster: see :func:`sympe.experiments.workers.run_rows`.
             cluster_options: see :func:`sympe.experiments.workers.run_rows`.
             choices: the fields of :attr:`choices`.
@@ -165,13 +167,14 @@ class Experiment:
 
         Raises:
             ValueError: if ``out`` holds rows or runs of another config or other data (nothing is touched then), a
-                choice is not known, or ``jobs < 1``.
+                choice is not known, or ``jobs`` or ``threads`` is below 1.
             OSError: if ``out`` cannot be a folder.
             RowsFailedError: after all others have ended, if rows failed; names them.
         """
         configs = self.rows(preset, **choices)
-        if jobs < 1:
-            raise ValueError(f"jobs: expected at least 1, got {jobs}")
+        for name, number in (("jobs", jobs), ("threads", threads)):
+            if number < 1:
+                raise ValueError(f"{name}: expected at least 1, got {number}")
         unfinished = [config for config in configs if runs.finished_row(config, out) is None]
         missing = unfinished if train_missing else []
         if self.prepare is not None:
@@ -202,6 +205,7 @@ class Experiment:
                 missing,
                 out,
                 jobs=jobs,
+                threads=threads,
                 cluster=cluster,
                 cluster_options=cluster_options or {},
                 finished=report_now_and_then,
@@ -225,7 +229,10 @@ class Experiment:
         environment = runs.environment()
         summary = {"task": self.name, "preset": preset, "rows": rows, "missing": names, "environment": environment}
         runs.write_json(out / "summary.json", summary)
-        runs.write_text(out / "table.md", self.table(rows, names))
+        table = self.table(rows, names)
+        if preset == "smoke":
+            table = f"{table.rstrip()}\n\nPreset smoke: it shows that everything runs; its numbers mean nothing.\n"
+        runs.write_text(out / "table.md", table)
         if rows:
             self.figures(rows, out)
         return summary

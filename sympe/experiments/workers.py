@@ -29,6 +29,7 @@ def run_rows(
     jobs: int,
     cluster: str | None,
     cluster_options: Mapping[str, Any],
+    threads: int = 1,
     finished: Callable[[], object] = lambda: None,
 ) -> None:
     """Train rows side by side, in ``jobs`` processes here or as jobs of a cluster, with one progress bar for all.
@@ -40,6 +41,7 @@ def run_rows(
         jobs: processes at once, if here.
         cluster: None for here, else a submitit executor: "slurm", "local" or "debug".
         cluster_options: parameters of the submitit executor (timeout_min, slurm_partition, ...).
+        threads: CPU threads of each row, however many are trained at once: sums in another order end in other digits.
         finished: called after each row that went well while others still train.
 
     Raises:
@@ -48,7 +50,6 @@ def run_rows(
     """
     if not configs:
         return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
     if cluster is None:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(jobs, len(configs)), mp_context=context, initializer=follow_the_parent) as pool:

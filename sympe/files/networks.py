@@ -11,6 +11,7 @@ from sympe.files.base import Channel, Loaded
 from sympe.files.options import Options
 from sympe.graphs import SparseGraphs
 from sympe.graphs.coloring import check_features, clusters
+from sympe.graphs.molecules import label_of
 from sympe.tolerance import Tolerance
 
 
@@ -54,10 +55,18 @@ def from_networkx(name: str, graph: Any, options: Options, *, edge_default: str 
     return Loaded(name, content, floats=(*node_floats, *edge_floats))
 
 
-def _labels(key: str, values: list[Any], options: Options) -> tuple[Tensor, list[Channel]]:
-    """Integers for labels of any kind: floats by clusters, others by their order as text, in this graph."""
-    if key == "none":
-        return torch.zeros(len(values), dtype=torch.int64), []
+def _labels(key: str, values: list[Any], options: Options) -> tuple[Tensor | None, list[Channel]]:
+    """Integers for labels of any kind.
+
+    As in :mod:`sympe.integrations`: whole numbers as they are, text by a hash, floats by clusters in this graph, and
+    nothing where nothing has one. Labels of several kinds by their order as text, in this graph.
+    """
+    if key == "none" or all(value is None for value in values):
+        return None, []
+    if all(isinstance(value, str) for value in values):
+        return torch.tensor([label_of(value) for value in values], dtype=torch.int64), []
+    if {type(value) for value in values} in ({int}, {bool}) and all(-(2**63) <= value < 2**63 for value in values):
+        return torch.tensor(values).long(), []
     if any(isinstance(value, float) for value in values):  # 1 and 1.0 are the same number
         try:
             values = [float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values]

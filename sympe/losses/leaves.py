@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from sympe.graphs import DenseGraphs, Graphs
-from sympe.graphs.coloring import hashed, mix
-from sympe.kernels import GraphKernel
+from sympe.graphs import Graphs, SparseGraphs
+from sympe.graphs.coloring import mix
+from sympe.losses.automorphisms import WEIGHTS, automorphisms
 
 LARGEST = 4
 """The most leaves of a group; larger ones stay in the core."""
@@ -44,9 +44,8 @@ class Arrangements:
 
 @dataclass(frozen=True)
 class _Leaves:
-    """The leaves of groups, sorted by neighbour, then by kind."""
+    """The leaves that are set aside, numbered over the batch, sorted by neighbour, then by kind."""
 
-    graph: Tensor
     node: Tensor
     neighbour: Tensor
     kind: Tensor
@@ -54,7 +53,7 @@ class _Leaves:
 
     def select(self, chosen: Tensor) -> _Leaves:
         group = self.group[chosen].unique_consecutive(return_inverse=True)[1]
-        return _Leaves(self.graph[chosen], self.node[chosen], self.neighbour[chosen], self.kind[chosen], group)
+        return _Leaves(self.node[chosen], self.neighbour[chosen], self.kind[chosen], group)
 
 
 def arrangements(x: Graphs, *, limit: int) -> Arrangements:
@@ -66,92 +65,117 @@ def arrangements(x: Graphs, *, limit: int) -> Arrangements:
     Example:
         Ethane has 72 automorphisms: two of the carbons, and six of either's hydrogens.
 
+        >>> from sympe.graphs import DenseGraphs
         >>> bonds = torch.zeros(8, 8).long()
         >>> bonds[[0, 0, 0, 0, 1, 1, 1], [1, 2, 3, 4, 5, 6, 7]] = 1
         >>> found = arrangements(DenseGraphs.from_features((bonds + bonds.T)[None]), limit=10)
         >>> found.images.tolist(), found.sizes
         ([[0, 1, 2, 3, 4, 5, 6, 7], [1, 0, 5, 6, 7, 2, 3, 4]], tensor([3, 3]))
     """
-    x = x.dense()
-    batch, n = x.mask.shape
+    x = x.sparse()
+    batch, n = len(x), int(x.sizes.max()) if len(x) else 0
+    graph, starts = x.graph, x.starts
     leaves = _leaves(x)
-    place = torch.arange(len(leaves.node), device=x.device)
-    owner = leaves.graph * n + leaves.neighbour
-    flat = leaves.graph * n + leaves.node
-    first = torch.full((batch * n,), len(place), device=x.device).scatter_reduce(0, owner, place, "amin")
-    rank = torch.zeros(batch * n, dtype=torch.int64, device=x.device)
-    rank[flat] = place - first[owner]  # among the leaves of its neighbour
-    neighbour = torch.zeros_like(rank)
-    neighbour[flat] = leaves.neighbour
-    aside = torch.zeros_like(rank, dtype=torch.bool)
-    aside[flat] = True
-    first, rank, neighbour, aside = (part.view(batch, n) for part in (first, rank, neighbour, aside))
-
-    core, nodes = _core(x, leaves, aside)
-    kernel = GraphKernel(max(1, core.mask.shape[1]), order="refined")
+    core, nodes = _core(x, leaves)
     try:
-        rows, g = kernel.list_coset(core, limit=limit)
+        rows, s = automorphisms(core, limit=limit)
     except ValueError as error:
         raise ValueError(f"molecules: without the exchanges of leaves, {str(error).removeprefix('x: ')}") from error
-    group = kernel.group
-    start = g[torch.searchsorted(rows, torch.arange(batch, device=x.device))]
-    s = group.compose(g, group.inverse(start)[rows])
-    own = nodes[rows]
-    images = torch.arange(n, device=x.device).repeat(len(rows), 1).scatter(1, own, own.gather(1, s))
-    if len(place):  # the leaf of the same rank on the image of the neighbour
-        carried = first[rows].gather(1, images.gather(1, neighbour[rows])) + rank[rows]
-        images = torch.where(aside[rows], leaves.node[carried.clamp(max=len(place) - 1)], images)
+    images = _carried(x, leaves, core, nodes, rows, s)
+    plain = torch.ones(batch, dtype=torch.bool, device=x.device)
+    plain[rows] = False
+    alone = plain.nonzero().squeeze(1)  # the others have the identity only
+    rows, order = torch.cat([alone, rows]).sort(stable=True)
+    images = torch.cat([torch.arange(n, device=x.device).expand(len(alone), -1), images])[order]
 
     sizes = leaves.group.bincount()
-    starts = sizes.cumsum(0) - sizes
+    first = sizes.cumsum(0) - sizes
     several = sizes > 1
-    sizes, starts = sizes[several], starts[several]
+    sizes, first = sizes[several], first[several]
     within = torch.arange(LARGEST, device=x.device)
-    members = leaves.node[starts[:, None] + torch.where(within < sizes[:, None], within, 0)]
-    return Arrangements(rows, images, leaves.graph[starts], members, sizes)
+    members = leaves.node[first[:, None] + torch.where(within < sizes[:, None], within, 0)]
+    of = graph[members[:, 0]]
+    return Arrangements(rows, images, of, members - starts[of, None], sizes)
 
 
-def _leaves(x: DenseGraphs) -> _Leaves:
+def _leaves(x: SparseGraphs) -> _Leaves:
     """The leaves that are set aside."""
-    n = x.mask.shape[1]
-    arcs = (x.pairs != 0).float()
-    places = torch.arange(n, device=x.device, dtype=arcs.dtype)
-    both = torch.stack([torch.ones_like(places), places], 1)
-    loops = arcs.diagonal(dim1=1, dim2=2)[:, :, None] * both
-    # how many neighbours there are on each side, and the sum of their places: of one neighbour, its place
-    out_degree, out = (arcs @ both - loops).unbind(2)
-    in_degree, back = ((both.T @ arcs).mT - loops).unbind(2)
+    total = len(x.colors)
+    i, j = x.arcs
+    arc_colors = x.arc_colors
+    loops = torch.zeros_like(x.colors)
+    loop = i == j
+    if bool(loop.any()):
+        loops[i[loop]] = arc_colors[loop]
+        i, j, arc_colors = i[~loop], j[~loop], arc_colors[~loop]
+    out_degree, in_degree = i.bincount(minlength=total), j.bincount(minlength=total)
+    # of nodes with one neighbour: its place, and the colours of the arcs
+    nothing = torch.zeros_like(x.colors)
+    out, back = nothing.index_add(0, i, j), nothing.index_add(0, j, i)
     leaf = (torch.maximum(out_degree, in_degree) == 1) & ((out_degree != in_degree) | (out == back))
-    neighbour = torch.where(leaf, torch.maximum(out, back), 0).long()
-    leaf = leaf & ~leaf.gather(1, neighbour)
-    graph, node = leaf.nonzero(as_tuple=True)
-    by = neighbour[graph, node]
-    kind = hashed(
-        torch.stack(
-            [x.colors[graph, node], x.pairs[graph, node, node], x.pairs[graph, node, by], x.pairs[graph, by, node]], 1
-        )
-    )
+    neighbour = torch.where(leaf, torch.maximum(out, back), 0)
+    node = (leaf & ~leaf.index_select(0, neighbour)).nonzero().squeeze(1)
+    by = neighbour.index_select(0, node)
+    there, here = nothing.index_add(0, i, arc_colors), nothing.index_add(0, j, arc_colors)
+    parts = (x.colors, loops, there, here)
+    kind = torch.zeros_like(node)
+    for part, weight in zip(parts, WEIGHTS, strict=True):
+        kind.add_(part.index_select(0, node), alpha=weight)
+    kind = mix(kind)
     order = kind.argsort(stable=True)
-    order = order[(graph * n + by)[order].argsort(stable=True)]
-    graph, node, by, kind = graph[order], node[order], by[order], kind[order]
+    order = order.index_select(0, by.index_select(0, order).argsort(stable=True))
+    node, by, kind = (part.index_select(0, order) for part in (node, by, kind))
     new = torch.ones_like(kind, dtype=torch.bool)
-    new[1:] = (kind.diff() != 0) | (by.diff() != 0) | (graph.diff() != 0)
+    new[1:] = (kind.diff() != 0) | (by.diff() != 0)
     group = new.cumsum(0) - 1
-    found = _Leaves(graph, node, by, kind, group)
-    return found.select((group.bincount()[group] <= LARGEST).nonzero().squeeze(1))
+    found = _Leaves(node, by, kind, group)
+    sizes = group.bincount()
+    if not len(sizes) or int(sizes.max()) <= LARGEST:
+        return found
+    return found.select((sizes[group] <= LARGEST).nonzero().squeeze(1))
 
 
-def _core(x: DenseGraphs, leaves: _Leaves, aside: Tensor) -> tuple[DenseGraphs, Int64[Tensor, "batch nodes"]]:
+def _core(x: SparseGraphs, leaves: _Leaves) -> tuple[SparseGraphs, Int64[Tensor, " kept"]]:
     """The graphs without the leaves, and the nodes that they have."""
-    batch, n = x.mask.shape
-    kept = x.mask & ~aside
-    sizes = kept.sum(1)
-    nodes = (~kept).to(torch.uint8).argsort(dim=1, stable=True)[:, : int(sizes.max()) if batch else 0]
-    carried = torch.zeros(batch * n, dtype=torch.int64, device=x.device)
-    carried.index_add_(0, leaves.graph * n + leaves.neighbour, mix(leaves.kind))
-    colors = hashed(torch.stack([x.colors.flatten(), carried], 1)).view(batch, n)
-    mask = torch.arange(nodes.shape[1], device=x.device) < sizes[:, None]
-    rows = torch.arange(batch, device=x.device)[:, None]
-    pairs = x.pairs[rows[:, :, None], nodes[:, :, None], nodes[:, None]]
-    pairs = pairs * (mask[:, :, None] & mask[:, None])
-    return DenseGraphs(pairs, colors.gather(1, nodes) * mask, mask), nodes
+    kept = torch.ones(len(x.colors), dtype=torch.bool, device=x.device)
+    kept[leaves.node] = False
+    carried = torch.zeros_like(x.colors).index_add_(0, leaves.neighbour, mix(leaves.kind))
+    nodes = kept.nonzero().squeeze(1)
+    colors = mix(x.colors.index_select(0, nodes) * WEIGHTS[0] + carried.index_select(0, nodes))
+    i, j = x.arcs
+    inside = (kept.index_select(0, i) & kept.index_select(0, j)).nonzero().squeeze(1)
+    place = kept.cumsum(0) - 1
+    arcs = torch.stack([place.index_select(0, end.index_select(0, inside)) for end in (i, j)])
+    sizes = x.graph.index_select(0, nodes).bincount(minlength=len(x))
+    return SparseGraphs(sizes, colors, arcs, x.arc_colors.index_select(0, inside)), nodes
+
+
+def _carried(
+    x: SparseGraphs, leaves: _Leaves, core: SparseGraphs, nodes: Tensor, row: Tensor, s: Tensor
+) -> Int64[Tensor, "listed nodes"]:
+    """Automorphisms of cores as such of the graphs, with the leaves of each node in their order."""
+    total, starts = len(x.colors), x.starts
+    every = torch.arange(int(x.sizes.max()) if len(x) else 0, device=x.device)
+    if not len(row):
+        return every.expand(0, -1)
+    # all nodes by owner, which is their neighbour or themselves: first itself, then its leaves
+    owner = torch.arange(total, device=x.device)
+    owner[leaves.node] = leaves.neighbour
+    number = owner.bincount(minlength=total)
+    base = number.cumsum(0) - number
+    slot = base.clone()
+    place = torch.arange(len(leaves.node), device=x.device)
+    before = (number > 0).cumsum(0)  # those of them that are owners
+    slot[leaves.node] = place + before.index_select(0, leaves.neighbour)
+    rank = slot - base.index_select(0, owner)
+    by_slot = torch.empty_like(slot)
+    by_slot[slot] = torch.arange(total, device=x.device)
+    home = before.index_select(0, owner) - (core.starts + 1).index_select(0, x.graph)
+
+    sizes, start, shape = x.sizes[row, None], starts[row, None], (len(row), len(every))
+    at = (start + torch.minimum(every, sizes - 1)).flatten()
+    image = (core.starts[row, None] + s).clamp(max=len(nodes) - 1).flatten()
+    image = base.index_select(0, nodes).index_select(0, image).view(s.shape)
+    image = image.gather(1, home.index_select(0, at).view(shape)).flatten()
+    moved = by_slot.index_select(0, image + rank.index_select(0, at)).view(shape) - start
+    return torch.where(every < sizes, moved, every)

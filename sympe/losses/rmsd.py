@@ -73,16 +73,25 @@ def symmetric_rmsd(
         >>> symmetric_rmsd(water + torch.tensor([3.0, 0.0, 4.0]), water, graph, align=False)
         tensor([5.])
     """
-    p, t, x = _checked(prediction, target, molecules)
+    p, t, sizes = _checked(prediction, target, molecules)
     if reflect and not align:
         raise ValueError("reflect: expected False without alignment (align=False), got True")
-    mask = x.mask[:, :, None]
-    sizes = x.sizes.to(p.dtype)[:, None, None]
+    n = t.shape[1]
+    real = torch.arange(n, device=t.device) < sizes[:, None]
+    real = real[:, :, None].expand(-1, -1, 3).contiguous()
+    sizes = sizes.to(t.dtype)[:, None, None]
+    t, p = torch.where(real, t, 0), torch.where(real[:, None], p, 0)
     center = t.sum(1, keepdim=True) / sizes
-    t = (t - center) * mask
-    p = (p - (p.sum(2, keepdim=True) / sizes[:, None] if align else center[:, None])) * mask[:, None]
+    other = p.sum(2, keepdim=True) / sizes[:, None]
+    for name, means, positions in (("prediction", other.flatten(1), p), ("target", center.flatten(1), t)):
+        if not bool(means.isfinite().all()):
+            wrong = ~positions.isfinite().flatten(1).all(1)
+            if bool(wrong.any()):
+                raise ValueError(f"{name}: expected finite numbers; molecule {int(wrong.nonzero()[0])} has others")
+    t = torch.where(real, t - center, 0)
+    p = torch.where(real[:, None], p - (other if align else center[:, None]), 0)
     with torch.no_grad():
-        found = arrangements(x, limit=limit)
+        found = arrangements(molecules, limit=limit)
         s = nearest(found, p, t, align=align, reflect=reflect, limit=limit)
     poses = p.shape[1]
     p = p.flatten(0, 1).gather(1, s[:, :, None].expand(-1, -1, 3))
@@ -97,27 +106,19 @@ def symmetric_rmsd(
     return root.reshape(prediction.shape[:-2]).to(prediction.dtype)
 
 
-def _checked(prediction: Tensor, target: Tensor, molecules: Graphs) -> tuple[Tensor, Tensor, DenseGraphs]:
-    """Positions in double precision, 0 in the padding, as wide as the largest molecule; predictions with poses."""
+def _checked(prediction: Tensor, target: Tensor, molecules: Graphs) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions in double precision, as wide as the largest molecule; predictions with poses; numbers of atoms."""
     if not isinstance(molecules, DenseGraphs | SparseGraphs):
         raise TypeError(f"molecules: expected DenseGraphs or SparseGraphs, got {type(molecules).__name__}")
-    x = molecules.dense().trimmed()
-    batch, n = x.mask.shape
-    if not bool((x.sizes > 0).all()):
-        raise ValueError(f"molecules: expected atoms, got none in molecule {int(x.sizes.argmin())}")
-    out = []
+    sizes = molecules.sizes
+    batch, n = len(sizes), int(sizes.max()) if len(sizes) else 0
+    if not bool((sizes > 0).all()):
+        raise ValueError(f"molecules: expected atoms, got none in molecule {int(sizes.argmin())}")
     for name, positions, dims in (("prediction", prediction, (3, 4)), ("target", target, (3,))):
         check_floats(positions, name, lambda: "positions")
         shape = tuple(positions.shape)
         if len(shape) not in dims or shape[0] != batch or shape[-2] < n or shape[-1] != 3:
             poses = "[, poses]" if len(dims) > 1 else ""
             raise ValueError(f"{name}: expected shape ({batch}{poses}, nodes, 3) with at least {n} nodes, got {shape}")
-        positions = positions.double()[..., :n, :]
-        real = x.mask[:, :, None] if len(shape) == 3 else x.mask[:, None, :, None]
-        positions = positions.masked_fill(~real, 0)
-        wrong = ~positions.isfinite().flatten(1).all(1)
-        if bool(wrong.any()):
-            raise ValueError(f"{name}: expected finite numbers; molecule {int(wrong.nonzero()[0])} has others")
-        out.append(positions)
-    p, t = out
-    return p[:, None] if p.dim() == 3 else p, t, x
+    p, t = prediction.double()[..., :n, :], target.double()[:, :n]
+    return p[:, None] if p.dim() == 3 else p, t, sizes

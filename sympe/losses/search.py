@@ -9,21 +9,23 @@ where :math:`B_s` has the groups at their means, and the sum of squares falls as
 without alignment and :math:`\lambda` with it (:mod:`sympe.losses.rotations`).
 
 The trace is linear, so that the best exchange of each group is found alone. :math:`\lambda` is convex and homogeneous,
-so :math:`\lambda(M) \le \lambda(B_s) + \sum_q \max_\pi \lambda(U_{q, \pi})`, and the same once some groups are settled:
-branch and bound, whose bounds are close because :math:`u` is no longer than a bond. It starts from a greedy answer.
+so :math:`\lambda(M) \le \lambda(B_s) + \sum_q |u^p_q| |u^t_q|`, and the same once some groups are settled: branch and
+bound, whose bounds are close because :math:`u` is no longer than a bond. It starts from the exchanges that are best for
+the best rotation of :math:`B_s`.
 """
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.losses.leaves import LARGEST, Arrangements
-from sympe.losses.rotations import overlap
+from sympe.losses.rotations import overlap, slope
 from sympe.losses.segments import least
 
 _CLOSE = 1e-10
@@ -58,6 +60,8 @@ def nearest(
     Raises:
         ValueError: if there are more.
     """
+    if p.numel() == 0:
+        return torch.zeros(0, p.shape[2], dtype=torch.int64, device=p.device)
     pairs = _Pairs(found, p, t)
     chosen = _aligned(pairs, reflect=reflect, limit=limit) if align else _in_place(pairs)
     return pairs.permutations(chosen)
@@ -65,14 +69,21 @@ def nearest(
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Automorphisms of cores with exchanges of their first groups, and the covariance M of that."""
+    """Automorphisms of cores with exchanges of their first groups, so many, and the covariance M of that."""
 
     element: Tensor
+    settled: Tensor
     exchanges: Tensor
     M: Tensor
 
     def select(self, chosen: Tensor) -> _Candidates:
-        return _Candidates(self.element[chosen], self.exchanges[chosen], self.M[chosen])
+        parts = (self.element, self.settled, self.exchanges, self.M)
+        return _Candidates(*(part.index_select(0, chosen) for part in parts))
+
+    def joined(self, other: _Candidates) -> _Candidates:
+        parts = (self.element, self.settled, self.exchanges, self.M)
+        others = (other.element, other.settled, other.exchanges, other.M)
+        return _Candidates(*(torch.cat(both) for both in zip(parts, others, strict=True)))
 
 
 class _Pairs:
@@ -83,72 +94,122 @@ class _Pairs:
     """
 
     def __init__(self, found: Arrangements, p: Tensor, t: Tensor) -> None:
-        batch, poses = p.shape[:2]
+        batch, poses, n = p.shape[:3]
         device = p.device
         self.found, self.number = found, batch * poses
-        self.sizes = (p.square().sum((2, 3)) * t.square().sum((1, 2))[:, None]).sqrt().flatten()
-        pose = torch.arange(poses, device=device)
-        row = torch.arange(len(found.rows), device=device).repeat_interleave(poses)  # in the lists of found
-        graph = found.rows[row]
-        self.pair = (found.rows[:, None] * poses + pose).flatten()
-        self.images = found.images[row]
+        self.sizes = (p.flatten(2).square().sum(2) * t.flatten(1).square().sum(1)[:, None]).sqrt().flatten()
+        graph, self.images = found.rows, found.images
+        if poses != 1:
+            row = torch.arange(len(found.rows), device=device).repeat_interleave(poses)  # in the lists of found
+            graph, self.images = graph[row], self.images[row]
+        self.pair = (found.rows[:, None] * poses + torch.arange(poses, device=device)).flatten()
+        flat = p.reshape(-1, 3)
+        at = (self.pair[:, None] * n + self.images).flatten()
+        M = flat.index_select(0, at).view(-1, n, 3).mT @ t.index_select(0, graph)
+
         groups = found.groups.bincount(minlength=batch)
         self.entries = groups[graph]
         self.start = self.entries.cumsum(0) - self.entries
         self.most = int(groups.max()) if batch else 0
-        self.element = torch.arange(len(row), device=device).repeat_interleave(self.entries)
-        within = torch.arange(len(self.element), device=device) - self.start[self.element]
-        self.group = (groups.cumsum(0) - groups)[graph[self.element]] + within
-        self.leaves = self.images[self.element[:, None], found.members[self.group]]
+        self.element = torch.arange(len(self.pair), device=device).repeat_interleave(self.entries)
+        self.group = torch.arange(len(self.element), device=device)
+        self.group += ((groups.cumsum(0) - groups)[graph] - self.start).index_select(0, self.element)
+        self.first, self.step, self.orders = (torch.zeros_like(self.group) for _ in range(3))
+        self.longest = p.new_zeros(len(self.group))
+        self.by_size: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.U = self._exchange(flat.T.contiguous(), t.reshape(-1, 3).T.contiguous(), n)
+        # so far with the exchange as listed
+        self.B = M.flatten(1) - self.sums(self.U.index_select(0, self.first)) if len(self.U) else M.flatten(1)
 
-        of, members = found.groups[:, None], found.members
-        mean, rest = _parted(t[of, members], found.sizes)
-        level_t = t.clone()
-        level_t[of, members] = mean.expand_as(rest)
-        means, _ = _parted(p[of, :, members].transpose(1, 2), found.sizes[:, None].expand(-1, poses))
-        level_p = p.clone()
-        level_p[of, :, members] = means.expand(-1, -1, LARGEST, -1).transpose(1, 2)
-        flat = level_p.flatten(0, 1)
-        self.B = (flat[self.pair[:, None], self.images].mT @ level_t[graph]).flatten(1)
-        _, moved = _parted(p.flatten(0, 1)[self.pair[self.element][:, None], self.leaves], found.sizes[self.group])
-        self._exchange(moved, rest[self.group])
-
-    def _exchange(self, p: Float[Tensor, "entries 4 3"], t: Float[Tensor, "entries 4 3"]) -> None:
-        """U of all exchanges of all entries, one after the other."""
-        sizes = self.found.sizes[self.group]
-        orders = torch.tensor([1, 1, *(len(table) for table in _EXCHANGES.values())], device=p.device)
-        self.orders = orders[sizes]
-        self.first = self.orders.cumsum(0) - self.orders
-        self.entry = torch.arange(len(sizes), device=p.device).repeat_interleave(self.orders)
-        self.U = p.new_zeros(len(self.entry), 9)
+    def _exchange(self, p: Float[Tensor, "3 sources"], t: Float[Tensor, "3 targets"], n: int) -> Tensor:
+        """U of all exchanges of all entries, for each size of groups one exchange after the other."""
+        found, device = self.found, p.device
+        sizes = found.sizes.index_select(0, self.group)
+        parts = []
+        at = 0
         for m, table in _EXCHANGES.items():
-            some = (sizes == m).nonzero().squeeze(1)
-            if len(some):
-                exchanged = p[some][:, torch.tensor(table, device=p.device)]
-                place = self.first[some][:, None] + torch.arange(len(table), device=p.device)
-                self.U[place] = (exchanged.mT @ t[some, None, :m]).flatten(2)
+            entry = (sizes == m).nonzero().squeeze(1)
+            count = len(entry)
+            if not count:
+                continue
+            group, element = self.group.index_select(0, entry), self.element.index_select(0, entry)
+            members = found.members.T[:m].index_select(1, group)  # leaf by leaf, for long rows
+            leaves = self.images.view(-1).index_select(0, (element * n + members).flatten()).view(m, count)
+            targets = (found.groups.index_select(0, group) * n + members).flatten()
+            sources = (self.pair.index_select(0, element) * n + leaves).flatten()
+            u, v = (x.index_select(1, of).view(3, m, count) for x, of in ((t, targets), (p, sources)))
+            u, v = u - u.mean(1, keepdim=True), v - v.mean(1, keepdim=True)
+            self.longest[entry] = (u.square().sum((0, 1)) * v.square().sum((0, 1))).sqrt()
+            products = v.transpose(0, 1)[:, None, :, None] * u.transpose(0, 1)[:, None]
+            chosen = p.new_zeros(len(table), m, m)
+            chosen.scatter_(1, torch.tensor(table, device=device)[:, None], 1)
+            U = (chosen.flatten(1) @ products.reshape(m * m, -1)).view(-1, 9, count)
+            parts.append(U.transpose(1, 2).reshape(-1, 9))
+            self.first[entry] = at + torch.arange(count, device=device)
+            self.step[entry], self.orders[entry] = count, len(table)
+            self.by_size.append((entry, element, U))
+            at += count * len(table)
+        return torch.cat(parts) if parts else p.new_zeros(0, 9)
+
+    def sums(self, M: Float[Tensor, "entries 9"]) -> Float[Tensor, "elements 9"]:
+        """Over the entries of each element."""
+        return M.new_zeros(len(self.pair), 9).index_add_(0, self.element, M)
+
+    def best(self, R: Float[Tensor, "elements 9"]) -> Int64[Tensor, " entries"]:
+        """The exchange of each entry that goes best with a matrix for each element."""
+        way = torch.zeros_like(self.group)
+        for entry, element, U in self.by_size:
+            way[entry] = (U * R.index_select(0, element).T).sum(1).max(0).indices
+        return way
+
+    def with_exchanges(self, way: Int64[Tensor, " entries"]) -> Float[Tensor, "elements 9"]:
+        """M of every element."""
+        return self.B + self.sums(self.U.index_select(0, self.first + way * self.step)) if len(way) else self.B
 
     def all(self) -> _Candidates:
         """Every element, with no group settled."""
         every = torch.arange(len(self.pair), device=self.pair.device)
-        return _Candidates(every, every.new_zeros(len(every), 0), self.B)
+        return _Candidates(every, torch.zeros_like(every), every.new_zeros(len(every), self.most), self.B)
 
-    def expanded(self, some: _Candidates, branches: Tensor) -> tuple[_Candidates, Tensor]:
-        """With the next group settled in each of its ways, and which candidate each came from.
+    def chosen(self, element: Int64[Tensor, " pairs"], way: Int64[Tensor, " entries"], M: Tensor) -> _Candidates:
+        """Elements with all their groups settled."""
+        index = torch.arange(self.most, device=element.device)
+        has = index < self.entries[element][:, None]
+        exchanges = torch.zeros_like(has, dtype=torch.int64)
+        if len(way):
+            exchanges = torch.where(has, way[torch.where(has, self.start[element][:, None] + index, 0)], 0)
+        return _Candidates(element, self.entries[element], exchanges, M[element])
 
-        Where ``branches`` is false for an entry, or there is no group left, there is one way.
+    def beside(self, best: _Candidates) -> _Candidates:
+        """What shares with each candidate the exchanges before some group, and differs there; the rest is open.
+
+        With the candidate itself that is all exchanges of its element.
         """
-        k = some.exchanges.shape[1]
-        left = self.entries[some.element] > k
-        entry = torch.where(left, self.start[some.element] + k, 0)
-        ways = torch.where(left & branches[entry], self.orders[entry], 1) if len(branches) else left.long() + 1
-        parent = torch.arange(len(entry), device=entry.device).repeat_interleave(ways)
-        way = torch.arange(len(parent), device=entry.device) - (ways.cumsum(0) - ways)[parent]
-        M = some.M[parent]
-        if len(branches):
-            M = M + self.U[self.first[entry[parent]] + way] * left[parent, None]
-        exchanges = torch.cat([some.exchanges[parent], way[:, None]], 1)
-        return _Candidates(some.element[parent], exchanges, M), parent
+        index = torch.arange(self.most, device=best.element.device)
+        pair, k = (index < self.entries[best.element][:, None]).nonzero(as_tuple=True)
+        entry = self.start[best.element].index_select(0, pair) + k
+        own = best.exchanges[pair, k]
+        steps = best.M.new_zeros(len(best.element), self.most + 1, 9)
+        steps[:, 0] = self.B[best.element]
+        steps[pair, k + 1] = self.U.index_select(0, self.first[entry] + own * self.step[entry])
+        before = steps.cumsum(1)[pair, k]
+        parent, way = _numbered(self.orders[entry] - 1)
+        way += way >= own.index_select(0, parent)
+        pair = pair.index_select(0, parent)
+        return self._settled(best.select(pair), k.index_select(0, parent), before.index_select(0, parent), way)
+
+    def expanded(self, some: _Candidates) -> _Candidates:
+        """With the next group settled in each of its ways; all of them have one left."""
+        parent, way = _numbered(self.orders[self.start[some.element] + some.settled])
+        some = some.select(parent)
+        return self._settled(some, some.settled, some.M, way)
+
+    def _settled(self, some: _Candidates, k: Tensor, M: Tensor, way: Tensor) -> _Candidates:
+        """With group k settled, and M of what is settled before it."""
+        entry = self.start.index_select(0, some.element) + k
+        of = self.first.index_select(0, entry) + way * self.step.index_select(0, entry)
+        exchanges = some.exchanges.scatter(1, k[:, None], way[:, None])
+        return _Candidates(some.element, k + 1, exchanges, M + self.U.index_select(0, of))
 
     def permutations(self, chosen: _Candidates) -> Int64[Tensor, "pairs nodes"]:
         """The permutations of one candidate for each pair, in their order."""
@@ -162,81 +223,69 @@ class _Pairs:
             table[m, : len(exchanges)] = torch.tensor([[*row, *[row[0]] * (LARGEST - m)] for row in exchanges])
         group = self.group[entry]
         exchange = table.to(s.device)[found.sizes[group], chosen.exchanges[pair, k]]
-        s[pair[:, None], found.members[group]] = self.leaves[entry].gather(1, exchange)
+        at = pair[:, None] * s.shape[1] + found.members[group]
+        s.view(-1)[at] = s.view(-1)[at].gather(1, exchange)
         return s
+
+
+def _numbered(counts: Int64[Tensor, " parents"]) -> tuple[Int64[Tensor, " children"], Int64[Tensor, " children"]]:
+    """The parent of each child, and which of its children it is."""
+    parent = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+    first = (counts.cumsum(0) - counts).index_select(0, parent)
+    return parent, torch.arange(len(parent), device=counts.device) - first
 
 
 def _in_place(pairs: _Pairs) -> _Candidates:
     """The best without alignment: each group alone, then the automorphism of the core."""
-    trace = pairs.U[:, ::4].sum(1)
-    best = least(-trace, pairs.entry, len(pairs.group))
-    total = pairs.B[:, ::4].sum(1).index_add(0, pairs.element, trace[best])
-    element = least(-total, pairs.pair, pairs.number)
-    way = torch.arange(pairs.most, device=element.device)
-    has = way < pairs.entries[element][:, None]
-    entry = torch.where(has, pairs.start[element][:, None] + way, 0)
-    exchanges = torch.where(has, (best - pairs.first)[entry], 0) if len(best) else has.long()
-    return _Candidates(element, exchanges, pairs.B[element])
+    way = pairs.best(torch.eye(3).to(pairs.B).flatten().expand_as(pairs.B))
+    M = pairs.with_exchanges(way)
+    return pairs.chosen(least(-M[:, ::4].sum(1), pairs.pair, pairs.number), way, M)
 
 
 def _aligned(pairs: _Pairs, *, reflect: bool, limit: int) -> _Candidates:
     """The best with alignment, by branch and bound."""
-    gain = overlap(pairs.U, reflect=reflect)
-    most = gain.new_zeros(len(pairs.group)).scatter_reduce(0, pairs.entry, gain, "amax")
-    sums = torch.cat([most.new_zeros(1), most.cumsum(0)])
     margin = _CLOSE * pairs.sizes
-    branches = most > margin[pairs.pair[pairs.element]]
+    longest = torch.where(pairs.longest > margin[pairs.pair[pairs.element]], pairs.longest, 0)
+    sums = torch.cat([longest.new_zeros(1), longest.cumsum(0)])
+    ends = sums[pairs.start + pairs.entries]
 
     def bound(some: _Candidates) -> Tensor:
-        start, entries = pairs.start[some.element], pairs.entries[some.element]
-        rest = sums[start + entries] - sums[start + entries.clamp(max=some.exchanges.shape[1])]
+        at = pairs.start.index_select(0, some.element) + some.settled
+        rest = ends.index_select(0, some.element) - sums.index_select(0, at)
         return overlap(some.M, reflect=reflect) + rest
 
-    some = pairs.all()
-    bounds = bound(some)
-    best = some.select(least(-bounds, pairs.pair, pairs.number))
-    value = overlap(best.M, reflect=reflect)
-    for _ in range(pairs.most):  # greedily, for a start
-        more, parent = pairs.expanded(best, branches)
-        value = overlap(more.M, reflect=reflect)
-        chosen = least(-value, parent, pairs.number)
-        best, value = more.select(chosen), value[chosen]
-    looked_at = torch.zeros_like(best.element)
-    stack = [(some, bounds)]
+    way = pairs.best(slope(pairs.B.unflatten(1, (3, 3)), reflect=reflect).flatten(1))
+    M = pairs.with_exchanges(way)
+    score = overlap(M, reflect=reflect)
+    chosen = least(-score, pairs.pair, pairs.number)
+    best, value = pairs.chosen(chosen, way, M), score[chosen]
+
+    others = torch.ones_like(pairs.pair, dtype=torch.bool)
+    others[chosen] = False
+    looked_at = torch.zeros_like(chosen)
+    found = [(best, value)]
+    stack = [pairs.beside(best).joined(pairs.all().select(others.nonzero().squeeze(1)))]
     while stack:
-        some, bounds = stack.pop()
-        of = pairs.pair[some.element]
-        better = (bounds > (value + margin)[of]).nonzero().squeeze(1)
-        some, bounds, of = some.select(better), bounds[better], of[better]
+        some = stack.pop()
+        bounds, of = bound(some), pairs.pair.index_select(0, some.element)
+        better = (bounds > (value + margin).index_select(0, of)).nonzero().squeeze(1)
         if len(better) == 0:
             continue
+        some, bounds, of = some.select(better), bounds[better], of[better]
         looked_at += of.bincount(minlength=pairs.number)
         if int(looked_at.max()) > limit:
             raise ValueError(
                 f"limit: expected more than {limit} for pair {int(looked_at.argmax())}, "
                 "whose prediction is too far from the target to leave out most of its automorphisms"
             )
-        if some.exchanges.shape[1] == pairs.most:
-            values = torch.cat([value, bounds])
-            places = torch.arange(pairs.number, device=of.device)
-            chosen = least(-values, torch.cat([places, of]), pairs.number)
-            value = values[chosen]
-            best = _Candidates(
-                torch.cat([best.element, some.element])[chosen],
-                torch.cat([best.exchanges, some.exchanges])[chosen],
-                torch.cat([best.M, some.M])[chosen],
-            )
-            continue
-        for part in torch.arange(len(better), device=of.device).split(_CHUNK):
-            more, _ = pairs.expanded(some.select(part), branches)
-            stack.append((more, bound(more)))
-    return best
-
-
-def _parted(
-    leaves: Float[Tensor, "*groups 4 3"], sizes: Int64[Tensor, "*groups"]
-) -> tuple[Float[Tensor, "*groups 1 3"], Float[Tensor, "*groups 4 3"]]:
-    """The means of groups, and what is left of each leaf; 0 where there is none."""
-    real = (torch.arange(LARGEST, device=sizes.device) < sizes[..., None])[..., None]
-    mean = (leaves * real).sum(-2, keepdim=True) / sizes[..., None, None]
-    return mean, (leaves - mean) * real
+        left = some.settled < pairs.entries.index_select(0, some.element)
+        whole = (~left).nonzero().squeeze(1)
+        if len(whole):
+            found.append((some.select(whole), bounds[whole]))
+            value = value.scatter_reduce(0, of[whole], bounds[whole], "amax")
+        stack += [pairs.expanded(some.select(part)) for part in left.nonzero().squeeze(1).split(_CHUNK) if len(part)]
+    if len(found) == 1:
+        return best
+    values = torch.cat([score for _, score in found])
+    every = reduce(_Candidates.joined, [some for some, _ in found])
+    return every.select(least(-values, pairs.pair.index_select(0, every.element), pairs.number))

@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from sympe.actions import BondAction, DirectSum, GridAction
-from sympe.actions.base import EntryAction
+from sympe.actions import BondAction, DirectSum, EntryAction, GridAction
 from sympe.graphs import Clouds, SparseGraphs
 from sympe.groups import P4M, Euclidean
 from sympe.kernels import GraphKernel, OrbitKernel, PointKernel

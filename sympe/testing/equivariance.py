@@ -86,6 +86,11 @@ class EquivarianceTest:
     level: float
     gaps: tuple[float, float]
 
+    def __repr__(self) -> str:
+        count = f"{len(self.p_values)} inputs x {len(self.elements)} elements, {self.samples} samples on each side"
+        what = "failed" if self.rejected else "passed"
+        return f"EquivarianceTest({what}: p = {self.p_value:.3g}, {count}, false alarms at most {self.level:g})"
+
     @property
     def p_value(self) -> float:
         """Of the model: the least of all."""

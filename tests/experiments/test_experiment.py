@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from sympe.experiments import experiment, runs
 from sympe.experiments.commands import compare_command, describe, experiment_of
@@ -106,6 +107,8 @@ def test_a_toy_is_compared_reported_and_goes_on(tmp_path: Path, monkeypatch: pyt
     assert [row["encoding"] for row in summary["rows"]] == ["fair", "loaded"]
     text = (out / "table.md").read_text()
     assert text.startswith("| encoding | seeds | heads |\n| --- | --- | --- |\n| fair | 1 | ")
+    assert text.endswith("\n\nPreset smoke: it shows that everything runs; its numbers mean nothing.\n")
+    assert summary["rows"][0]["environment"]["threads"] == torch.get_num_threads()
     assert (out / "coins.png").read_bytes() == b"a picture of 2"
     with pytest.raises(ValueError, match="steps is 10 there and 1000 here"):
         COINS.compare("full", out)
@@ -120,6 +123,7 @@ def test_a_toy_is_compared_reported_and_goes_on(tmp_path: Path, monkeypatch: pyt
         ({"encodings": ("heavy",)}, "encoding: expected one of fair, loaded; got 'heavy'"),
         ({"seeds": 0}, "seeds: expected at least 1, got 0"),
         ({"jobs": 0}, "jobs: expected at least 1, got 0"),
+        ({"threads": 0}, "threads: expected at least 1, got 0"),
         ({"train_missing": False}, "out: none of the rows asked for is finished in .*; there is nothing to report"),
     ],
 )
@@ -165,8 +169,15 @@ def test_the_experiment_of_a_run_is_that_of_its_config(tmp_path: Path) -> None:
     runs.write_json(run / "config.json", {})
     with pytest.raises(ValueError, match=r"run: expected a run of coins, other; the config of .* fits none"):
         experiment_of(run, [COINS, other])
-    with pytest.raises(FileNotFoundError, match=r"run: expected a run directory with config\.json, got nowhere"):
+    with pytest.raises(FileNotFoundError, match=r"run: expected a run directory with config\.json, got nowhere$"):
         experiment_of(Path("nowhere"), [COINS])
+    hint = r"got .*, the folder of a comparison; its runs are .*/runs/\*: fair-seed0$"
+    with pytest.raises(FileNotFoundError, match=hint):
+        experiment_of(tmp_path, [COINS])
+    for seed in range(1, 6):
+        runs.write_json(tmp_path / "runs" / f"fair-seed{seed}" / "config.json", {})
+    with pytest.raises(FileNotFoundError, match=r": fair-seed0, fair-seed1, fair-seed2, fair-seed3 and 2 more$"):
+        experiment_of(tmp_path, [COINS])
 
 
 def test_a_report_has_the_other_rows_of_its_folder_but_those_of_other_code(tmp_path: Path) -> None:

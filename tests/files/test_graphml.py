@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import pytest
+import torch
 
+from sympe.files import Options, load
+from sympe.graphs import SparseGraphs
+from sympe.integrations.networkx import from_networkx
 from tests.files.reading import orders, read
 
 
@@ -21,6 +26,28 @@ def test_graphml(tmp_path: Path) -> None:
     (tmp_path / "bad.graphml").write_text("<not graphml")
     with pytest.raises(ValueError, match="is not GraphML"):
         read(tmp_path / "bad.graphml")
+
+
+@pytest.mark.parametrize("kind", [nx.Graph, nx.DiGraph])
+def test_the_file_of_a_graph_has_the_colours_of_the_graph(tmp_path: Path, kind: type[nx.Graph]) -> None:
+    graph = nx.path_graph(4, create_using=kind)
+    labels: list[tuple[str, list[Any], list[Any]]] = [
+        ("none", [], []),
+        ("text", ["a", "b", "b", "c"], ["one", "two", "one"]),
+        ("whole numbers", [7, 7, -2, 0], [3, 1, 1]),
+        ("floats", [0.5, 0.5, 1.5, 1.0], [2.0, 1.0, 2.0]),
+    ]
+    for name, nodes, edges in labels:
+        nx.set_node_attributes(graph, dict(zip(graph, nodes, strict=False)), "x")
+        nx.set_edge_attributes(graph, dict(zip(graph.edges, edges, strict=False)), "edge_attr")
+        nx.write_graphml(graph, tmp_path / "a.graphml")
+        (loaded,) = load(tmp_path / "a.graphml", Options())
+        found = loaded.content
+        assert isinstance(found, SparseGraphs)
+        named = {"node_attrs": ["x"], "edge_attrs": ["edge_attr"]} if nodes else {}
+        x = from_networkx(graph, **named)
+        for field in ("sizes", "colors", "arcs", "arc_colors"):
+            assert torch.equal(getattr(found, field), getattr(x, field)), (name, field)
 
 
 def test_options_that_fit_nothing(tmp_path: Path) -> None:

@@ -329,6 +329,9 @@ def test_the_result_names_what_was_tried() -> None:
     right = run(lambda x, generator: x, LATTICES, SITES, samples=20)
     assert right.p_value == 1
     assert right.verdict.startswith("Not rejected")
+    assert repr(found).startswith("EquivarianceTest(failed: p = ")
+    assert repr(right).startswith("EquivarianceTest(passed: p = ")
+    assert f"false alarms at most {right.level:g})" in repr(right)
 
 
 def test_the_same_seed_gives_the_same_result_and_leaves_the_global_generator_alone() -> None:

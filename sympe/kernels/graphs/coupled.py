@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from sympe.graphs import DenseGraphs, Graphs, SparseGraphs, contents
-from sympe.graphs.coloring import hashed
+from sympe.graphs.coloring import check_features, hashed
 from sympe.groups import Permutations
 from sympe.groups.checks import check_kind
 from sympe.kernels.coupled import CoupledKernel
@@ -112,7 +112,9 @@ def joined(x: Graphs, y: Graphs) -> DenseGraphs:
         ValueError: if the sizes of the graphs differ.
     """
     if not torch.equal(x.sizes, y.sizes):
-        raise ValueError(f"y: expected graphs of the sizes of x, {x.sizes.tolist()[:8]}, got {y.sizes.tolist()[:8]}")
+        raise ValueError(
+            f"target: expected graphs of the sizes of x, {x.sizes.tolist()[:8]}, got {y.sizes.tolist()[:8]}"
+        )
     x, y = x.dense().trimmed(), y.dense().trimmed()
     colors = hashed(torch.stack([x.colors.flatten(), y.colors.flatten()], 1)).view_as(x.colors)
     pairs = hashed(torch.stack([x.pairs.flatten(), y.pairs.flatten()], 1)).view_as(x.pairs)
@@ -146,11 +148,11 @@ def on_nodes(x: Graphs, y: Graphs | Tensor, *, tolerance: float | Tolerance = 1e
     if isinstance(x, DenseGraphs):
         if y.dim() not in (2, 3) or y.shape[:2] != x.mask.shape:
             raise ValueError(f"target: expected shape {tuple(x.mask.shape)} or (*, channels), got {tuple(y.shape)}")
-        real = x.mask if y.dim() == 2 else x.mask[:, :, None]
-        return DenseGraphs.from_features(
-            torch.zeros_like(x.pairs), y.masked_fill(~real, 0), x.mask, tolerance=tolerance
-        )
+        y = y.masked_fill(~(x.mask if y.dim() == 2 else x.mask[:, :, None]), 0)
+        check_features("target", y, Tolerance.of(tolerance))
+        return DenseGraphs.from_features(torch.zeros_like(x.pairs), y, x.mask, tolerance=tolerance)
     if y.dim() not in (1, 2) or len(y) != len(x.colors):
         raise ValueError(f"target: expected shape ({len(x.colors)},) or (*, channels), got {tuple(y.shape)}")
+    check_features("target", y, Tolerance.of(tolerance))
     none = torch.zeros(2, 0, dtype=torch.int64, device=x.device)
     return SparseGraphs.from_features(none, x.sizes, y, tolerance=tolerance)

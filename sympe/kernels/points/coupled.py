@@ -101,23 +101,26 @@ def paired(x: Clouds, y: Clouds | Tensor) -> Clouds:
     check_kind("x", x, Clouds)
     if isinstance(y, Clouds):
         if y.positions.shape != x.positions.shape or not torch.equal(y.mask, x.mask):
-            raise ValueError(f"y: expected clouds with the points of x, {x!r}; got {y!r}")
+            raise ValueError(f"target: expected clouds with the points of x, {x!r}; got {y!r}")
         labels = y.types
         vectors = torch.cat([(y.positions - x.positions)[:, :, None], y.vectors.to(x.dtype)], 2)
         return _joined(_joined(x, labels), vectors)
     if not isinstance(y, Tensor):
-        raise TypeError(f"y: expected Clouds or a tensor of labels or vectors, got {type(y).__name__}")
+        raise TypeError(f"target: expected Clouds or a tensor of labels or vectors, got {type(y).__name__}")
     if y.shape[:2] != x.mask.shape:
         raise ValueError(
-            f"y: expected one row for each point, of shape ({len(x)}, {x.mask.shape[1]}, ...), got {tuple(y.shape)}"
+            f"target: expected one row for each point, of shape ({len(x)}, {x.mask.shape[1]}, ...), "
+            f"got {tuple(y.shape)}"
         )
     if y.dim() == 2 and not y.is_floating_point() and not y.is_complex():
         return _joined(x, y)
     if y.is_floating_point() and y.dim() in (3, 4) and y.shape[-1] == x.dimension:
+        if not bool(y[x.mask].isfinite().all()):
+            raise ValueError("target: expected finite values, got NaN or infinity")
         return _joined(x, y if y.dim() == 4 else y[:, :, None])
     raise ValueError(
-        f"y: expected integer labels of shape (batch, points), or float vectors of shape (batch, points[, channels], "
-        f"{x.dimension}); got {y.dtype} of shape {tuple(y.shape)}"
+        f"target: expected integer labels of shape (batch, points), or float vectors of shape (batch, points"
+        f"[, channels], {x.dimension}); got {y.dtype} of shape {tuple(y.shape)}"
     )
 
 

@@ -88,8 +88,10 @@ def test_integers_beside_floats_are_compared_as_they_are_whatever_the_batch() ->
     g = kernel.sample(x, y)
     torch.testing.assert_close(kernel.kernel.log_prob(g, x), -kernel.entropy(x, y))
     nan = torch.full_like(y, torch.nan)
-    with pytest.raises(ValueError, match="x: expected finite entries, got NaN or infinity"):
+    with pytest.raises(ValueError, match="target: expected finite entries, got NaN or infinity"):
         kernel.sample(x, nan)
+    with pytest.raises(ValueError, match="target: expected shape"):
+        kernel.sample(x, y[:, :, :1])
 
 
 def test_integers_that_are_mixed_keep_their_values_beside_floats() -> None:

@@ -176,8 +176,12 @@ def test_canonicalizers_are_deterministic(way: str) -> None:  # noqa: F811
 def test_errors() -> None:
     kernel = CoupledGraphKernel(GraphKernel(4))
     x, y = (DenseGraphs.from_features(torch.zeros(1, n, n, dtype=torch.int64)) for n in (3, 2))
-    with pytest.raises(ValueError, match=r"y: expected graphs of the sizes of x, \[3\], got \[2\]"):
+    with pytest.raises(ValueError, match=r"target: expected graphs of the sizes of x, \[3\], got \[2\]"):
         kernel.sample(x, y)
+    for form in (x, x.sparse()):
+        values = torch.tensor([[0.0, 1.0, torch.nan]])
+        with pytest.raises(ValueError, match="target: expected finite values"):
+            kernel.sample(form, values if form is x else values[0])
     large = DenseGraphs.from_features(torch.zeros(1, 5, 5, dtype=torch.int64))
     with pytest.raises(ValueError, match="x: expected graphs of at most max_nodes = 4 nodes; graph 0 has 5"):
         kernel.entropy(large, large)

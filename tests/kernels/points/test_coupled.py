@@ -203,14 +203,15 @@ def test_what_is_no_target_is_refused() -> None:
     x = Clouds.from_positions(torch.zeros(2, 4, 3))
     coupled = CoupledPointKernel(PointKernel(Orthogonal(3), max_nodes=4))
     for y, message in (
-        (torch.zeros(2, 3, dtype=torch.int64), "y: expected one row for each point"),
-        (torch.zeros(2, 4), "y: expected integer labels of shape"),
-        (torch.zeros(2, 4, 2), "y: expected integer labels of shape"),
-        (Clouds.from_positions(torch.zeros(2, 5, 3)), "y: expected clouds with the points of x"),
+        (torch.zeros(2, 3, dtype=torch.int64), "target: expected one row for each point"),
+        (torch.full((2, 4, 3), torch.nan), "target: expected finite values"),
+        (torch.zeros(2, 4), "target: expected integer labels of shape"),
+        (torch.zeros(2, 4, 2), "target: expected integer labels of shape"),
+        (Clouds.from_positions(torch.zeros(2, 5, 3)), "target: expected clouds with the points of x"),
     ):
         with pytest.raises(ValueError, match=message):
             coupled.sample(x, y)
-    with pytest.raises(TypeError, match="y: expected Clouds or a tensor of labels or vectors, got list"):
+    with pytest.raises(TypeError, match="target: expected Clouds or a tensor of labels or vectors, got list"):
         coupled.sample(x, [1, 2])
     with pytest.raises(TypeError, match="kernel: expected an instance of PointKernel"):
         CoupledPointKernel(4)  # type: ignore[arg-type]
