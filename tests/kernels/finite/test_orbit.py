@@ -387,6 +387,31 @@ def test_rows_are_independent_of_their_batch() -> None:
     assert torch.equal(kernel.coset(x.flip(0)), alone.flip(0))
 
 
+@pytest.mark.parametrize("name", ["sites of P4M(3)", "an image and the corners of its frame", "signed permutations"])
+def test_neighbours_that_are_equal_have_the_coset_that_they_have_alone(name: str) -> None:
+    action = ACTIONS[name]
+    kernel, x = OrbitKernel(action), inputs(action)
+    alone = torch.cat([kernel.coset(row[None]) for row in x])
+    for counts in ([1] * len(x), [3, *[1] * (len(x) - 2), 2], [1, 4] + [2] * (len(x) - 2), [1000] * len(x)):
+        which = torch.arange(len(x)).repeat_interleave(torch.tensor(counts))
+        rows, g = kernel.support(x[which])
+        assert torch.equal(rows, alone[which].nonzero()[:, 0])
+        assert torch.equal(kernel.coset(x[which]), alone[which])
+        assert torch.equal(alone[which][rows, g], torch.ones_like(rows, dtype=torch.bool))
+    assert torch.equal(kernel.coset(x[1].expand(5, *x[1].shape)), alone[1].expand(5, -1))
+
+
+def test_equal_neighbours_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = OrbitKernel(GridAction(P4M(2)))
+    searched: list[int] = []
+    search = kernel._search
+    monkeypatch.setattr(kernel, "_search", lambda x: (searched.append(len(x)), search(x))[1])
+    a, b = torch.eye(2).view(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    for x in (torch.cat([a, b, a]), torch.cat([a, a, b, b, b, a]), a.expand(1000, 1, 2, 2)):
+        kernel.support(x)
+    assert searched == [3, 3, 1]
+
+
 def test_the_search_in_chunks_is_the_search_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sites of P4M(3)", "D_12 on the plane"):
         action = ACTIONS[name]
