@@ -1,7 +1,7 @@
 """The exact inversion kernel against brute force: orbits as lists of tuples (tests/oracles.py)."""
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def brute_force(action: Action, x: torch.Tensor) -> tuple[set[int], set[int]]:
     return oracles.coset(moved_back, reading), oracles.stabilizer(moved_back)
 
 
-@lru_cache
+@cache
 def brute_force_of_case(name: str) -> list[tuple[set[int], set[int]]]:
     return [brute_force(CASES[name], row) for row in inputs(CASES[name])]
 
