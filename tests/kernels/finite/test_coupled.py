@@ -11,7 +11,8 @@ from sympe.groups import P4M, Cyclic
 from sympe.kernels import CoupledOrbitKernel, OrbitKernel
 
 
-@pytest.mark.parametrize("size", [2, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 3])
 def test_the_law_on_finite_groups(size: int) -> None:
     group = P4M(size)
     action = GridAction(group)

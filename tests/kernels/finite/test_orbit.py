@@ -32,7 +32,7 @@ from tests.catalogue import (
 CASES: dict[str, Action] = ACTIONS | {f"{name} on itself": RegularAction(group) for name, group in GROUPS.items()}
 NAMES = [
     pytest.param(name, marks=pytest.mark.slow)
-    if action.group.order > (24 if name.endswith("on itself") else 60)
+    if action.group.order > (12 if name.endswith("on itself") else 32)
     else name
     for name, action in CASES.items()
 ]
@@ -156,7 +156,7 @@ def test_the_kernel_of_the_regular_representation_passes_the_whole_check(name: s
 
 
 @pytest.mark.usefixtures("unchecked")  # for speed
-@pytest.mark.parametrize(("size", "count"), [(1, 1), (2, 5), (3, 12), (4, 56)])
+@pytest.mark.parametrize(("size", "count"), [(1, 1), (2, 5), (3, 12), pytest.param(4, 56, marks=pytest.mark.slow)])
 def test_a_field_of_every_stabilizer_that_p4m_allows(size: int, count: int) -> None:
     images = oracles.site_images(size)
     fields = oracles.stabilizer_classes(images)
