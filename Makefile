@@ -4,7 +4,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := .venv/.installed
-DOCS := $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+DOCS := $(BIN)/sphinx-build -W --keep-going -q -j $(WORKERS) -b html docs docs/_build/html
 
 .PHONY: setup demo test test-fast fuzz check bench docs notebooks clean
 
@@ -21,16 +21,17 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)
 	$(BIN)/sympe compare ising --preset demo --out runs/ising-demo
 
-# One thread a worker: more would fight over the cores.
+# One thread a worker: more would fight over the cores. Each worker takes tests that stand together, so that what a module
+# trains once for all its tests is trained once, and then the rest of a slower one.
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-fast: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 # Other inputs every time, for about ten minutes; `make test` has a few, always the same.
 fuzz: $(STAMP)
-	SYMPE_FUZZ=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) tests/fuzz
+	SYMPE_FUZZ=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/fuzz
 
 check: $(STAMP)
 	$(BIN)/ruff check .

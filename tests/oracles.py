@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -186,7 +187,7 @@ def inverse_orbit(images: np.ndarray, x: np.ndarray) -> list[tuple[float, ...]]:
 
 def coset(moved_back: Sequence[tuple[float, ...]], reading: Sequence[int]) -> set[int]:
     """The g whose g^-1 x, read in the order ``reading``, is the lexicographic minimum."""
-    read = [tuple(row[e] for e in reading) for row in moved_back]
+    read = list(map(itemgetter(*reading), moved_back))
     least = min(read)
     return {g for g, row in enumerate(read) if row == least}
 

@@ -98,3 +98,19 @@ def test_what_is_right_passes() -> None:
     assert Kinds.count(Kinds.of(torch.zeros(2).long())) == 1
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         first(torch.zeros(2, 3))
+
+
+def test_an_inner_loop_is_checked_at_every_call_first_and_then_again_and_again() -> None:
+    right, wrong = torch.zeros(2), torch.zeros(3)
+    x = torch.zeros(2, 2)
+    for _ in range(1000):
+        with pytest.raises(jaxtyping.TypeCheckError):
+            first(x, wrong, rows=1)
+    seen = 0
+    for _ in range(3 * 17):
+        first(x, right)
+        try:
+            first(x, wrong)
+        except jaxtyping.TypeCheckError:
+            seen += 1
+    assert seen == 3

@@ -241,6 +241,7 @@ def test_averaging_marginals_is_another_model(noise: GraphNoise) -> None:
     assert abs(joint - marginals) > 1e-3
 
 
+@pytest.mark.slow
 def test_g_that_does_not_know_the_graph_cannot_lower_the_best_bound(noise: GraphNoise) -> None:
     """A carbon, an oxygen and a bond, in either order: the marginals given x_t are best, and they do not need g."""
     graphs, noisy = every_graph(2), every_graph(noise.nodes.types)

@@ -120,6 +120,7 @@ def orbit_mean(network: nn.Module, action: FiniteAction, x: Tensor, out: FiniteA
     return torch.cat(rows)
 
 
+@pytest.mark.slow
 def test_the_mean_of_a_plain_cnn_is_its_orbit_mean_and_exactly_equivariant() -> None:
     cnn = seeded_module(CNN)
     model = Canonicalized(cnn, OrbitKernel(FIELD), FIELD, FIELD)

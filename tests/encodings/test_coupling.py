@@ -271,6 +271,7 @@ def test_other_targets_are_refused() -> None:
         coupled_graph().sample(SQUARES, [[1, 0, 0, 0]] * 6)
 
 
+@pytest.mark.slow
 def test_pyg_takes_values_on_nodes_and_on_arcs_and_other_graphs() -> None:
     kernel = coupled_graph()
     data = Batch.from_data_list([Data(edge_index=RING.nonzero().T, num_nodes=4)] * 3)

@@ -119,6 +119,7 @@ def test_outcomes_that_are_all_equally_far_apart_tell_nothing_and_rounding_does_
     assert bool(statistic_of(1e200 * noise, signs, 1e-4).isfinite().all())
 
 
+@pytest.mark.slow
 def test_pairs_that_are_equivariant_are_safe_beside_others_that_are_not() -> None:
     """Three of six laws differ; with another seed this fails once in 10,000."""
     generator, level, repeats, false = torch.Generator().manual_seed(0), 0.2, 200, 0
@@ -273,6 +274,7 @@ def test_the_lists_are_complete() -> None:
     assert len(kernel_cases()) + len(encoding_cases()) == 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", kernel_cases())
 def test_no_kernel_is_rejected(kind: type[Kernel]) -> None:
     kernel, x = kernel_cases()[kind]
@@ -334,6 +336,7 @@ def test_the_result_names_what_was_tried() -> None:
     assert f"false alarms at most {right.level:g})" in repr(right)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result_and_leaves_the_global_generator_alone() -> None:
     state = torch.get_rng_state()
     kernel = kernels.OrbitKernel(SITES)

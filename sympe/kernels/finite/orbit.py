@@ -104,6 +104,18 @@ class OrbitKernel(InversionKernel):
         if len(x) == 0:
             empty = torch.empty(0, dtype=torch.int64, device=x.device)
             return empty, empty
+        same = (x[1:] == x[:-1]).flatten(1).all(1)  # many draws for one x: neighbours that are equal are searched once
+        if not bool(same.any()):
+            return self._search(x)
+        first = torch.cat([torch.ones_like(same[:1]), ~same])
+        which = first.cumsum(0) - 1
+        rows, g = self._search(x[first])
+        counts, offsets = (values[which] for values in _offsets(rows, int(which[-1]) + 1))
+        repeated = torch.arange(len(x), device=x.device).repeat_interleave(counts)
+        place = torch.arange(len(repeated), device=x.device) - (counts.cumsum(0) - counts)[repeated]
+        return repeated, g[offsets[repeated] + place]
+
+    def _search(self, x: Tensor) -> Support:
         if self._plan is None:
             return search_enumerating(self.action, self._component.to(x.device), x, self.tolerance)
         return search_entries(self.action, self._plan.to(x.device), x.flatten(1), self.tolerance)

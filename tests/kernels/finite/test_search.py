@@ -68,7 +68,7 @@ def test_a_plan_reads_every_entry_once_orbit_by_orbit(name: str) -> None:
     assert plan.component[plan.first].tolist() == list(range(len(plan.first)))
 
 
-@pytest.mark.parametrize("size", [8, 16, 32])
+@pytest.mark.parametrize("size", [8, *(pytest.param(size, marks=pytest.mark.slow) for size in (16, 32))])
 def test_a_plan_takes_logarithmically_many_doublings(size: int) -> None:
     # log2(3 L^2) doublings at least; generators' powers alone reach all sites in log2(L^2)
     assert len(Plan.of(ising(size)).steps) <= (3 * size**2).bit_length() + 1
