@@ -9,7 +9,16 @@ from typing import Any
 
 from sympe.experiments.configs import Plan, check_preset, expand, narrowed
 from sympe.experiments.experiment import Experiment
-from sympe.experiments.shapes.config import ENCODINGS, PRESETS, Backbone, DatasetName, Encoding, Loss, ShapesConfig
+from sympe.experiments.shapes.config import (
+    ENCODINGS,
+    PRESETS,
+    Backbone,
+    DatasetName,
+    Encoding,
+    Loss,
+    Part,
+    ShapesConfig,
+)
 from sympe.experiments.tables import COSTS, Column, by_encoding, extent, lines, remarks
 from sympe.lazy import Deferred
 
@@ -38,6 +47,14 @@ class Choices:
     """Only this network; e3nn needs the extra of that name."""
     loss: Loss | None = None
     """Only this loss."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a run is evaluated on."""
+
+    part: Part = "test"
+    """The samples; recipes are chosen on those of validation."""
 
 
 def preset_configs(
@@ -120,6 +137,7 @@ EXPERIMENT = Experiment(
     rows=preset_configs,
     task=Deferred("sympe.experiments.shapes.training.ShapesTask"),
     evaluate=Deferred("sympe.experiments.shapes.training.evaluate_run"),
+    evaluation=Evaluation,
     check=Deferred("sympe.experiments.shapes.check.check_run"),
     keys=("encoding", "seed", "dataset", "backbone", "loss"),
     table=table,

@@ -11,17 +11,19 @@ Encoding = Literal["none", "noise", "haar", "breaking-set", "sympe", "sympe-coup
 Loss = Literal["squared", "orbit-minimum"]
 DatasetName = Literal["polyhedra", "cages"]
 Backbone = Literal["egnn", "e3nn"]
+Part = Literal["test", "validation"]
 Preset = Literal["smoke", "demo", "full"]
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
 BACKBONES: tuple[Backbone, ...] = get_args(Backbone)
+PARTS: tuple[Part, ...] = get_args(Part)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 MAX_NODES: dict[str, int] = {"polyhedra": 12, "cages": 21}
 TYPES: dict[str, int] = {"polyhedra": 1, "cages": 8}
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise this when a change alters what a config trains: rows of another version are trained again."""
 
 

@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from sympe.actions import VectorAction
 from sympe.experiments.shapes.breaking_sets import with_normalizer
-from sympe.experiments.shapes.config import MAX_NODES
+from sympe.experiments.shapes.config import MAX_NODES, Part
 from sympe.experiments.shapes.shapes import TOLERANCE, shapes
 from sympe.graphs import Clouds
 from sympe.groups import Orthogonal
@@ -28,9 +28,9 @@ from sympe.kernels import CoupledPointKernel, PointKernel
 from sympe.randomness import draw_numbers, seeded
 
 SCALES = (0.7, 1.4)
-"""Scales in training lie between these, but not between those of the tests."""
-TEST_SCALES = (0.9, 1.1)
-"""Scales of the tests, which are never seen in training."""
+"""Scales in training lie between these, but not between those of validation and test."""
+HELD_SCALES = (0.9, 1.1)
+"""Scales of validation and test, which are never seen in training."""
 
 
 @dataclass(frozen=True)
@@ -189,12 +189,18 @@ templates = cache(Templates)
 """The templates of a dataset by its name, made once."""
 
 
-def test_samples(dataset: str, each: int) -> Samples:
-    """So many samples of every shape, at scales that training never shows; always the same."""
+def held_samples(dataset: str, part: Part, each: int) -> Samples:
+    """So many samples of every shape, at scales that training never shows; always the same.
+
+    Arguments:
+        dataset: the name of the dataset.
+        part: "test", or "validation", on which recipes are chosen; they have no sample in common.
+        each: the number of samples of every shape.
+    """
     of = templates(dataset)
-    generator = seeded("shapes", "test", dataset)
+    generator = seeded("shapes", f"held {part}", dataset)
     which = torch.arange(len(of.names)).repeat_interleave(each)
-    low, high = TEST_SCALES
+    low, high = HELD_SCALES
     scale = low + (high - low) * torch.rand(len(which), generator=generator)
     return of.sample(which, scale, generator=generator)
 
@@ -228,7 +234,7 @@ class TrainingStream(Dataset[tuple[int, Samples]]):
 
 
 def training_scales(count: int, generator: torch.Generator) -> Float[Tensor, " count"]:
-    """Uniform on the training scales, which leave out those of the tests."""
-    (low, high), (start, end) = SCALES, TEST_SCALES
+    """Uniform on the training scales, which leave out those of validation and test."""
+    (low, high), (start, end) = SCALES, HELD_SCALES
     scale = low + (high - low - (end - start)) * torch.rand(count, generator=generator)
     return torch.where(scale < start, scale, scale + (end - start))
