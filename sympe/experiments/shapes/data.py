@@ -16,11 +16,13 @@ from functools import cache, cached_property
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.utils.data import Dataset
 
 from sympe.actions import VectorAction
 from sympe.experiments.shapes.breaking_sets import with_normalizer
-from sympe.experiments.shapes.config import MAX_NODES, Part
+from sympe.experiments.shapes.config import FEATURES, MAX_NODES, Part
+from sympe.experiments.shapes.hydrogens import features
 from sympe.experiments.shapes.shapes import TOLERANCE, shapes
 from sympe.graphs import Clouds
 from sympe.groups import Orthogonal
@@ -100,6 +102,7 @@ class Templates:
     def __init__(self, dataset: str) -> None:
         found = shapes(dataset)
         self.names = [shape.name for shape in found]
+        self.new = torch.tensor([shape.new for shape in found])
         n = MAX_NODES[dataset]
         sizes = torch.tensor([len(shape.positions) for shape in found])
         flat = Clouds.from_flat(
@@ -181,6 +184,18 @@ def relative_error(y: Float[Tensor, "*#batch points 3"], target: Float[Tensor, "
     return (y - target).square().sum((-2, -1)) / target.square().sum((-2, -1))
 
 
+def type_features(x: Clouds, dataset: str) -> Float[Tensor, "batch points features"]:
+    """The types of the points as features, 0 in the padding: a unit vector, and for hydrogens two.
+
+    Example:
+        >>> type_features(templates("polyhedra").x, "polyhedra").shape
+        torch.Size([17, 12, 1])
+    """
+    if dataset == "hydrogens":
+        return features().to(x.device, x.dtype)[x.types]
+    return one_hot(x.types, 1 + FEATURES[dataset])[:, :, 1:].to(x.dtype)
+
+
 def _same(images: Float[Tensor, "some points 3"], y: Float[Tensor, "points 3"]) -> Tensor:
     return (images - y).abs().amax((1, 2)) < 1e-6
 
@@ -229,7 +244,8 @@ class TrainingStream(Dataset[tuple[int, Samples]]):
     def __getitem__(self, index: int) -> tuple[int, Samples]:
         step = self.steps[index]  # raises IndexError at the end
         generator = seeded("shapes", "training", self.seed, step, self.rank)
-        which = torch.randint(len(self.templates.names), (self.batch,), generator=generator)
+        learned = (~self.templates.new).nonzero().squeeze(1)
+        which = learned[torch.randint(len(learned), (self.batch,), generator=generator)]
         return step, self.templates.sample(which, training_scales(self.batch, generator), generator=generator)
 
 

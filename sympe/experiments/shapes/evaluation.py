@@ -44,6 +44,7 @@ def evaluate(model: ShapesModel, config: ShapesConfig, part: Part = "test") -> d
           and the uniform law, the mean over shapes; draws that are as near to another are an outcome of their own;
         - ``variation_of_truth``: what as many draws of the uniform law itself have, in the mean;
         - ``undecided``: the share of such draws;
+        - ``new``: these for the shapes that training has never seen, which the others leave out; None without any;
         - ``per_shape``: these for each shape, and ``orbit``, the number of right answers.
     """
     of = templates(config.dataset)
@@ -71,15 +72,14 @@ def evaluate(model: ShapesModel, config: ShapesConfig, part: Part = "test") -> d
             **spread[shape],
         }
 
-    def mean(key: str) -> float:
-        return sum(float(numbers[key]) for numbers in per_shape.values()) / len(per_shape)
+    def means(new: bool) -> dict[str, float]:
+        some = [per_shape[name] for name, kept in zip(of.names, of.new.tolist(), strict=True) if kept == new]
+        keys = ("error", "floor", "variation", "variation_of_truth", "undecided")
+        return {key: sum(numbers[key] for numbers in some) / len(some) for key in keys}
 
     return {
-        "error": float(error.double().mean()),
-        "floor": mean("floor"),
-        "variation": mean("variation"),
-        "variation_of_truth": mean("variation_of_truth"),
-        "undecided": mean("undecided"),
+        **means(new=False),
+        "new": means(new=True) if of.new.any() else None,
         "count": len(samples),
         "draws": config.draws,
         "per_shape": per_shape,

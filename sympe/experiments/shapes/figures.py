@@ -23,11 +23,12 @@ Rows = Sequence[Mapping[str, Any]]
 DRAWN = {
     "polyhedra": ("square", "hexagon", "tetrahedron", "cube", "hexagonal prism"),
     "cages": ("cage a0a0c+", "cage a0a0c-", "cage a-a-a-"),
+    "hydrogens": ("methane, two a", "ethane, two c", "benzene, one a", "benzene, two b", "cubane, two c"),
 }
 """The shapes of the pictures."""
 SAMPLES = 3
 """Draws that are shown for each row."""
-EXAGGERATED = {"polyhedra": 1.6, "cages": 1.0}
+EXAGGERATED = {"polyhedra": 1.6, "cages": 1.0, "hydrogens": 1.6}
 """Displacements are drawn longer than they are by this factor."""
 
 
@@ -104,7 +105,7 @@ def deformations(shown: Mapping[str, Mapping[str, Any]], dataset: str, title: st
         n = int(first["sizes"][row])
         p = first["positions"][row, :n]
         orbit = of.orbits.of(row)[:, :n].numpy()
-        bonds = _bonds(p)
+        bonds = _chemical_bonds(p) if dataset == "hydrogens" else _bonds(p)
         cells: list[tuple[Any, str]] = [(None, "0.3"), (orbit, "black")]
         for name in names:
             cells += [(first_draw[None, :n], COLORS[name]) for first_draw in shown[name]["draws"][row, : counts[name]]]
@@ -129,6 +130,13 @@ def _bonds(p: Any) -> list[tuple[int, int]]:
     d = np.linalg.norm(p[:, None] - p[None], axis=2)
     least = np.where(np.eye(len(p)) > 0, np.inf, d).min(1)
     return [(i, j) for i in range(len(p)) for j in range(i) if d[i, j] < 1.25 * min(least[i], least[j])]
+
+
+def _chemical_bonds(p: Any) -> list[tuple[int, int]]:
+    """Pairs of atoms less than 1.53 times as far apart as the nearest, a hydrogen and what it is bound to."""
+    d = np.linalg.norm(p[:, None] - p[None], axis=2)
+    reach = 1.53 * d[d > 0].min()
+    return [(i, j) for i in range(len(p)) for j in range(i) if d[i, j] < reach]
 
 
 def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: str) -> None:
