@@ -81,8 +81,8 @@ def preset_configs(
     - ``smoke``: polyhedra, a tiny network and a few steps: does everything run?
     - ``demo``: polyhedra, EGNN, squared error, none and sympe-coupled, one seed.
     - ``full``: polyhedra and EGNN, all encodings with the squared error, and with the orbit-minimum those that do not
-      know the target, three seeds; none and sympe-coupled on cages, three seeds, and with e3nn, one seed. Every row
-      takes the steps of ``demo``. Rows of e3nn have a recipe of their own (``E3NN``).
+      know the target, three seeds; none and sympe-coupled on cages and hydrogens, three seeds, and with e3nn, one
+      seed; the others on hydrogens, one seed. Rows of e3nn have a recipe of their own (``E3NN``).
 
     Raises:
         ValueError: if ``preset`` or an encoding is unknown, or ``encodings`` is empty or names one twice, or
@@ -95,6 +95,7 @@ def preset_configs(
     first = {"dataset": "polyhedra", "backbone": "egnn", "loss": "squared"}
     short = ("none", "sympe-coupled")
     untold = tuple(encoding for encoding in ENCODINGS if encoding not in ("sympe-coupled", "canonicalized"))
+    others = tuple(encoding for encoding in ENCODINGS if encoding not in short)
     least = {**first, "loss": "orbit-minimum"}
     plans: dict[str, Plan] = {
         "smoke": [(first, ENCODINGS, 1), (least, ("none",), 1)],
@@ -103,6 +104,9 @@ def preset_configs(
             (first, ENCODINGS, 3),
             (least, untold, 3),
             ({**first, "dataset": "cages"}, short, 3),
+            ({**first, "dataset": "hydrogens"}, short, 3),
+            ({**first, "dataset": "hydrogens"}, others, 1),
+            ({**least, "dataset": "hydrogens"}, untold, 1),
             ({**first, "backbone": "e3nn"}, short, 1),
         ],
     }
@@ -124,8 +128,9 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             f"## {dataset}, {backbone}",
             "",
             f"{some[0]['count']} test samples of {len(some[0]['per_shape'])} shapes at scales and in positions never "
-            f"seen{NOTE if new else ''}; {extent(some, 'steps')} steps. Error: squared, to the nearest of the equally right targets, over "
-            f"the square of the target, one draw each; an equivariant function without symmetry breaking has "
+            f"seen{NOTE if new else ''}; {extent(some, 'steps')} steps. Error: squared, to the nearest of the equally "
+            f"right targets, over the square of the target, one draw each; an equivariant function without symmetry "
+            f"breaking has "
             f"{some[0]['floor']:.4f} at least, by enumeration. Total variation between the law of the target that "
             f"draws are nearest to and the uniform one, from {some[0]['draws']} draws for each target, which leave "
             f"the true law itself {some[0]['variation_of_truth']:.3f}; a draw as near to another target is undecided, "

@@ -155,7 +155,8 @@ def repeated(model: ShapesModel, x: Clouds, count: int, generator: torch.Generat
     if not model.is_plain:
         x = Clouds(x.positions[:, :n], x.types[:, :n], x.mask[:, :n], x.vectors[:, :n])
     if isinstance(model.encoding, NoEncoding) and not model.is_plain:  # nothing is drawn
-        return model(x, generator=generator).expand(count, -1, -1)
+        once: Tensor = model(x, generator=generator)
+        return once.expand(count, -1, -1)
     if elements is None:
         rows = torch.zeros(count, dtype=torch.int64).split(BATCH)
         return torch.cat([model(x.select(part), generator=generator)[:, :n] for part in rows])

@@ -37,7 +37,7 @@ GLAZER: dict[str, tuple[tuple[str, float], ...]] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """One shape, of radius 1 (root mean square over its points) unless it is a molecule, and where its points are to go.
+    """One shape, of radius 1 (root mean square over its points) or a molecule, and where its points are to go.
 
     Arguments:
         name: in words.

@@ -2,9 +2,9 @@
 
 Needs the extra ``molecules``: ``python -m tests.experiments.shapes.make_molecules``.
 
-A molecule is made exactly symmetric first. Hydrogens, and pairs of them, fall into orbits under its symmetries; those of
-one orbit have the same distance (of a hydrogen from the centre, of a pair from each other). Orbits are numbered by that
-distance, and those count that have two elements or more and a distance of their own, by at least ``APART``.
+A molecule is made exactly symmetric first. Hydrogens, and pairs of them, fall into orbits under its symmetries; those
+of one orbit have the same distance (of a hydrogen from the centre, of a pair from each other). Orbits are numbered by
+that distance, and those count that have two elements or more and a distance of their own, by at least ``APART``.
 """
 
 from __future__ import annotations
