@@ -50,7 +50,10 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
 
 
 def errors(rows: Rows, title: str) -> Figure:
-    """The error to the nearest right answer and the total variation of every row, a dot for each seed."""
+    """The error to the nearest right answer and the total variation of every row.
+
+    A dot for each seed, and a hollow one for molecules that training has not seen.
+    """
     kinds = [
         (encoding, loss)
         for encoding in ENCODINGS
@@ -71,6 +74,8 @@ def errors(rows: Rows, title: str) -> Figure:
         }
         for axis, key in ((left, "error"), (right, "variation")):
             axis.plot([row[key] for row in own], [place] * len(own), **style)
+            unseen = [row["new"][key] for row in own if row["new"]]
+            axis.plot(unseen, [place] * len(unseen), **style, mfc="none")
     for axis in (left, right):
         axis.grid(axis="x", color="0.9", lw=0.8)
         axis.set_axisbelow(True)
@@ -85,7 +90,8 @@ def errors(rows: Rows, title: str) -> Figure:
     left.set_yticks(range(len(kinds)), [f"{encoding}, {loss}" for encoding, loss in kinds])
     left.set_xlabel("error to the nearest right answer\n(squared, over the square of the target)")
     right.set_xlabel("total variation from the uniform law\nover the right answers (1: undecided)")
-    figure.suptitle(f"Shapes to deformations: {title}; encoding and loss of each row")
+    hollow = "; hollow: new molecules" if any(row["new"] for row in rows) else ""
+    figure.suptitle(f"Shapes to deformations: {title}; encoding and loss of each row{hollow}")
     return figure
 
 

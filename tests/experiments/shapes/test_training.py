@@ -15,6 +15,7 @@ from sympe.experiments.shapes.compare import EXPERIMENT, preset_configs, table
 from sympe.experiments.shapes.config import ENCODINGS, ShapesConfig
 from sympe.experiments.shapes.data import TrainingStream, templates
 from sympe.experiments.shapes.evaluation import evaluate, laws, nearest, sampling_error, select
+from sympe.experiments.shapes.figures import errors
 from sympe.experiments.shapes.model import ShapesModel
 from sympe.experiments.shapes.training import ShapesTask, evaluate_run, load
 from sympe.experiments.training import BLOCK
@@ -177,6 +178,23 @@ def test_figures_are_drawn(finished: tuple[Path, list[dict[str, object]]], tmp_p
     out, rows = finished
     EXPERIMENT.figures(rows, out)
     assert {path.name for path in out.glob("*.png")} == {"errors-polyhedra-egnn.png", "shapes-polyhedra-egnn.png"}
+
+
+def test_molecules_that_are_new_have_columns_and_dots_of_their_own(tmp_path: Path) -> None:
+    task = built(dataset="hydrogens", encoding="none", draws=1)
+    numbers, arrays = task.judge(tmp_path)
+    config = task.config
+    row = {key: getattr(config, key) for key in EXPERIMENT.keys} | numbers
+    row |= {"config": dataclasses.asdict(config), "steps": config.steps, "parameters": 1}
+    runs.write_row(row, arrays, tmp_path, config.name)
+    row = runs.read_json(tmp_path / "rows" / f"{config.name}.json")
+    assert f"| {row['error']:.5f} | 1.000 | 1.000 | {row['new']['error']:.5f} |" in table([row])
+    assert "error, new" not in table([{**row, "new": None}])
+    figure = errors([row], "hydrogens")
+    dots = [line.get_xdata()[0] for line in figure.axes[0].lines[:2]]
+    assert dots == [row["error"], row["new"]["error"]]
+    EXPERIMENT.figures([row], tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"errors-hydrogens-egnn.png", "shapes-hydrogens-egnn.png"}
 
 
 @pytest.mark.slow
