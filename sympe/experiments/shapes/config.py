@@ -67,7 +67,7 @@ class ShapesConfig:
     vectors: int = 8
     layers: int = 3
     channels: int = 4
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     encoding_rate: float = 1.0
     gradient_clip: float = 1.0
     samples: int = 16
