@@ -65,7 +65,7 @@ class Evaluation:
     """What a run is evaluated on."""
 
     part: Part = "test"
-    """The samples; recipes are chosen on those of validation."""
+    """Shapes: test samples, or those of validation, on which recipes are chosen."""
 
 
 def preset_configs(
