@@ -28,8 +28,10 @@ DRAWN = {
 """The shapes of the pictures."""
 SAMPLES = 3
 """Draws that are shown for each row."""
-EXAGGERATED = {"polyhedra": 1.6, "cages": 1.0, "hydrogens": 1.6}
+EXAGGERATED = {"polyhedra": 1.6, "cages": 1.0, "hydrogens": 1.0}
 """Displacements are drawn longer than they are by this factor."""
+REACH = {"polyhedra": 1.35, "cages": 1.35, "hydrogens": 1.45}
+"""Half of the side of the box that is drawn."""
 
 
 def draw_figures(rows: Rows, out: Path) -> list[Path]:
@@ -118,7 +120,7 @@ def deformations(shown: Mapping[str, Mapping[str, Any]], dataset: str, title: st
         for column, (fields, color) in enumerate(cells):
             axis: Any = figure.add_subplot(high, wide, 1 + line * wide + column, projection="3d")
             shown_fields = None if fields is None else EXAGGERATED[dataset] * fields
-            _draw(axis, p, bonds, shown_fields, color)
+            _draw(axis, p, bonds, shown_fields, color, REACH[dataset])
             if line == 0:
                 axis.set_title(heads[column], fontsize=10, pad=0)
             if column == 0:
@@ -145,9 +147,10 @@ def _chemical_bonds(p: Any) -> list[tuple[int, int]]:
     return [(i, j) for i in range(len(p)) for j in range(i) if d[i, j] < reach]
 
 
-def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: str) -> None:
+def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: str, reach: float) -> None:
     """The shape in grey; with one field the deformed shape, with several all displacements as lines."""
     faint = fields is not None
+    axis.computed_zorder = False  # the deformed shape lies over the grey one, also where they are the same
     _draw_frame(axis, p, bonds, "0.8" if faint else color, 1.0)
     if fields is not None and len(fields) == 1:
         _draw_frame(axis, p + fields[0], bonds, color, 1.6)
@@ -160,13 +163,13 @@ def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: s
                         axis.scatter(*(start + step), s=5, color=color, depthshade=False)
     axis.set_axis_off()
     axis.set_box_aspect((1, 1, 1), zoom=1.5)
-    axis.set_xlim(-1.35, 1.35)
-    axis.set_ylim(-1.35, 1.35)
-    axis.set_zlim(-1.35, 1.35)
+    axis.set_xlim(-reach, reach)
+    axis.set_ylim(-reach, reach)
+    axis.set_zlim(-reach, reach)
     axis.view_init(elev=24, azim=-62)
 
 
 def _draw_frame(axis: Any, p: Any, bonds: list[tuple[int, int]], color: str, width: float) -> None:
     for i, j in bonds:
-        axis.plot(*p[[i, j]].T, color=color, lw=width)
-    axis.scatter(*p.T, s=12, color=color, depthshade=False)
+        axis.plot(*p[[i, j]].T, color=color, lw=width, zorder=width)
+    axis.scatter(*p.T, s=12, color=color, depthshade=False, zorder=width)
