@@ -35,7 +35,6 @@ NEW = (
     Column("undecided, new", "new.undecided", 3),
 )
 """Of shapes that training has never seen, where there are."""
-NOTE = " (columns with *new* in their head: on molecules that training has not seen at all, the others without them)"
 
 RATES: dict[tuple[Encoding, Loss], float] = {("haar", "orbit-minimum"): 3e-3}
 """Learning rates that trials preferred to that of the config: of the EGNN on polyhedra, three for each row."""
@@ -127,20 +126,22 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
         {(row["dataset"], row["backbone"]) for row in rows}, key=lambda g: (g[0] != "polyhedra", g[1] != "egnn")
     ):
         some = [row for row in rows if (row["dataset"], row["backbone"]) == (dataset, backbone)]
-        new = any(row["new"] for row in some)
+        new = some[0]["new"]
+        note = ""
+        if new is not None:
+            note = f"; molecules that training has not seen are in the columns *new* only (floor {new['floor']:.4f})"
         text += [
             f"## {dataset}, {backbone}",
             "",
             f"{some[0]['count']} test samples of {len(some[0]['per_shape'])} shapes at scales and in positions never "
-            f"seen{NOTE if new else ''}; {extent(some, 'steps')} steps. Error: squared, to the nearest of the equally "
-            f"right targets, over the square of the target, one draw each; an equivariant function without symmetry "
-            f"breaking has "
+            f"seen{note}; {extent(some, 'steps')} steps. Error: squared, to the nearest of the equally right targets, over "
+            f"the square of the target, one draw each; an equivariant function without symmetry breaking has "
             f"{some[0]['floor']:.4f} at least, by enumeration. Total variation between the law of the target that "
             f"draws are nearest to and the uniform one, from {some[0]['draws']} draws for each target, which leave "
             f"the true law itself {some[0]['variation_of_truth']:.3f}; a draw as near to another target is undecided, "
             "and counts as wrong. Mean over seeds (least to greatest).",
             "",
-            *lines((*COLUMNS[:3], *NEW, *COSTS) if new else COLUMNS, by_encoding(some, ENCODINGS)),
+            *lines((*COLUMNS[:3], *NEW, *COSTS) if note else COLUMNS, by_encoding(some, ENCODINGS)),
             "",
         ]
     return "\n".join(text + remarks(rows, missing))
