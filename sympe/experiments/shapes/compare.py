@@ -134,7 +134,7 @@ def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str
             f"## {dataset}, {backbone}",
             "",
             f"{some[0]['count']} test samples of {len(some[0]['per_shape'])} shapes at scales and in positions never "
-            f"seen{note}; {extent(some, 'steps')} steps. Error: squared, to the nearest of the equally right targets, over "
+            f"seen{note}; {extent(some, 'steps')} steps. Error: squared, to the nearest of equally right targets, over "
             f"the square of the target, one draw each; an equivariant function without symmetry breaking has "
             f"{some[0]['floor']:.4f} at least, by enumeration. Total variation between the law of the target that "
             f"draws are nearest to and the uniform one, from {some[0]['draws']} draws for each target, which leave "
