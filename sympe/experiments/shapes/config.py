@@ -9,19 +9,22 @@ from sympe.experiments.configs import check_config
 
 Encoding = Literal["none", "noise", "haar", "breaking-set", "sympe", "sympe-coupled", "canonicalized"]
 Loss = Literal["squared", "orbit-minimum"]
-DatasetName = Literal["polyhedra", "cages"]
+DatasetName = Literal["polyhedra", "cages", "hydrogens"]
 Backbone = Literal["egnn", "e3nn"]
+Part = Literal["test", "validation"]
 Preset = Literal["smoke", "demo", "full"]
 
 ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 DATASETS: tuple[DatasetName, ...] = get_args(DatasetName)
 BACKBONES: tuple[Backbone, ...] = get_args(Backbone)
+PARTS: tuple[Part, ...] = get_args(Part)
 PRESETS: tuple[Preset, ...] = get_args(Preset)
-MAX_NODES: dict[str, int] = {"polyhedra": 12, "cages": 21}
-TYPES: dict[str, int] = {"polyhedra": 1, "cages": 8}
+MAX_NODES: dict[str, int] = {"polyhedra": 12, "cages": 21, "hydrogens": 16}
+FEATURES: dict[str, int] = {"polyhedra": 1, "cages": 8, "hydrogens": 9}
+"""Numbers at a point that say its type: of hydrogens the element and the kind of what is replaced."""
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise this when a change alters what a config trains: rows of another version are trained again."""
 
 
@@ -33,7 +36,7 @@ class ShapesConfig:
         encoding: what breaks the symmetry: none, noise, haar, breaking-set, sympe, sympe-coupled or canonicalized.
         loss: squared, or orbit-minimum: the least squared error over the orbit of the target. With "squared",
             canonicalized draws from the coupled kernel in training, as sympe-coupled does.
-        dataset: the shapes: polyhedra or cages.
+        dataset: the shapes: polyhedra, cages or hydrogens.
         backbone: egnn or e3nn; canonicalized has a plain network instead, with as many parameters as the EGNN.
         seed: of the initial weights, the batches and the draws of the encoding.
         steps: optimiser steps, the same for every row.
@@ -64,7 +67,7 @@ class ShapesConfig:
     vectors: int = 8
     layers: int = 3
     channels: int = 4
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     encoding_rate: float = 1.0
     gradient_clip: float = 1.0
     samples: int = 16

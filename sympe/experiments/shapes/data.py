@@ -16,11 +16,13 @@ from functools import cache, cached_property
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import one_hot
 from torch.utils.data import Dataset
 
 from sympe.actions import VectorAction
 from sympe.experiments.shapes.breaking_sets import with_normalizer
-from sympe.experiments.shapes.config import MAX_NODES
+from sympe.experiments.shapes.config import FEATURES, MAX_NODES, Part
+from sympe.experiments.shapes.hydrogens import features
 from sympe.experiments.shapes.shapes import TOLERANCE, shapes
 from sympe.graphs import Clouds
 from sympe.groups import Orthogonal
@@ -28,9 +30,9 @@ from sympe.kernels import CoupledPointKernel, PointKernel
 from sympe.randomness import draw_numbers, seeded
 
 SCALES = (0.7, 1.4)
-"""Scales in training lie between these, but not between those of the tests."""
-TEST_SCALES = (0.9, 1.1)
-"""Scales of the tests, which are never seen in training."""
+"""Scales in training lie between these, but not between those of validation and test."""
+HELD_SCALES = (0.9, 1.1)
+"""Scales of validation and test, which are never seen in training."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Templates:
     def __init__(self, dataset: str) -> None:
         found = shapes(dataset)
         self.names = [shape.name for shape in found]
+        self.new = torch.tensor([shape.new for shape in found])
         n = MAX_NODES[dataset]
         sizes = torch.tensor([len(shape.positions) for shape in found])
         flat = Clouds.from_flat(
@@ -181,6 +184,18 @@ def relative_error(y: Float[Tensor, "*#batch points 3"], target: Float[Tensor, "
     return (y - target).square().sum((-2, -1)) / target.square().sum((-2, -1))
 
 
+def type_features(x: Clouds, dataset: str) -> Float[Tensor, "batch points features"]:
+    """The types of the points as features, 0 in the padding: a unit vector, and for hydrogens two.
+
+    Example:
+        >>> type_features(templates("polyhedra").x, "polyhedra").shape
+        torch.Size([17, 12, 1])
+    """
+    if dataset == "hydrogens":
+        return features().to(x.device, x.dtype)[x.types]
+    return one_hot(x.types, 1 + FEATURES[dataset])[:, :, 1:].to(x.dtype)
+
+
 def _same(images: Float[Tensor, "some points 3"], y: Float[Tensor, "points 3"]) -> Tensor:
     return (images - y).abs().amax((1, 2)) < 1e-6
 
@@ -189,12 +204,18 @@ templates = cache(Templates)
 """The templates of a dataset by its name, made once."""
 
 
-def test_samples(dataset: str, each: int) -> Samples:
-    """So many samples of every shape, at scales that training never shows; always the same."""
+def held_samples(dataset: str, part: Part, each: int) -> Samples:
+    """So many samples of every shape, at scales that training never shows; always the same.
+
+    Arguments:
+        dataset: the name of the dataset.
+        part: "test", or "validation", on which recipes are chosen; they have no sample in common.
+        each: the number of samples of every shape.
+    """
     of = templates(dataset)
-    generator = seeded("shapes", "test", dataset)
+    generator = seeded("shapes", f"held {part}", dataset)
     which = torch.arange(len(of.names)).repeat_interleave(each)
-    low, high = TEST_SCALES
+    low, high = HELD_SCALES
     scale = low + (high - low) * torch.rand(len(which), generator=generator)
     return of.sample(which, scale, generator=generator)
 
@@ -223,12 +244,13 @@ class TrainingStream(Dataset[tuple[int, Samples]]):
     def __getitem__(self, index: int) -> tuple[int, Samples]:
         step = self.steps[index]  # raises IndexError at the end
         generator = seeded("shapes", "training", self.seed, step, self.rank)
-        which = torch.randint(len(self.templates.names), (self.batch,), generator=generator)
+        learned = (~self.templates.new).nonzero().squeeze(1)
+        which = learned[torch.randint(len(learned), (self.batch,), generator=generator)]
         return step, self.templates.sample(which, training_scales(self.batch, generator), generator=generator)
 
 
 def training_scales(count: int, generator: torch.Generator) -> Float[Tensor, " count"]:
-    """Uniform on the training scales, which leave out those of the tests."""
-    (low, high), (start, end) = SCALES, TEST_SCALES
+    """Uniform on the training scales, which leave out those of validation and test."""
+    (low, high), (start, end) = SCALES, HELD_SCALES
     scale = low + (high - low - (end - start)) * torch.rand(count, generator=generator)
     return torch.where(scale < start, scale, scale + (end - start))

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sympe.actions import VectorAction
+from sympe.encodings import NoEncoding
 from sympe.experiments.runs import data_hash
-from sympe.experiments.shapes.config import ShapesConfig
-from sympe.experiments.shapes.data import Samples, relative_error, templates, test_samples
+from sympe.experiments.shapes.config import Part, ShapesConfig
+from sympe.experiments.shapes.data import Samples, held_samples, relative_error, templates
 from sympe.experiments.shapes.model import ShapesModel
 from sympe.graphs import Clouds
 from sympe.losses import orbit_minimum
@@ -27,12 +28,13 @@ BATCH = 512
 
 
 @torch.no_grad()
-def evaluate(model: ShapesModel, config: ShapesConfig) -> dict[str, Any]:
-    """The metrics of a model on its test samples: scales and positions that it has never seen.
+def evaluate(model: ShapesModel, config: ShapesConfig, part: Part = "test") -> dict[str, Any]:
+    """The metrics of a model on test or validation samples: scales and positions that it has never seen.
 
     Arguments:
         model: the trained model.
         config: its row.
+        part: "test", or "validation", on which recipes are chosen.
 
     Returns:
         - ``error``: the squared error to the nearest element of the orbit of the target over the square of the target,
@@ -42,10 +44,11 @@ def evaluate(model: ShapesModel, config: ShapesConfig) -> dict[str, Any]:
           and the uniform law, the mean over shapes; draws that are as near to another are an outcome of their own;
         - ``variation_of_truth``: what as many draws of the uniform law itself have, in the mean;
         - ``undecided``: the share of such draws;
+        - ``new``: these for the shapes that training has never seen, which the others leave out; None without any;
         - ``per_shape``: these for each shape, and ``orbit``, the number of right answers.
     """
     of = templates(config.dataset)
-    samples = test_samples(config.dataset, config.samples)
+    samples = held_samples(config.dataset, part, config.samples)
     y = predictions(model, samples.x, seeded("shapes", "evaluation", config.seed))
     action = VectorAction(of.group)
     error = orbit_minimum(
@@ -69,15 +72,14 @@ def evaluate(model: ShapesModel, config: ShapesConfig) -> dict[str, Any]:
             **spread[shape],
         }
 
-    def mean(key: str) -> float:
-        return sum(float(numbers[key]) for numbers in per_shape.values()) / len(per_shape)
+    def means(new: bool) -> dict[str, float]:
+        some = [per_shape[name] for name, kept in zip(of.names, of.new.tolist(), strict=True) if kept == new]
+        keys = ("error", "floor", "variation", "variation_of_truth", "undecided")
+        return {key: sum(numbers[key] for numbers in some) / len(some) for key in keys}
 
     return {
-        "error": float(error.double().mean()),
-        "floor": mean("floor"),
-        "variation": mean("variation"),
-        "variation_of_truth": mean("variation_of_truth"),
-        "undecided": mean("undecided"),
+        **means(new=False),
+        "new": means(new=True) if of.new.any() else None,
         "count": len(samples),
         "draws": config.draws,
         "per_shape": per_shape,
@@ -144,18 +146,23 @@ def predictions(model: ShapesModel, x: Clouds, generator: torch.Generator) -> Fl
 
 
 def repeated(model: ShapesModel, x: Clouds, count: int, generator: torch.Generator) -> Float[Tensor, "count points 3"]:
-    """Many draws for one cloud, without its padding. An exact kernel is uniform on C(x), which is listed once."""
+    """Many draws for one cloud, without its padding.
+
+    An exact kernel is uniform on C(x): the model is evaluated once for each of its elements, then these are drawn.
+    """
     elements = model.elements(x)
     n = int(x.sizes[0])
     if not model.is_plain:
         x = Clouds(x.positions[:, :n], x.types[:, :n], x.mask[:, :n], x.vectors[:, :n])
-    found = []
-    for part in torch.zeros(count, dtype=torch.int64).split(BATCH):
-        g = None
-        if elements is not None:
-            g = elements[draw_numbers(torch.randint, len(elements), (len(part),), generator=generator, device="cpu")]
-        found.append(model(x.select(part), g=g, generator=generator)[:, :n])
-    return torch.cat(found)
+    if isinstance(model.encoding, NoEncoding) and not model.is_plain:  # nothing is drawn
+        once: Tensor = model(x, generator=generator)
+        return once.expand(count, -1, -1)
+    if elements is None:
+        rows = torch.zeros(count, dtype=torch.int64).split(BATCH)
+        return torch.cat([model(x.select(part), generator=generator)[:, :n] for part in rows])
+    rows = torch.zeros(len(elements), dtype=torch.int64)
+    every: Tensor = model(x.select(rows), g=elements, generator=generator)[:, :n]
+    return every[draw_numbers(torch.randint, len(elements), (count,), generator=generator, device="cpu")]
 
 
 def select(samples: Samples, index: Tensor) -> Samples:
@@ -167,7 +174,7 @@ def select(samples: Samples, index: Tensor) -> Samples:
 def show(model: ShapesModel, config: ShapesConfig) -> dict[str, npt.NDArray[Any]]:
     """What the figures need: a few draws for one test sample of every shape, which is shown in its first position."""
     of = templates(config.dataset)
-    samples = select(test_samples(config.dataset, config.samples), torch.arange(len(of.names)) * config.samples)
+    samples = select(held_samples(config.dataset, "test", config.samples), torch.arange(len(of.names)) * config.samples)
     action = VectorAction(of.group)
     back = of.group.inverse(samples.h)
     generator = seeded("shapes", "shown", config.seed)

@@ -23,12 +23,15 @@ Rows = Sequence[Mapping[str, Any]]
 DRAWN = {
     "polyhedra": ("square", "hexagon", "tetrahedron", "cube", "hexagonal prism"),
     "cages": ("cage a0a0c+", "cage a0a0c-", "cage a-a-a-"),
+    "hydrogens": ("methane, two a", "ethane, two c", "benzene, one a", "benzene, two b", "cubane, two c"),
 }
 """The shapes of the pictures."""
 SAMPLES = 3
 """Draws that are shown for each row."""
-EXAGGERATED = {"polyhedra": 1.6, "cages": 1.0}
+EXAGGERATED = {"polyhedra": 1.6, "cages": 1.0, "hydrogens": 1.0}
 """Displacements are drawn longer than they are by this factor."""
+REACH = {"polyhedra": 1.35, "cages": 1.35, "hydrogens": 1.45}
+"""Half of the side of the box that is drawn."""
 
 
 def draw_figures(rows: Rows, out: Path) -> list[Path]:
@@ -49,7 +52,10 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
 
 
 def errors(rows: Rows, title: str) -> Figure:
-    """The error to the nearest right answer and the total variation of every row, a dot for each seed."""
+    """The error to the nearest right answer and the total variation of every row.
+
+    A dot for each seed, and a hollow one for molecules that training has not seen.
+    """
     kinds = [
         (encoding, loss)
         for encoding in ENCODINGS
@@ -70,6 +76,8 @@ def errors(rows: Rows, title: str) -> Figure:
         }
         for axis, key in ((left, "error"), (right, "variation")):
             axis.plot([row[key] for row in own], [place] * len(own), **style)
+            unseen = [row["new"][key] for row in own if row["new"]]
+            axis.plot(unseen, [place] * len(unseen), **style, mfc="none")
     for axis in (left, right):
         axis.grid(axis="x", color="0.9", lw=0.8)
         axis.set_axisbelow(True)
@@ -84,7 +92,8 @@ def errors(rows: Rows, title: str) -> Figure:
     left.set_yticks(range(len(kinds)), [f"{encoding}, {loss}" for encoding, loss in kinds])
     left.set_xlabel("error to the nearest right answer\n(squared, over the square of the target)")
     right.set_xlabel("total variation from the uniform law\nover the right answers (1: undecided)")
-    figure.suptitle(f"Shapes to deformations: {title}; encoding and loss of each row")
+    hollow = "; hollow: new molecules" if any(row["new"] for row in rows) else ""
+    figure.suptitle(f"Shapes to deformations: {title}; encoding and loss of each row{hollow}")
     return figure
 
 
@@ -104,14 +113,14 @@ def deformations(shown: Mapping[str, Mapping[str, Any]], dataset: str, title: st
         n = int(first["sizes"][row])
         p = first["positions"][row, :n]
         orbit = of.orbits.of(row)[:, :n].numpy()
-        bonds = _bonds(p)
+        bonds = _chemical_bonds(p) if dataset == "hydrogens" else _bonds(p)
         cells: list[tuple[Any, str]] = [(None, "0.3"), (orbit, "black")]
         for name in names:
             cells += [(first_draw[None, :n], COLORS[name]) for first_draw in shown[name]["draws"][row, : counts[name]]]
         for column, (fields, color) in enumerate(cells):
             axis: Any = figure.add_subplot(high, wide, 1 + line * wide + column, projection="3d")
             shown_fields = None if fields is None else EXAGGERATED[dataset] * fields
-            _draw(axis, p, bonds, shown_fields, color)
+            _draw(axis, p, bonds, shown_fields, color, REACH[dataset])
             if line == 0:
                 axis.set_title(heads[column], fontsize=10, pad=0)
             if column == 0:
@@ -131,9 +140,17 @@ def _bonds(p: Any) -> list[tuple[int, int]]:
     return [(i, j) for i in range(len(p)) for j in range(i) if d[i, j] < 1.25 * min(least[i], least[j])]
 
 
-def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: str) -> None:
+def _chemical_bonds(p: Any) -> list[tuple[int, int]]:
+    """Pairs of atoms less than 1.53 times as far apart as the nearest, a hydrogen and what it is bound to."""
+    d = np.linalg.norm(p[:, None] - p[None], axis=2)
+    reach = 1.53 * d[d > 0].min()
+    return [(i, j) for i in range(len(p)) for j in range(i) if d[i, j] < reach]
+
+
+def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: str, reach: float) -> None:
     """The shape in grey; with one field the deformed shape, with several all displacements as lines."""
     faint = fields is not None
+    axis.computed_zorder = False  # the deformed shape lies over the grey one, also where they are the same
     _draw_frame(axis, p, bonds, "0.8" if faint else color, 1.0)
     if fields is not None and len(fields) == 1:
         _draw_frame(axis, p + fields[0], bonds, color, 1.6)
@@ -146,13 +163,13 @@ def _draw(axis: Any, p: Any, bonds: list[tuple[int, int]], fields: Any, color: s
                         axis.scatter(*(start + step), s=5, color=color, depthshade=False)
     axis.set_axis_off()
     axis.set_box_aspect((1, 1, 1), zoom=1.5)
-    axis.set_xlim(-1.35, 1.35)
-    axis.set_ylim(-1.35, 1.35)
-    axis.set_zlim(-1.35, 1.35)
+    axis.set_xlim(-reach, reach)
+    axis.set_ylim(-reach, reach)
+    axis.set_zlim(-reach, reach)
     axis.view_init(elev=24, azim=-62)
 
 
 def _draw_frame(axis: Any, p: Any, bonds: list[tuple[int, int]], color: str, width: float) -> None:
     for i, j in bonds:
-        axis.plot(*p[[i, j]].T, color=color, lw=width)
-    axis.scatter(*p.T, s=12, color=color, depthshade=False)
+        axis.plot(*p[[i, j]].T, color=color, lw=width, zorder=width)
+    axis.scatter(*p.T, s=12, color=color, depthshade=False, zorder=width)

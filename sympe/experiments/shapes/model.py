@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sympe.actions import VectorAction
 from sympe.encodings import Canonicalized, Encoding, NoEncoding, NoiseEncoding, SymPE
 from sympe.experiments.shapes.breaking_sets import BreakingSetEncoding
-from sympe.experiments.shapes.config import MAX_NODES, TYPES, ShapesConfig
+from sympe.experiments.shapes.config import FEATURES, MAX_NODES, ShapesConfig
+from sympe.experiments.shapes.data import type_features
 from sympe.experiments.shapes.shapes import TOLERANCE
 from sympe.experiments.shapes.tensor_field import TensorFieldNetwork
 from sympe.graphs import Clouds
@@ -112,14 +112,19 @@ class PointNetwork(nn.Module):
 
     def __init__(self, config: ShapesConfig) -> None:
         super().__init__()
-        self.types = TYPES[config.dataset]
+        self.dataset = config.dataset
         self.network = VectorGNN(
-            self.types, config.channels, 1, width=config.width, vectors=config.vectors, layers=config.layers
+            FEATURES[config.dataset],
+            config.channels,
+            1,
+            width=config.width,
+            vectors=config.vectors,
+            layers=config.layers,
         )
 
     def forward(self, x: Clouds, features: Float[Tensor, "batch points channels 3"]) -> Float[Tensor, "batch points 3"]:
         """The displacements."""
-        y: Tensor = self.network(one_hot(x, self.types), x.positions, features, x.mask)[1]
+        y: Tensor = self.network(type_features(x, self.dataset), x.positions, features, x.mask)[1]
         return y.squeeze(2)
 
 
@@ -134,14 +139,14 @@ class PlainNetwork(nn.Module):
 
     def __init__(self, config: ShapesConfig) -> None:
         super().__init__()
-        self.types = TYPES[config.dataset]
-        n = MAX_NODES[config.dataset]
+        self.dataset = config.dataset
+        n, types = MAX_NODES[config.dataset], FEATURES[config.dataset]
         with torch.random.fork_rng(devices=[]):
             wanted = sum(p.numel() for p in PointNetwork(config).parameters())
-        inner = n * (4 + self.types) + n * 3 + 2
+        inner = n * (4 + types) + n * 3 + 2
         width = max(1, round((-inner + (inner**2 + 4 * (wanted - 3 * n)) ** 0.5) / 2))
         self.layers = nn.Sequential(
-            nn.Linear(n * (4 + self.types), width),
+            nn.Linear(n * (4 + types), width),
             nn.SiLU(),
             nn.Linear(width, width),
             nn.SiLU(),
@@ -150,11 +155,6 @@ class PlainNetwork(nn.Module):
 
     def forward(self, x: Clouds) -> Float[Tensor, "batch points 1 3"]:
         """The displacements of canonical forms."""
-        seen = torch.cat([x.positions, one_hot(x, self.types), x.mask[:, :, None].to(x.dtype)], -1)
+        seen = torch.cat([x.positions, type_features(x, self.dataset), x.mask[:, :, None].to(x.dtype)], -1)
         y: Tensor = self.layers(seen.flatten(1))
         return y.view(len(x), -1, 1, 3)
-
-
-def one_hot(x: Clouds, types: int) -> Float[Tensor, "batch points types"]:
-    """The types 1, 2, ... of the points as features, 0 in the padding."""
-    return F.one_hot(x.types, 1 + types)[:, :, 1:].to(x.dtype)

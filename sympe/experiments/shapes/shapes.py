@@ -1,4 +1,4 @@
-"""The shapes and their displacements, as points about the origin: polygons, polyhedra, and cages of perovskites."""
+"""The shapes and their displacements, as points about the origin: polygons, polyhedra, cages and molecules."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from sympe.experiments.shapes.hydrogens import replacements
 from sympe.randomness import seeded
 from sympe.tolerance import Tolerance
 
 TOLERANCE = Tolerance(3e-4, 0.0)
 """Of distances that count as equal, relative to the largest: C(x) does not depend on the scale."""
+
+SIZE = 0.35
+"""Of displacements: the root mean square over the points that move."""
 
 B, X, A = 1, 2, 3
 """Types of points in a cage: corners, bridges, and the first kind of atom in the centre."""
@@ -33,19 +37,21 @@ GLAZER: dict[str, tuple[tuple[str, float], ...]] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """One shape of radius 1 (root mean square over its points), and where its points are to go.
+    """One shape, of radius 1 (root mean square over its points) or a molecule, and where its points are to go.
 
     Arguments:
         name: in words.
         positions: of the points, about the origin.
         displacement: of each point; every symmetry of the shape takes it to one that is as right.
         types: of the points, from 1.
+        new: whether it is kept from training.
     """
 
     name: str
     positions: Float[Tensor, "points 3"]
     displacement: Float[Tensor, "points 3"]
     types: Int64[Tensor, " points"]
+    new: bool = False
 
     def __repr__(self) -> str:
         return f"Shape({self.name!r}, {len(self.positions)} points)"
@@ -58,15 +64,17 @@ def shapes(dataset: str) -> tuple[Shape, ...]:
     - ``polyhedra``: seventeen regular polygons, prisms, antiprisms and Platonic solids of 3 to 12 equal points.
     - ``cages``: the cage of eight corner-sharing octahedra BX6 around an atom A, of which the eight B and the twelve X
       between them are there; A says which of six tilt systems the octahedra take.
+    - ``hydrogens``: molecules, of which one hydrogen or two are replaced; the types say what kind of one or two. Five
+      molecules are kept from training.
 
     Arguments:
         dataset: one of these names.
 
     Example:
-        >>> [len(shapes(name)) for name in ("polyhedra", "cages")], shapes("polyhedra")[0]
-        ([17, 6], Shape('triangle', 3 points))
+        >>> [len(shapes(name)) for name in ("polyhedra", "cages", "hydrogens")], shapes("polyhedra")[0]
+        ([17, 6, 67], Shape('triangle', 3 points))
     """
-    return _polyhedra() if dataset == "polyhedra" else _cages()
+    return {"polyhedra": _polyhedra, "cages": _cages, "hydrogens": _hydrogens}[dataset]()
 
 
 def _polyhedra() -> tuple[Shape, ...]:
@@ -117,6 +125,13 @@ def _cages() -> tuple[Shape, ...]:
     return tuple(found)
 
 
+def _hydrogens() -> tuple[Shape, ...]:
+    return tuple(
+        Shape(f"{one.molecule}, {one.kind}", one.positions, SIZE * one.displacement, one.types, one.new)
+        for one in replacements()
+    )
+
+
 def _turn(r: tuple[int, ...], tilts: tuple[tuple[str, float], ...]) -> Tensor:
     """How the octahedron at a corner turns: neighbours across an axis turn against each other, as they share a point.
 
@@ -127,11 +142,11 @@ def _turn(r: tuple[int, ...], tilts: tuple[tuple[str, float], ...]) -> Tensor:
 
 
 def _shape(name: str, positions: Tensor, displacement: Tensor, types: Tensor) -> Shape:
-    """Of radius 1, with displacements about a third of that (root mean square over the points that move)."""
+    """Of radius 1."""
     radius = positions.square().sum(1).mean().sqrt()
     moves = displacement.square().sum(1)
     size = moves[moves > 0].mean().sqrt()
-    return Shape(name, positions / radius, 0.35 * displacement / size, types)
+    return Shape(name, positions / radius, SIZE * displacement / size, types)
 
 
 def _ring(n: int, *, z: float = 0.0, phase: float = 0.0) -> Tensor:

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from sympe.experiments.shapes.config import TYPES, ShapesConfig
+from sympe.experiments.shapes.config import FEATURES, ShapesConfig
+from sympe.experiments.shapes.data import type_features
 from sympe.extras import missing
 from sympe.graphs import Clouds
 from sympe.nn.gnn import other_nodes
@@ -43,8 +44,8 @@ class TensorFieldNetwork(nn.Module):
             from e3nn import o3
         except ModuleNotFoundError as error:
             raise missing("backbone: e3nn needs", "e3nn", "e3nn") from error
-        self.types = TYPES[config.dataset]
-        start = o3.Irreps(f"{self.types + 1}x0e + {config.channels + 1}x1o")
+        self.dataset = config.dataset
+        start = o3.Irreps(f"{FEATURES[config.dataset] + 1}x0e + {config.channels + 1}x1o")
         scalars, half = max(1, config.width // 3), max(1, config.vectors // 2)
         gated = o3.Irreps(f"{config.vectors}x1o + {half}x1e + {half}x2e")
         self.arcs = o3.Irreps(f"{RADII}x0e + {RADII}x1o + {RADII}x2e")
@@ -71,7 +72,7 @@ class TensorFieldNetwork(nn.Module):
         arcs = torch.cat([(radial[:, :, None] * part[:, None]).flatten(1) for part in parts], 1)
         arcs = arcs / (x.sizes[row] - 1)[:, None]  # the mean over neighbours
         out = x.positions - x.centers[:, None]
-        types = nn.functional.one_hot(x.types, 1 + self.types)[:, :, 1:].to(x.dtype)
+        types = type_features(x, self.dataset)
         h = torch.cat([types, out.square().sum(2, keepdim=True), out, features.flatten(2)], 2).flatten(0, 1)
         for layer in self.layers:
             h = layer(h, arcs, to, of)

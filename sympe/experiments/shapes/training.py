@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from sympe.encodings import SymPE
 from sympe.experiments.shapes.breaking_sets import BreakingSetEncoding
-from sympe.experiments.shapes.config import CODE_VERSION, ShapesConfig
+from sympe.experiments.shapes.config import CODE_VERSION, Part, ShapesConfig
 from sympe.experiments.shapes.data import Samples, TrainingStream, relative_error, templates
 from sympe.experiments.shapes.evaluation import evaluate, show
 from sympe.experiments.shapes.model import ShapesModel
@@ -122,7 +122,7 @@ def load(run: Path) -> ShapesTask:
     return task
 
 
-def evaluate_run(run: Path) -> dict[str, Any]:
-    """Evaluate the last checkpoint of a run directory."""
+def evaluate_run(run: Path, part: Part = "test") -> dict[str, Any]:
+    """Evaluate the last checkpoint of a run directory, on test or validation samples."""
     task = load(run)
-    return evaluate(task.model, task.config)
+    return evaluate(task.model, task.config, part)

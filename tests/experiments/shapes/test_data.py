@@ -7,18 +7,16 @@ import pytest
 import torch
 
 from sympe.actions import VectorAction
-from sympe.experiments.shapes.config import DATASETS
+from sympe.experiments.shapes.config import DATASETS, PARTS
 from sympe.experiments.shapes.data import (
+    HELD_SCALES,
     SCALES,
-    TEST_SCALES,
     Table,
     TrainingStream,
+    held_samples,
     relative_error,
     templates,
     training_scales,
-)
-from sympe.experiments.shapes.data import (
-    test_samples as samples_for_tests,
 )
 from sympe.experiments.shapes.shapes import GLAZER, shapes
 from sympe.graphs import Clouds
@@ -53,7 +51,7 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", ["polyhedra", "cages"])
 def test_shapes_lose_the_symmetries_that_they_are_said_to_lose(dataset: str) -> None:
     of = templates(dataset)
     full = of.kernel.point_groups(of.x)
@@ -144,17 +142,26 @@ def test_entries_are_drawn_evenly_from_the_list_of_their_shape() -> None:
     assert repr(table) == "Table(4 entries of 2 shapes)"
 
 
-def test_scales_of_the_tests_are_never_seen_in_training() -> None:
+def test_scales_of_validation_and_test_are_never_seen_in_training() -> None:
     scale = training_scales(5000, torch.Generator().manual_seed(0))
-    (low, high), (start, end) = SCALES, TEST_SCALES
+    (low, high), (start, end) = SCALES, HELD_SCALES
     assert low <= float(scale.min()) < low + 0.01
     assert high - 0.01 < float(scale.max()) <= high
     assert not bool(((scale > start) & (scale < end)).any())
-    samples = samples_for_tests("polyhedra", 2)
+    samples = held_samples("polyhedra", "test", 2)
     radius = (samples.x.positions.square().sum((1, 2)) / samples.x.sizes).sqrt()
     assert start <= float(radius.min())
     assert float(radius.max()) <= end
     assert samples.which.tolist() == [shape for shape in range(17) for _ in range(2)]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_validation_and_test_have_no_sample_in_common(dataset: str) -> None:
+    tried, judged = (held_samples(dataset, part, 3) for part in PARTS)
+    assert torch.equal(tried.which, judged.which)
+    assert torch.equal(tried.x.positions, held_samples(dataset, PARTS[0], 3).x.positions)
+    radii = [(s.x.positions.square().sum((1, 2)) / s.x.sizes).sqrt() for s in (tried, judged)]
+    assert float((radii[0][:, None] - radii[1]).abs()[tried.which[:, None] == judged.which].min()) > 1e-6
 
 
 def test_a_batch_is_the_same_every_time_and_differs_from_all_others() -> None:
@@ -170,7 +177,7 @@ def test_a_batch_is_the_same_every_time_and_differs_from_all_others() -> None:
 
 def test_samples_are_whole_shapes_that_were_moved() -> None:
     of = templates("polyhedra")
-    samples = samples_for_tests("polyhedra", 1)
+    samples = held_samples("polyhedra", "test", 1)
     back = of.kernel.move(of.group.inverse(samples.h), samples.x)
     scale = (samples.x.positions.square().sum((1, 2)) / samples.x.sizes).sqrt()
     assert torch.allclose(back.positions, of.x.positions.float() * scale[:, None, None], atol=1e-5)

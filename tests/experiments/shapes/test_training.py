@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from sympe.experiments import runs
+from sympe.experiments.shapes import trials
 from sympe.experiments.shapes.check import check_model, check_run
 from sympe.experiments.shapes.compare import EXPERIMENT, preset_configs, table
 from sympe.experiments.shapes.config import ENCODINGS, ShapesConfig
 from sympe.experiments.shapes.data import TrainingStream, templates
-from sympe.experiments.shapes.evaluation import laws, nearest, sampling_error, select
+from sympe.experiments.shapes.evaluation import evaluate, laws, nearest, sampling_error, select
+from sympe.experiments.shapes.figures import errors
 from sympe.experiments.shapes.model import ShapesModel
 from sympe.experiments.shapes.training import ShapesTask, evaluate_run, load
 from sympe.experiments.training import BLOCK
@@ -178,6 +180,23 @@ def test_figures_are_drawn(finished: tuple[Path, list[dict[str, object]]], tmp_p
     assert {path.name for path in out.glob("*.png")} == {"errors-polyhedra-egnn.png", "shapes-polyhedra-egnn.png"}
 
 
+def test_molecules_that_are_new_have_columns_and_dots_of_their_own(tmp_path: Path) -> None:
+    task = built(dataset="hydrogens", encoding="none", draws=1)
+    numbers, arrays = task.judge(tmp_path)
+    config = task.config
+    row = {key: getattr(config, key) for key in EXPERIMENT.keys} | numbers
+    row |= {"config": dataclasses.asdict(config), "steps": config.steps, "parameters": 1}
+    runs.write_row(row, arrays, tmp_path, config.name)
+    row = runs.read_json(tmp_path / "rows" / f"{config.name}.json")
+    assert f"| {row['error']:.5f} | 1.000 | 1.000 | {row['new']['error']:.5f} |" in table([row])
+    assert "error, new" not in table([{**row, "new": None}])
+    figure = errors([row], "hydrogens")
+    dots = [line.get_xdata()[0] for line in figure.axes[0].lines[:2]]
+    assert dots == [row["error"], row["new"]["error"]]
+    EXPERIMENT.figures([row], tmp_path)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"errors-hydrogens-egnn.png", "shapes-hydrogens-egnn.png"}
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("in_this_process")
 def test_the_smoke_comparison_ends_and_is_not_trained_again(tmp_path: Path) -> None:
@@ -219,11 +238,46 @@ def test_the_models_are_equivariant_in_distribution(finished: tuple[Path, list[d
 def test_presets() -> None:
     demo, full = preset_configs("demo"), preset_configs("full")
     assert [config.encoding for config in demo] == ["none", "sympe-coupled"]
-    assert len({config.name for config in full}) == len(full) == 3 * (7 + 5 + 2) + 2
-    recipe = ("steps", "batch", "width", "vectors", "layers", "channels", "learning_rate")
+    assert len({config.name for config in full}) == len(full) == 3 * (7 + 5 + 2 + 2) + 5 + 5 + 2
+    recipe = ("steps", "batch", "width", "vectors", "layers", "channels")
     assert len({(c.backbone, *(getattr(c, key) for key in recipe)) for c in full}) == 2  # one for each backbone
-    some = preset_configs("full", encodings=["noise"], seeds=1, loss="orbit-minimum")
+    some = preset_configs("full", encodings=["noise"], seeds=1, loss="orbit-minimum", dataset="polyhedra")
     assert [config.name for config in some] == ["polyhedra-egnn-noise-orbit-minimum-seed0"]
+
+
+def test_trials_are_judged_on_validation_samples_and_not_made_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [dataclasses.replace(TINY, steps=2, draws=1, learning_rate=rate) for rate in (1e-3, 1e-2)]
+    parts: list[str] = []
+
+    def judged(model: ShapesModel, config: ShapesConfig, part: str) -> dict[str, float]:
+        parts.append(part)
+        return evaluate(model, config, part)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trials, "evaluate", judged)
+    found = trials.run_trials(configs, tmp_path / "trials.json")
+    assert parts == ["validation"] * 2
+    best = min(found, key=lambda trial: trial["error"])["config"]["learning_rate"]
+    assert trials.best_rates(found) == {("egnn", "sympe-coupled", "squared"): best}
+    before = (tmp_path / "trials.json").read_bytes()
+    assert trials.run_trials(configs, tmp_path / "trials.json") == found
+    assert (tmp_path / "trials.json").read_bytes() == before
+    assert len(parts) == 2
+    model = ShapesModel(TINY)
+    assert evaluate(model, TINY)["error"] != evaluate(model, TINY, "validation")["error"]
+
+
+def test_rows_that_can_get_below_the_floor_are_tried_as_often_as_each_other() -> None:
+    tried = trials.tried_configs()
+    names = {(c.encoding, c.loss) for c in tried}
+    assert names == {
+        ("sympe-coupled", "squared"),
+        ("canonicalized", "squared"),
+        *((e, "orbit-minimum") for e in ("noise", "haar", "breaking-set", "sympe")),
+    }
+    assert len(tried) == 3 * len(names)
+    assert {c.seed for c in tried}.isdisjoint({c.seed for c in preset_configs("full")})
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -232,7 +286,7 @@ def test_presets() -> None:
     [
         ({"encoding": "magic"}, "encoding: expected one of none, noise"),
         ({"loss": "absolute"}, "loss: expected one of squared, orbit-minimum"),
-        ({"dataset": "knots"}, "dataset: expected one of polyhedra, cages"),
+        ({"dataset": "knots"}, "dataset: expected one of polyhedra, cages, hydrogens"),
         ({"backbone": "mlp"}, "backbone: expected one of egnn, e3nn"),
         ({"layers": 0}, "layers: expected at least 1, got 0"),
         ({"learning_rate": 0.0}, "learning_rate: expected a positive, finite number"),
