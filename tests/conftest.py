@@ -38,8 +38,10 @@ def checked(function: Any, *, typechecker: Any) -> Any:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
+        if jaxtyping.config.jaxtyping_disable:
+            return function(*args, **kwargs)
         CALLS[function] = calls = CALLS.get(function, 0) + 1
-        if (calls > MANY and calls % STEP) or jaxtyping.config.jaxtyping_disable:
+        if calls > MANY and calls % STEP:
             return function(*args, **kwargs)
         nonlocal strict
         if strict is None:  # many are never called, and all names of types are there now

@@ -20,6 +20,7 @@ from sympe.graphs import Clouds, DenseGraphs, Graphs
 from sympe.kernels import conjugated
 from sympe.kernels.finite import search
 from sympe.kernels.graphs import breadth_first, cosets, individualization, random_refinement, refinement
+from sympe.kernels.points import cloud, listing
 
 NODES = 80
 """The degree of the group: more than the largest graph has."""
@@ -38,8 +39,12 @@ CHUNKS: list[tuple[Any, str, int]] = [
     (individualization, "_AT_ONCE", 1),
     (individualization, "_SPARSE", 2),
     (individualization, "_LARGE", 1),
+    (individualization, "_SEVERAL", 1),
     (refinement, "_FEW", 0),
     (random_refinement, "_AT_ONCE", 1),
+    (listing, "_CHUNK", 1),
+    (listing, "_TOGETHER", 1),
+    (cloud, "_STORED", 0),
     (breadth_first, "_WIDE", 2),
     (breadth_first, "_AT_ONCE", 1),
 ]

@@ -81,6 +81,8 @@ DEFINING = {
     "_WORD",
     "_SEARCHES",
     "_GHOST",
+    "FINE",
+    "LARGEST",
 }
 """Numbers on which a canonical form depends: the same for an input in all situations."""
 BOUNDS = {"_LISTED", "_WIDTH", "_ORDERED", "_TRIES", "_NESTED", "_WIDE_CLUSTER"}

@@ -138,7 +138,7 @@ def test_rows_of_a_machine_without_chemistry_are_completed_where_it_is(
     assert summary["missing"] == ["qm9-absorbing-structure-seed0"]
     text = (out / "table.md").read_text()
     assert "| sympe-nodes-edges, coupled | 1 |" in text
-    assert text == table(summary["rows"], summary["missing"])
+    assert text.startswith(table(summary["rows"], summary["missing"]).rstrip())
     assert (out / "few-steps-absorbing.png").stat().st_size > 10_000
     again = subprocess.run(
         [*command, "--out", str(out), "--only", *names], capture_output=True, text=True, check=False
