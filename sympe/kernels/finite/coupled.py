@@ -11,7 +11,7 @@ from torch import Tensor
 from sympe.actions import DiagonalAction, FiniteAction
 from sympe.groups import FiniteGroup
 from sympe.kernels.coupled import CoupledKernel
-from sympe.kernels.finite.orbit import Inputs, OrbitKernel
+from sympe.kernels.finite.orbit import Inputs, OrbitKernel, numbers_of
 from sympe.tolerance import Tolerance
 
 
@@ -87,17 +87,9 @@ class CoupledOrbitKernel(CoupledKernel):
 
     def _both(self, x: Any, y: Any) -> tuple[Any, Any]:
         self._kernel.action.check(x)
-        self._target.action.check(y, "target")
-        _check_finite(y)
+        numbers_of(self._target.action, y, "target")
         return x, y
 
     def _last(self, h: Tensor, x: Any) -> Tensor:
         """K = c(h^-1 x)."""
         return self._kernel.canonicalize(self._kernel.action(self.group.inverse(h), x))
-
-
-def _check_finite(y: Any) -> None:
-    for part in y if isinstance(y, tuple) else ():
-        _check_finite(part)
-    if isinstance(y, Tensor) and not bool(y.isfinite().all()):
-        raise ValueError("target: expected finite entries, got NaN or infinity")

@@ -137,11 +137,8 @@ class OrbitKernel(InversionKernel):
         return rank_entries(x.reshape(len(x), -1), self._component.to(x.device), self.tolerance)
 
     def _checked(self, x: Any) -> Tensor:
-        self.action.check(x)
-        if not isinstance(x, tuple):
-            return _numbers(x, len(self.action.shape))
-        assert isinstance(self.action, DiagonalAction)
-        return self._joined([_numbers(part, 1) for part in self.action.leaves(x)])
+        parts = numbers_of(self.action, x)
+        return self._joined(parts) if isinstance(x, tuple) else parts[0]
 
     def _joined(self, parts: list[Tensor]) -> Tensor:
         """In one tensor, in which none loses a digit: of several types that are permuted, the ranks."""
@@ -234,14 +231,28 @@ def _size(x: Any) -> int:
     return _size(x[0]) if isinstance(x, tuple) else len(x)
 
 
-def _numbers(x: Tensor, dims: int) -> Tensor:
+def numbers_of(action: FiniteAction, x: Any, name: str = "x") -> list[Tensor]:
+    """A batch of data that an action moves, ready to be compared: one tensor, or of a tuple one for each leaf.
+
+    Raises:
+        TypeError: if it is not what the action moves, or complex.
+        ValueError: if a shape is another, or an entry is NaN or infinite.
+    """
+    action.check(x, name)
+    if not isinstance(x, tuple):
+        return [_numbers(x, len(action.shape), name)]
+    assert isinstance(action, DiagonalAction)
+    return [_numbers(part, 1, name) for part in action.leaves(x)]
+
+
+def _numbers(x: Tensor, dims: int, name: str) -> Tensor:
     """A batch of data of so many dimensions, ready to be compared."""
     if x.ndim != dims + 1:
-        raise ValueError(f"x: expected one batch dimension, got shape {tuple(x.shape)}")
+        raise ValueError(f"{name}: expected one batch dimension, got shape {tuple(x.shape)}")
     if x.is_complex():
-        raise TypeError(f"x: expected numbers that have an order, got {x.dtype}; give torch.view_as_real(x)")
+        raise TypeError(f"{name}: expected numbers that have an order, got {x.dtype}; give torch.view_as_real({name})")
     if x.is_floating_point() and not bool(x.isfinite().all()):
-        raise ValueError("x: expected finite entries, got NaN or infinity")
+        raise ValueError(f"{name}: expected finite entries, got NaN or infinity")
     return comparable(x.detach())
 
 
