@@ -12,6 +12,7 @@ Three ways, chosen by the isomorphism class alone:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
@@ -47,20 +48,44 @@ def list_cosets(x: Graphs, among: Bool[Tensor, " batch"] | None = None) -> Leave
     sizes = x.sizes
     if among is None and isinstance(x, DenseGraphs) and x.mask.shape[1] <= min(16, SMALL) and x.pairs.numel() <= _CHUNK:
         return search_graphs(x.pairs, x.colors, x.mask, limit=_LIMIT)
-    left = sizes > SMALL if among is None else (sizes > SMALL) | ~among
-    rows = [torch.zeros(0, dtype=torch.int64, device=x.device)]
+    wanted = sizes <= SMALL if among is None else (sizes <= SMALL) & among
+    widest = int(sizes[wanted].max()) if bool(wanted.any()) else 0
+
+    def search_part(part: Tensor, _: int) -> Leaves:
+        some = x.select(part).dense().trimmed()
+        return search_graphs(some.pairs, some.colors, some.mask, limit=_LIMIT)
+
+    return list_by_size(sizes, wanted, search_part, nodes=widest, chunk=_CHUNK)
+
+
+def list_by_size(
+    sizes: Int64[Tensor, " batch"],
+    wanted: Bool[Tensor, " batch"],
+    search_part: Callable[[Tensor, int], Leaves],
+    *,
+    nodes: int,
+    chunk: int,
+) -> Leaves:
+    """The cosets of a batch, searched by size, so that a small graph does not pay for a large one.
+
+    Arguments:
+        sizes: how many nodes each graph has.
+        wanted: which are searched; ``too_many`` is set for the others.
+        search_part: gives the cosets of some rows of the batch, of at most so many nodes.
+        nodes: the columns of the orders.
+        chunk: pairs of nodes that are searched at once.
+    """
+    rows = [torch.zeros(0, dtype=torch.int64, device=sizes.device)]
     orders: list[Tensor] = []
+    places, too_many = torch.arange(nodes, device=sizes.device), ~wanted
     width = (sizes + 7) // 8 * 8
-    widest = int(sizes[~left].max()) if bool((~left).any()) else 0
-    places = torch.arange(widest, device=x.device)
-    too_many = left.clone()
-    for n in width[~left].unique().tolist():  # by size, so that a small graph does not pay for a large one
-        for part in ((width == n) & ~left).nonzero().squeeze(1).split(max(1, _CHUNK // max(1, n * n))):
-            some = x.select(part).dense().trimmed()
-            leaves = search_graphs(some.pairs, some.colors, some.mask, limit=_LIMIT)
+    for n in width[wanted].unique().tolist():
+        for part in ((width == n) & wanted).nonzero().squeeze(1).split(max(1, chunk // max(1, n * n))):
+            leaves = search_part(part, n)
             too_many[part] = leaves.too_many
             rows.append(part[leaves.rows])
-            orders.append(torch.cat([leaves.orders, places[some.mask.shape[1] :].expand(len(leaves.rows), -1)], 1))
+            padding = places[leaves.orders.shape[1] :].expand(len(leaves.rows), -1)
+            orders.append(torch.cat([leaves.orders, padding], 1))
     row, by = torch.cat(rows).sort(stable=True)
     return Leaves(row, torch.cat([places.expand(0, -1), *orders])[by], too_many)
 
@@ -89,8 +114,8 @@ class Pieces:
         tied = torch.zeros(len(graphs), dtype=torch.bool, device=graphs.device)
         tied[graphs.graph[size[rank] > 1]] = True
         hard = self.listed.too_many & tied
-        self.again = hard & False
-        if not has_igraph() and bool(hard.any()):
+        self.again = torch.zeros_like(hard)
+        if bool(hard.any()) and not has_igraph():
             self.again[hard] = _falls_apart(graphs.select(hard.nonzero().squeeze(1)))
         self.hard = (hard & ~self.again).nonzero().squeeze(1).tolist()
 

@@ -7,7 +7,6 @@ apart, up to a reflection. So memory is that of the distances.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from sympe.kernels.graphs import cosets
@@ -26,23 +25,14 @@ _CHUNK = 2**20
 
 def list_clouds(found: Distances) -> Leaves:
     """The cosets of clouds; ``too_many`` is set for those that are too large or too symmetric to list."""
-    n, device = found.mask.shape[1], found.mask.device
+    n = found.mask.shape[1]
     if len(found) * n * n <= _TOGETHER and n <= cosets.SMALL:
         return search(*found.heard(), limit=cosets._LIMIT)
-    rows = [torch.zeros(0, dtype=torch.int64, device=device)]
-    orders: list[Tensor] = []
-    places, width = torch.arange(n, device=device), (found.mask.sum(1) + 7) // 8 * 8
-    too_many = torch.ones_like(width, dtype=torch.bool)
-    for nodes in width.unique().tolist():  # by size, so that a small cloud does not pay for a large one
-        if nodes > LARGEST:
-            continue
-        for part in (width == nodes).nonzero().squeeze(1).split(max(1, _CHUNK // max(1, nodes**2))):
-            some, large = found.select(part, min(n, nodes)), nodes > cosets.SMALL
-            leaves = search(
-                *some.heard(), limit=max(cosets._LIMIT, 2 * nodes) if large else cosets._LIMIT, distances=large
-            )
-            too_many[part] = leaves.too_many
-            rows.append(part[leaves.rows])
-            orders.append(torch.cat([leaves.orders, places[min(n, nodes) :].expand(len(leaves.rows), -1)], 1))
-    row, by = torch.cat(rows).sort(stable=True)
-    return Leaves(row, torch.cat([places.expand(0, -1), *orders])[by], too_many)
+
+    def search_part(part: Tensor, nodes: int) -> Leaves:
+        some, large = found.select(part, min(n, nodes)), nodes > cosets.SMALL
+        limit = max(cosets._LIMIT, 2 * nodes) if large else cosets._LIMIT
+        return search(*some.heard(), limit=limit, distances=large)
+
+    sizes = found.mask.sum(1)
+    return cosets.list_by_size(sizes, sizes <= LARGEST, search_part, nodes=n, chunk=_CHUNK)
