@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -171,6 +172,11 @@ class Arcs:
         self.ways = [(far, w, torch.bincount(near, minlength=nodes).cumsum(0)) for near, far, w in ways]
         self.counts = [ends.diff(prepend=ends.new_zeros(1)) for _, _, ends in self.ways]
 
+    @cached_property
+    def numbers(self) -> list[tuple[memoryview, ...]]:
+        """The same memory, on the CPU, read one number at a time."""
+        return [tuple(t.numpy().data for t in way) for way in self.ways]
+
     def on_cpu(self) -> Arcs:
         """The same in the memory of the CPU."""
         arcs = copy(self)
@@ -245,7 +251,7 @@ class Cells:
         self.count = len(size)
         # the same memory, read one number at a time
         self._colors, self._cell, self._size = (t.numpy().data for t in (colors, cell, self.size))
-        self._ways = [tuple(t.numpy().data for t in way) for way in arcs.ways]
+        self._ways = arcs.numbers
 
     @classmethod
     def of(cls, graphs: SparseGraphs, colors: Int64[Tensor, " nodes"]) -> Cells:
