@@ -72,7 +72,10 @@ def automorphisms(x: SparseGraphs, *, limit: int) -> tuple[Int64[Tensor, " liste
 
 
 def _refined(x: SparseGraphs) -> tuple[Int64[Tensor, " nodes"], Bool[Tensor, " nodes"]]:
-    """Colours, refined a few times, and which nodes share theirs with another of their graph."""
+    """Colours, refined a few times, and which nodes share theirs with another of their graph.
+
+    With ``refine_graphs``, which goes on to the end, the RMSD of 1,000 molecules takes half as long again.
+    """
     i, j = x.arcs
     weights = mix(x.arc_colors)
     colors = mix(x.colors + mix(x.graph))
