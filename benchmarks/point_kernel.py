@@ -102,6 +102,19 @@ def report(name: str, one: Callable[[], object], other: Callable[[], object]) ->
     print(f"| {name} | {own_ms:.1f} | {other_ms:.1f} | {ratio:.3g} |")
 
 
+def beside_pymsym(name: str, atoms: list[tuple[list[int], list[list[float]]]], kernel: PointKernel, x: Clouds) -> None:
+    """Point groups by pymsym, one cloud after the other, over what the kernel does with all at once."""
+    import pymsym
+
+    def theirs() -> list[str]:
+        return [pymsym.get_point_group(*cloud) for cloud in atoms]
+
+    report(
+        f"point groups of {len(atoms)} {name} by pymsym, over drawing from the kernel", theirs, lambda: kernel.sample(x)
+    )
+    report("the same by pymsym, over the names by the kernel", theirs, lambda: kernel.point_groups(x))
+
+
 def large() -> dict[str, Tensor]:
     """Clouds of 60 to 500 points, generic and symmetric."""
     lattice = [torch.cartesian_prod(*(torch.arange(size),) * d).double() for size, d in ((10, 2), (5, 3))]
@@ -191,33 +204,12 @@ def main() -> None:
         lambda: [kernel.sample(one) for one in ones],
     )
     if importlib.util.find_spec("pymsym") is not None:
-        import pymsym
-
-        atoms = [([6] * 30, points.tolist()) for points in x.positions]
-        report(
-            "point groups of 256 clouds of 30 points by pymsym, over drawing from the kernel",
-            lambda: [pymsym.get_point_group(*cloud) for cloud in atoms],
-            lambda: kernel.sample(x),
-        )
-        report(
-            "the same by pymsym, over the names by the kernel",
-            lambda: [pymsym.get_point_group(*cloud) for cloud in atoms],
-            lambda: kernel.point_groups(x),
-        )
+        beside_pymsym("clouds of 30 points", [([6] * 30, points.tolist()) for points in x.positions], kernel, x)
         if importlib.util.find_spec("qm9pack") is not None:
-            molecules = geometries(2256)[2000:]
-            batch = padded(molecules)
             loose = PointKernel(Euclidean(3), 30, tolerance=0.02)
-            report(
-                "point groups of 256 molecules of QM9 by pymsym, over drawing from the kernel",
-                lambda: [pymsym.get_point_group(*molecule) for molecule in molecules],
-                lambda: loose.sample(batch),
-            )
-            report(
-                "the same by pymsym, over the names by the kernel",
-                lambda: [pymsym.get_point_group(*molecule) for molecule in molecules],
-                lambda: loose.point_groups(batch),
-            )
+            for count in (256, 2048):
+                molecules = geometries(2000 + count)[2000:]
+                beside_pymsym("molecules of QM9", molecules, loose, padded(molecules))
     in_training()
     many_points()
     averaging()
