@@ -309,7 +309,11 @@ POINT_ACTIONS: dict[str, Action] = {
     for group in ISOMETRIES.values()
     for n in (1, 4)
     for make in (PointAction, VectorAction, ScalarAction)
-} | {f"vectors of {group!r}": GlobalVectorAction(group, 2) for group in ISOMETRIES.values()}
+} | {
+    f"vectors of {group!r}": GlobalVectorAction(group, 2)
+    for one in ISOMETRIES.values()
+    for group in (one, DirectProduct(one, Permutations(1)), DirectProduct(one, Permutations(4)))
+}
 EVERY_ACTION: dict[str, Action] = {**ACTIONS, **GRAPH_ACTIONS, **POINT_ACTIONS}
 
 

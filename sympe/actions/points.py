@@ -129,8 +129,12 @@ class VectorAction(Action):
 class GlobalVectorAction(Action):
     r"""Isometries on vectors that belong to no point, of shape ``(channels, d)``: :math:`(g x)_c = R x_c`.
 
+    As the v of a whole cloud it is of use where rows of v for each place of the canonical order say nothing: on clouds
+    of another kind than those of training.
+
     Arguments:
-        group: the isometries; translations do nothing.
+        group: the isometries, or ``DirectProduct(isometries, Permutations(points))``; translations and permutations do
+            nothing.
         channels: number of vectors.
 
     Raises:
@@ -144,26 +148,34 @@ class GlobalVectorAction(Action):
         [[0.0, 1.0]]
     """
 
-    def __init__(self, group: Isometries, channels: int = 1) -> None:
-        check_kind("group", group, Isometries, "such as Orthogonal(3)")
-        check_integer("channels", channels)
+    def __init__(self, group: Isometries | DirectProduct, channels: int = 1) -> None:
         self._group = group
+        self.isometries, self.permutations = _isometries_in(group)
+        check_integer("channels", channels)
         self.channels = channels
 
     @property
-    def group(self) -> Isometries:
-        """The isometries."""
+    def group(self) -> Group:
+        """The isometries, or their product with permutations of points."""
         return self._group
 
     @property
     def shape(self) -> tuple[int, ...]:
         """``(channels, d)``."""
-        return (self.channels, self._group.dimension)
+        return (self.channels, self.isometries.dimension)
 
     @property
     def is_faithful(self) -> bool:
         """Whether only the identity fixes all x, but for translations: they fix no cloud, so none needs breaking."""
-        return self.channels >= _enough(self._group)
+        return not self.fixing
+
+    @property
+    def fixing(self) -> str:
+        """What fixes every x, in words: some isometries, or permutations, which fix a cloud only if points coincide."""
+        if self.channels < _enough(self.isometries):
+            return "some isometries"
+        several = self.permutations is not None and self.permutations.degree > 1
+        return "permutations of points that coincide" if several else ""
 
     def __call__(self, g: Float[Tensor, "..."], x: Float[Tensor, "..."]) -> Float[Tensor, "*batch channels d"]:
         """Move ``x`` by ``g``.
@@ -174,7 +186,10 @@ class GlobalVectorAction(Action):
         """
         self.check(x)
         self.group.check(g)
-        return _turned(self._group.rotation(g.to(x.device)), x)
+        g = g.to(x.device)
+        if isinstance(self._group, DirectProduct):
+            g, _ = self._group.components(g)
+        return _turned(self.isometries.rotation(g), x)
 
 
 class ScalarAction(Action):
@@ -250,6 +265,15 @@ def point_factors(group: object) -> tuple[Isometries, Permutations]:
         if isinstance(first, Isometries) and isinstance(second, Permutations):
             return first, second
     raise TypeError(f"group: expected DirectProduct(isometries, Permutations(points)), got {group!r}")
+
+
+def _isometries_in(group: object) -> tuple[Isometries, Permutations | None]:
+    """The isometries of a group of them or of a product with permutations of points, and these if there are any."""
+    if isinstance(group, DirectProduct):
+        return point_factors(group)
+    check_kind("group", group, Isometries, "such as Orthogonal(3), or their product with Permutations(points)")
+    assert isinstance(group, Isometries)
+    return group, None
 
 
 def _enough(isometries: Isometries) -> int:

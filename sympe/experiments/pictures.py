@@ -64,6 +64,8 @@ COLORS: dict[str, str] = {
     "unconstrained": "#d62728",
     "breaking-set": "#d62728",
     "sympe-coupled": "#1f3b73",
+    "sympe-global": "#56b4e9",
+    "sympe-global-coupled": "#17a2a2",
     "canonicalized": "#009e73",
 }
 """The colours of all encodings, the same in every experiment."""

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sympe.actions import PointAction, ScalarAction, VectorAction
+from sympe.actions import GlobalVectorAction, PointAction, ScalarAction, VectorAction
 from sympe.groups import DirectProduct, Isometries, Orthogonal, Permutations, SpecialOrthogonal
 from tests.catalogue import ISOMETRIES
 
@@ -26,6 +26,9 @@ def test_point_by_point(name: str) -> None:
         for c in range(2):
             torch.testing.assert_close(moved[1][p[i], c], R @ f[i, c])
         torch.testing.assert_close(moved[2][p[i]], s[i])
+    whole = GlobalVectorAction(product, 2)(g, f[0])
+    torch.testing.assert_close(whole, f[0] @ R.mT)
+    torch.testing.assert_close(whole, GlobalVectorAction(group, 2)(group.element(R, t), f[0]))
 
 
 @pytest.mark.parametrize("name", ISOMETRIES)
@@ -46,11 +49,19 @@ def test_faithful_iff_generic_data_have_no_stabilizer(name: str, n: int) -> None
     f = torch.randn(2 * n, d, generator=generator)
     assert VectorAction(product, 2).is_faithful == only_the_identity_fixes(f)
     assert not ScalarAction(product).is_faithful
+    turned = only_the_identity_fixes(torch.randn(2, d, generator=generator))
+    assert GlobalVectorAction(group, 2).is_faithful == turned
+    whole = GlobalVectorAction(product, 2)  # vectors of the whole cloud do not tell points apart
+    assert whole.is_faithful == (turned and n == 1)
+    assert ("coincide" in whole.fixing) == (turned and n > 1)
 
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("make", [PointAction, VectorAction, ScalarAction])
 def test_what_does_not_fit_is_refused(make: type) -> None:
+    for group in (DirectProduct(Permutations(2), Orthogonal(3)), Permutations(2), 4):
+        with pytest.raises(TypeError, match=r"group: expected "):
+            GlobalVectorAction(group)  # type: ignore[arg-type]
     for group in (Orthogonal(3), DirectProduct(Permutations(2), Orthogonal(3)), DirectProduct(Orthogonal(3)), 4):
         with pytest.raises(TypeError, match=r"group: expected .*DirectProduct"):
             make(group)

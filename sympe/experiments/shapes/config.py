@@ -7,7 +7,17 @@ from typing import Literal, get_args
 
 from sympe.experiments.configs import check_config
 
-Encoding = Literal["none", "noise", "haar", "breaking-set", "sympe", "sympe-coupled", "canonicalized"]
+Encoding = Literal[
+    "none",
+    "noise",
+    "haar",
+    "breaking-set",
+    "sympe",
+    "sympe-coupled",
+    "sympe-global",
+    "sympe-global-coupled",
+    "canonicalized",
+]
 Loss = Literal["squared", "orbit-minimum"]
 DatasetName = Literal["polyhedra", "cages", "hydrogens"]
 Backbone = Literal["egnn", "e3nn"]
@@ -33,7 +43,8 @@ class ShapesConfig:
     """One row of the comparison: everything that decides its numbers.
 
     Arguments:
-        encoding: what breaks the symmetry: none, noise, haar, breaking-set, sympe, sympe-coupled or canonicalized.
+        encoding: what breaks the symmetry: none, noise, haar, breaking-set, sympe, sympe-coupled, the last two with
+            one v for the whole cloud (sympe-global, sympe-global-coupled), or canonicalized.
         loss: squared, or orbit-minimum: the least squared error over the orbit of the target. With "squared",
             canonicalized draws from the coupled kernel in training, as sympe-coupled does.
         dataset: the shapes: polyhedra, cages or hydrogens.
@@ -90,4 +101,4 @@ class ShapesConfig:
     @property
     def couples(self) -> bool:
         """Whether training draws g from the coupled kernel, which knows the target."""
-        return self.encoding == "sympe-coupled" or (self.encoding == "canonicalized" and self.loss == "squared")
+        return self.encoding in ("sympe-coupled", "sympe-global-coupled") or (self.encoding == "canonicalized" and self.loss == "squared")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sympe.actions import VectorAction
+from sympe.actions import GlobalVectorAction, VectorAction
 from sympe.encodings import Canonicalized, Encoding, NoEncoding, NoiseEncoding, SymPE
 from sympe.experiments.shapes.breaking_sets import BreakingSetEncoding
 from sympe.experiments.shapes.config import FEATURES, MAX_NODES, ShapesConfig
@@ -68,7 +70,7 @@ class ShapesModel(nn.Module):
                 forms = self.kernel.move(self.kernel.group.inverse(g), x)
                 y = VectorAction(self.kernel.group)(g, self.network(forms))
             return y.squeeze(2) * x.mask[:, :, None]
-        features = self.encoding(x, generator=generator) if g is None else self.moved(g)
+        features = self._at_points(self.encoding(x, generator=generator)) if g is None else self.moved(g)
         moved: Tensor = self.network(x, features[:, : x.mask.shape[1]])
         return moved
 
@@ -86,11 +88,15 @@ class ShapesModel(nn.Module):
         encoding = self.encoding
         if not isinstance(encoding, SymPE | BreakingSetEncoding):
             raise TypeError(f"g: expected None with {type(encoding).__name__}, got elements")
-        return encoding.moved(g)
+        return self._at_points(encoding.moved(g))
+
+    def _at_points(self, features: Tensor) -> Tensor:
+        """At each point; vectors of a whole cloud are the same at all of them."""
+        return features if features.dim() == 4 else features[:, None].expand(-1, self.kernel.max_nodes, -1, -1)
 
 
 def build_encoding(config: ShapesConfig, kernel: PointKernel) -> Encoding:
-    """What gives the vectors at the points: (max_nodes, channels, 3) features of a cloud."""
+    """What gives the vectors at the points: (max_nodes, channels, 3) features of a cloud, or (channels, 3) for all."""
     action = VectorAction(kernel.group, config.channels)
     if config.encoding in ("none", "canonicalized"):
         return NoEncoding(action.shape)
@@ -100,7 +106,12 @@ def build_encoding(config: ShapesConfig, kernel: PointKernel) -> Encoding:
         return BreakingSetEncoding(kernel, config.channels)
     if config.encoding == "haar":
         return SymPE(HaarKernel(kernel.group), action)
-    return SymPE(CoupledPointKernel(kernel) if config.couples else kernel, action)
+    drawn_by = CoupledPointKernel(kernel) if config.couples else kernel
+    if config.encoding in ("sympe-global", "sympe-global-coupled"):
+        with warnings.catch_warnings():  # no two points of a shape coincide
+            warnings.filterwarnings("ignore", "SymPE: permutations of points that coincide")
+            return SymPE(drawn_by, GlobalVectorAction(kernel.group, config.channels))
+    return SymPE(drawn_by, action)
 
 
 class PointNetwork(nn.Module):
