@@ -101,4 +101,5 @@ class ShapesConfig:
     @property
     def couples(self) -> bool:
         """Whether training draws g from the coupled kernel, which knows the target."""
-        return self.encoding in ("sympe-coupled", "sympe-global-coupled") or (self.encoding == "canonicalized" and self.loss == "squared")
+        told = ("sympe-coupled", "sympe-global-coupled")
+        return self.encoding in told or (self.encoding == "canonicalized" and self.loss == "squared")
