@@ -10,6 +10,16 @@ over the orbit asks for any one of them,
 It does not change as y becomes s y, and if :math:`\ell` is invariant, so is this one: (h x, h ŷ, h y) has the loss of
 (x, ŷ, y). A coupled kernel (:mod:`sympe.kernels.coupled`) is the other cure: there the model samples, here it
 commits itself to one of the equivalent targets, whichever is nearest.
+
+For a model that is jointly equivariant, :math:`f(s x, s g) = s f(x, g)`, the two are one thing with two rules: as
+:math:`\ell(f(x, g), s y) = \ell(f(x, s^{-1} g), y)`,
+
+.. math:: \min_{s \in G_x} \ell(f(x, g), s y) = \min_{g' \in C(x)} \ell(f(x, g'), y),
+
+so that the least loss over the orbit is training with the g of C(x) that suits the model best, where the coupled kernel
+takes the one that a canonical form of the target prescribes. Such a g is equivariant in (x, y) and averages to the
+inversion kernel, too. The rule of a form is arbitrary between inputs of different kinds: where a model shall serve
+kinds that it was not trained on, let it choose by itself.
 """
 
 from __future__ import annotations

@@ -176,6 +176,25 @@ def test_it_is_the_least_over_all_symmetries_and_keeps_its_laws(name: str) -> No
     law(orbit_minimum, case)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_for_an_equivariant_model_it_is_the_least_over_the_g_that_the_model_may_draw(name: str) -> None:
+    """min over s of l(f(x, g), s y) is min over g' in C(x) of l(f(x, g'), y); not if f forgets to turn with g."""
+    case = CASES[name]
+    generator = torch.Generator().manual_seed(0)
+    v, y = torch.randn(2, *case.action.shape, generator=generator).double()
+    target = y.expand(len(case.x), *y.shape)
+    rows, every = case.kernel.list_coset(case.x, limit=1024)
+    drawn = case.kernel.sample(case.x, generator=generator)
+    for model, equivariant in ((lambda gv: gv, True), (lambda gv: gv.tanh() + v, False)):
+        best = minimum_of(squares(model(case.action(every, v)), target[rows]), rows, len(target))
+        found = orbit_minimum(squares, model(case.action(drawn, v)), target, case.x, case.kernel, case.action)
+        assert torch.allclose(found, best) == equivariant
+
+
+def minimum_of(values: Tensor, rows: Tensor, count: int) -> Tensor:
+    return torch.stack([values[rows == row].min() for row in range(count)])
+
+
 def over_the_coset(loss: Any, prediction: Any, target: Tensor, x: Any, kernel: Any, action: Any) -> Tensor:
     """Wrong on purpose: C(x) in place of G_x."""
     rows, g = kernel.list_coset(x, limit=1024)
