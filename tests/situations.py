@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sympe.graphs import Clouds, DenseGraphs, Graphs
 from sympe.kernels import conjugated
 from sympe.kernels.finite import search
-from sympe.kernels.graphs import breadth_first, cosets, individualization, random_refinement, refinement
+from sympe.kernels.graphs import breadth_first, cosets, depth_first, individualization, random_refinement, refinement
 from sympe.kernels.points import cloud, listing
 
 NODES = 80
@@ -47,6 +47,8 @@ CHUNKS: list[tuple[Any, str, int]] = [
     (cloud, "_STORED", 0),
     (breadth_first, "_WIDE", 2),
     (breadth_first, "_AT_ONCE", 1),
+    (depth_first, "_AT_ONCE", 1),
+    (depth_first, "WORD", 2),
 ]
 """Every number of the room that decides how much is done at once, or which of two ways to one answer is faster."""
 

@@ -93,6 +93,7 @@ SLOW = {
     "graph, breadth-first",
     "graph, refined",
     "graph, degree",
+    "graph, depth-first",
     "graph, bliss",
     "graph, fiedler",
     "refinement, small",

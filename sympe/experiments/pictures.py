@@ -50,6 +50,7 @@ COLORS: dict[str, str] = {
     "sympe-order-degree": "#a6761d",
     "sympe-order-breadth-first": "#bcbd22",
     "sympe-order-bliss": "0.1",
+    "sympe-nodes-edges-depth-first": "0.1",
     "structure+sympe": "#1f3b73",
     "canonical+sympe": "#17a2a2",
     "laplacian": "#e377c2",

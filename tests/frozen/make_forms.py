@@ -39,7 +39,7 @@ from sympe.kernels import GraphKernel
 FORMS = Path(__file__).with_name("forms.npz")
 COUNT = 500
 TIMES = 5
-ORDERS = ("refined", "degree", "breadth-first", "fiedler", "bliss")
+ORDERS = ("refined", "degree", "breadth-first", "depth-first", "fiedler", "bliss")
 
 Canonicalize = Callable[[DenseGraphs], Tensor]
 

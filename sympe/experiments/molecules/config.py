@@ -24,7 +24,7 @@ Encoding = Literal[
 ]
 Dataset = Literal["qm9", "qm9-h", "moses"]
 Transition = Literal["marginal", "uniform", "absorbing"]
-Order = Literal["refined", "degree", "breadth-first", "fiedler", "bliss"]
+Order = Literal["refined", "degree", "breadth-first", "depth-first", "fiedler", "bliss"]
 Precision = Literal["32-true", "bf16-mixed"]
 Preset = Literal["smoke", "demo", "full", "gpu"]
 
@@ -32,6 +32,8 @@ ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 DATASETS: tuple[Dataset, ...] = get_args(Dataset)
 TRANSITIONS: tuple[Transition, ...] = get_args(Transition)
 ORDERS: tuple[Order, ...] = get_args(Order)
+USUAL_ORDER: Order = "breadth-first"
+"""That a row's name leaves out."""
 PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 LEAST_CHANNELS = 6
@@ -70,7 +72,8 @@ class MoleculesConfig:
         encoding_channels: features of a node that the encoding gives.
         pair_channels: features of a pair that it gives.
         encoding_scale: standard deviation of v at the start, and of the noise.
-        order: which canonical form SymPE's kernel has: refined, degree, breadth-first, fiedler or bliss.
+        order: which canonical form SymPE's kernel has: refined, degree, breadth-first, depth-first, fiedler
+            or bliss.
         learning_rate: of AdamW, after the warm-up; it falls to 0 by a cosine.
         warmup: share of the steps in which the learning rate rises.
         gradient_clip: largest norm of the gradient of all parameters together.
@@ -103,7 +106,7 @@ class MoleculesConfig:
     encoding_channels: int = 8
     pair_channels: int = 4
     encoding_scale: float = 1.0
-    order: Order = "breadth-first"
+    order: Order = USUAL_ORDER
     learning_rate: float = 1e-3
     warmup: float = 0.05
     gradient_clip: float = 1.0
@@ -144,4 +147,5 @@ class MoleculesConfig:
     def name(self) -> str:
         """Names the row and its run directory."""
         coupled = "-coupled" if self.coupled else ""
-        return f"{self.dataset}-{self.transition}-{self.encoding}{coupled}-seed{self.seed}"
+        order = f"-{self.order}" if self.order != USUAL_ORDER else ""
+        return f"{self.dataset}-{self.transition}-{self.encoding}{coupled}{order}-seed{self.seed}"

@@ -20,7 +20,7 @@ from rdkit import Chem
 from rdkit.Chem import Draw
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.config import MoleculesConfig
+from sympe.experiments.molecules.config import USUAL_ORDER, MoleculesConfig
 from sympe.experiments.pictures import BESIDE, COLORS, PLAIN, SYMPE, WIDE, band, label, save
 
 Rows = Sequence[Mapping[str, Any]]
@@ -49,8 +49,13 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
 
 
 def label_of(row: Mapping[str, Any]) -> str:
-    """The encoding, and whether it is coupled."""
-    return label(row["encoding"]) + (", coupled" if row["coupled"] else "")
+    """The encoding, whether it is coupled, and the order of its form if it is not the usual one."""
+    order = row["config"]["order"]
+    return (
+        label(row["encoding"])
+        + (", coupled" if row["coupled"] else "")
+        + (f", {order}" if order != USUAL_ORDER else "")
+    )
 
 
 def samples(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figure:

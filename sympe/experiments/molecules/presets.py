@@ -120,7 +120,7 @@ def few_steps_configs(
     """The rows of ``few-steps``; every argument that is given replaces the preset's own choice.
 
     The rows that decide come first, with two seeds: under absorbing noise none, structure, and coupled
-    sympe-nodes-edges and structure+sympe; under marginal noise none, structure, structure+sympe, canonical,
+    sympe-nodes-edges (with a breadth-first and with a depth-first form) and structure+sympe; under marginal noise none, structure, structure+sympe, canonical,
     canonical+sympe. Then one seed of the others: noise, stock, canonical under absorbing noise (haar coupled is coupled
     sympe-nodes-edges there, for x_T has all symmetries); sympe-nodes-edges, stock, noise and laplacian under marginal
     noise, and, coupled, haar, sympe-nodes-edges and structure+sympe.
@@ -143,6 +143,7 @@ def few_steps_configs(
         plan = [
             (absorbing, ("none", "structure"), 2),
             (absorbing | coupled, ("sympe-nodes-edges", "structure+sympe"), 2),
+            (absorbing | coupled | {"order": "depth-first"}, ("sympe-nodes-edges",), 2),
             (marginal, ("none", "structure", "structure+sympe", "canonical", "canonical+sympe"), 2),
             (absorbing, ("noise", "stock", "canonical"), 1),
             (marginal | coupled, ("haar", "sympe-nodes-edges", "structure+sympe"), 1),

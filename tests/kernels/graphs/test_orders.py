@@ -12,8 +12,14 @@ from torch import Tensor
 
 from sympe.graphs import DenseGraphs, SparseGraphs
 from sympe.kernels import GraphKernel
-from sympe.kernels.graphs import breadth_first
-from sympe.kernels.graphs.orders import NODE_ORDERS, breadth_first_order, degree_order, fiedler_order
+from sympe.kernels.graphs import breadth_first, depth_first
+from sympe.kernels.graphs.orders import (
+    NODE_ORDERS,
+    breadth_first_order,
+    degree_order,
+    depth_first_order,
+    fiedler_order,
+)
 
 
 def forms(*graphs: nx.Graph) -> DenseGraphs:
@@ -52,10 +58,10 @@ def test_most_neighbours_first() -> None:
     assert degrees.tolist() == [3, 3, 2, 1, 1, 1, 1]
 
 
-def test_breadth_first_and_fiedler_lay_a_path_straight() -> None:
+def test_breadth_first_depth_first_and_fiedler_lay_a_path_straight() -> None:
     x = forms(SHUFFLED_PATH)
     assert bandwidth(x.pairs[0], torch.arange(9)) > 2
-    for order in (breadth_first_order, fiedler_order):
+    for order in (breadth_first_order, depth_first_order, fiedler_order):
         assert bandwidth(x.pairs[0], order(x, 9)[0]) == 1
 
 
@@ -167,6 +173,50 @@ def test_breadth_first_is_the_order_of_its_definition(
     together = breadth_first_order(forms(*undirected), 180)
     for graph, order in zip(undirected, together, strict=True):
         assert order[: len(graph)].tolist() == reverse_cuthill_mckee(graph)
+
+
+def longest_branch_first(graph: nx.Graph, colors: list[int]) -> list[int]:
+    """The depth-first order by its definition, with networkx' distances."""
+    left, order = set(graph), []
+
+    def farthest(node: int) -> int:
+        return max(nx.single_source_shortest_path_length(graph.subgraph(left), node).values())
+
+    while left:
+        near = next((there for node in reversed(order) if (there := left & set(graph[node]))), set())
+        if near:
+            node = min(near, key=lambda i: (-farthest(i), colors[i], graph.degree[i], i))
+        else:
+            node = min(left, key=lambda i: (graph.degree[i], -colors[i], -farthest(i), i))
+        order.append(node)
+        left.remove(node)
+    return order
+
+
+@pytest.mark.parametrize(("word", "at_once"), [(64, 2**20), (64, 1), (0, 1)])
+def test_depth_first_is_the_order_of_its_definition(word: int, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(depth_first, "WORD", word)
+    monkeypatch.setattr(depth_first, "_AT_ONCE", at_once)
+    chance = random.Random(0)
+    graphs = [
+        *(nx.gnp_random_graph(n, p, seed=n) for n in (2, 7, 12, 20) for p in (0.1, 0.2, 0.5)),
+        *(nx.random_regular_graph(3, n, seed=n) for n in (8, 12, 20)),
+        nx.random_regular_graph(4, 13, seed=3),
+        nx.random_labeled_tree(24, seed=4),
+        nx.disjoint_union_all([nx.cycle_graph(5)] * 2 + [nx.path_graph(4), nx.empty_graph(2)]),
+        nx.grid_2d_graph(4, 4),
+        nx.lollipop_graph(5, 6),
+        nx.empty_graph(0),
+    ]
+    graphs = [shuffled(graph, chance) for graph in graphs]
+    x = forms(*graphs)
+    x = DenseGraphs(x.pairs, torch.tensor(chance.choices((3, 5, 2**60), k=x.colors.numel())).view_as(x.colors), x.mask)
+    orders = depth_first_order(x, 30)
+    for graph, colors, order in zip(graphs, x.colors.tolist(), orders.tolist(), strict=True):
+        assert order[: len(graph)] == longest_branch_first(graph, colors)
+    plain = x.colors.new_zeros(x.colors.shape)
+    blind = depth_first_order(DenseGraphs(x.pairs, plain, x.mask), 30)  # the twin, which sees no colours
+    assert not torch.equal(blind, orders)
 
 
 @pytest.mark.slow
