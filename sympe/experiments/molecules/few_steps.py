@@ -91,13 +91,8 @@ def quality(rows: Rows, title: str) -> Figure:
     seen: set[str] = set()
     for row in rows:
         name = label_of(row)
-        own = f"{row['encoding']}-{row['config']['order']}"
-        style = {
-            "color": COLORS.get(own, COLORS[row["encoding"]]),
-            "ls": "--" if row["coupled"] else "-",
-            "marker": "o",
-            "ms": 3,
-        }
+        color = COLORS.get(f"{row['encoding']}-{row['config']['order']}", COLORS[row["encoding"]])
+        style = {"color": color, "ls": "--" if row["coupled"] else "-", "marker": "o", "ms": 3}
         for axis, (key, _, scale) in zip(axes, panels, strict=True):
             if points := _points(row, key, scale, none.get(row["seed"]) if key == "nll" else None):
                 axis.plot(*zip(*points, strict=True), **style, label=None if name in seen else name)

@@ -50,12 +50,8 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
 
 def label_of(row: Mapping[str, Any]) -> str:
     """The encoding, whether it is coupled, and the order of its form if it is not the usual one."""
-    order = row["config"]["order"]
-    return (
-        label(row["encoding"])
-        + (", coupled" if row["coupled"] else "")
-        + (f", {order}" if order != USUAL_ORDER else "")
-    )
+    order = "" if row["config"]["order"] == USUAL_ORDER else f", {row['config']['order']}"
+    return label(row["encoding"]) + (", coupled" if row["coupled"] else "") + order
 
 
 def samples(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figure:

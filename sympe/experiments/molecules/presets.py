@@ -119,11 +119,11 @@ def few_steps_configs(
 ) -> list[MoleculesConfig]:
     """The rows of ``few-steps``; every argument that is given replaces the preset's own choice.
 
-    The rows that decide come first, with two seeds: under absorbing noise none, structure, and coupled
-    sympe-nodes-edges (with a breadth-first and with a depth-first form) and structure+sympe; under marginal noise none, structure, structure+sympe, canonical,
-    canonical+sympe. Then one seed of the others: noise, stock, canonical under absorbing noise (haar coupled is coupled
-    sympe-nodes-edges there, for x_T has all symmetries); sympe-nodes-edges, stock, noise and laplacian under marginal
-    noise, and, coupled, haar, sympe-nodes-edges and structure+sympe.
+    The rows that decide come first, with two seeds: under absorbing noise none, structure, and coupled structure+sympe
+    and sympe-nodes-edges, with a breadth-first form and with a depth-first one; under marginal noise none, structure,
+    structure+sympe, canonical, canonical+sympe. Then one seed of the others: noise, stock, canonical under absorbing
+    noise (haar coupled is coupled sympe-nodes-edges there, for x_T has all symmetries); sympe-nodes-edges, stock, noise
+    and laplacian under marginal noise, and, coupled, haar, sympe-nodes-edges and structure+sympe.
 
     - ``smoke``: none, structure and coupled sympe-nodes-edges under absorbing noise, a tiny network, a few steps.
     - ``full``: for a CPU. ``gpu``: with larger batches.

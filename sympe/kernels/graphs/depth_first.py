@@ -1,9 +1,9 @@
 r"""Depth-first orders of batches of graphs: long branches first.
 
 From a node the search goes to the unvisited neighbour from which it can still get farthest, so that most nodes are
-followed by one of their neighbours, and what hangs beside a chain comes after the chain. For a network that is told
-places alone, this leaves less to guess than other orders: on molecules the types of all pairs and nodes, each guessed by
-itself from its places, have 19.0 nats of entropy, in a breadth-first order 21.9 (QM9).
+followed by one of their neighbours, and what hangs beside a chain comes after the chain. A network that is told places
+alone then has less to guess than in other orders: on QM9 the types of all nodes and pairs, each guessed by itself from
+its places, have 19.0 nats of entropy, in a breadth-first order 21.9.
 
 Graphs of up to 64 nodes are searched together, with a set of nodes in one word; larger ones one by one, in time that
 follows nodes times edges.
@@ -25,8 +25,8 @@ def depth_first(adjacency: np.ndarray, colors: np.ndarray, sizes: np.ndarray) ->
 
     It starts, and starts again in each further component, at the node with the fewest neighbours; of several at that of
     the greatest colour, then of the greatest eccentricity. It goes on from the last node that has an unvisited
-    neighbour, to the one from which the farthest unvisited node is farthest, by paths through unvisited nodes; of several
-    to that of the least colour, then with the fewest neighbours. The number of the node decides what is left.
+    neighbour, to the one from which the farthest unvisited node is farthest, by paths through unvisited nodes; of
+    several to that of the least colour, then with the fewest neighbours. The number of the node decides what is left.
 
     Arguments:
         adjacency: ``(graphs, n, n)``, which nodes are joined, symmetric, without loops and false in the padding.

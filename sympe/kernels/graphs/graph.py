@@ -52,8 +52,8 @@ class GraphKernel(InversionKernel):
 
     Raises:
         ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
-            or more than 2,048 and ``order`` is "degree", "depth-first" or "fiedler", or if two of its components share a hash and are
-            not isomorphic.
+            or more than 2,048 and ``order`` is "degree", "depth-first" or "fiedler", or if two of its components share
+            a hash and are not isomorphic.
         ImportError: on use, if igraph is missing and a graph has a piece that the search gives up, or ``order`` is
             "bliss"; of how many nodes the piece is.
 
