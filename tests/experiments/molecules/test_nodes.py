@@ -159,6 +159,7 @@ def test_presets_name_each_row_once_and_give_all_the_same_channels() -> None:
     assert [config.name for config in some] == [
         "qm9-absorbing-none-seed0",
         "qm9-absorbing-sympe-nodes-edges-coupled-seed0",
+        "qm9-absorbing-sympe-nodes-edges-coupled-depth-first-seed0",
     ]
     with pytest.raises(ValueError, match="preset: expected one of smoke, full, gpu; got 'demo'"):
         few_steps_configs("demo")

@@ -44,7 +44,7 @@ def exchanged() -> Tensor:
     return (products[:, :, None] == elements).all(3).long().argmax(2)
 
 
-@pytest.mark.parametrize("order", ["refined", "breadth-first", "fiedler"])
+@pytest.mark.parametrize("order", ["refined", "breadth-first", "depth-first", "fiedler"])
 def test_the_law_on_all_small_pairs(order: str, way: str, exchanged: Tensor) -> None:  # noqa: F811
     x, y = pairs_of_graphs(3)
     kernel = CoupledGraphKernel(GraphKernel(3, order=order))
@@ -141,7 +141,7 @@ def test_large_and_ragged_graphs() -> None:
     assert torch.allclose(torch.cat(alone), log_p), "it depends on the rest of the batch"
 
 
-@pytest.mark.parametrize("order", ["breadth-first", "fiedler", "degree"])
+@pytest.mark.parametrize("order", ["breadth-first", "depth-first", "fiedler", "degree"])
 def test_where_x_has_all_symmetries_g_is_the_order_of_the_target(order: str) -> None:
     """So that what a network learns about one target's places holds for those of another."""
     n = 6
