@@ -50,12 +50,14 @@ def automorphisms(x: SparseGraphs, *, limit: int) -> tuple[Int64[Tensor, " liste
     """
     if limit < 1:
         raise ValueError(f"limit: expected at least 1, got {limit}")
+    graph = x.graph
     n = int(x.sizes.max()) if len(x) else 0
-    colors, tied = _refined(x)
-    has = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    has[x.graph[tied]] = True
+    at = torch.arange(len(graph), device=x.device) + (n * torch.arange(len(x), device=x.device) - x.starts)[graph]
+    color, tied = _refined(x, at, n)
+    has = tied.any(1)
     hard = has & (x.sizes > SMALL)
-    row, s, wide = _joined(x, colors, tied, has & ~hard, limit=min(limit, WIDE))
+    home = (has & ~hard).nonzero().squeeze(1)
+    row, s, wide = _joined(x, color, tied, at, home, limit=min(limit, WIDE))
     hard = (hard | wide).nonzero().squeeze(1)
     if len(hard):
         kernel = GraphKernel(n, order="refined")
@@ -66,46 +68,57 @@ def automorphisms(x: SparseGraphs, *, limit: int) -> tuple[Int64[Tensor, " liste
             raise
         start = g[torch.searchsorted(of, torch.arange(len(hard), device=x.device))]
         s = torch.cat([s, kernel.group.compose(g, kernel.group.inverse(start)[of])])
-        row, order = torch.cat([row, hard[of]]).sort(stable=True)
-        s = s[order]
-    return row, s
+        row = torch.cat([row, hard[of]])
+    row, order = row.sort(stable=True)
+    return row, s[order]
 
 
-def _refined(x: SparseGraphs) -> tuple[Int64[Tensor, " nodes"], Bool[Tensor, " nodes"]]:
-    """Colours, refined a few times, and which nodes share theirs with another of their graph.
+def _refined(
+    x: SparseGraphs, at: Int64[Tensor, " nodes"], n: int
+) -> tuple[Int64[Tensor, "batch places"], Bool[Tensor, "batch places"]]:
+    """Colours, refined a few times, and which nodes share theirs with another of their graph; n of each graph.
 
     With ``refine_graphs``, which goes on to the end, the RMSD of 1,000 molecules takes half as long again.
     """
     i, j = x.arcs
     weights = mix(x.arc_colors)
-    colors = mix(x.colors + mix(x.graph))
+    colors = mix(x.colors)
     for _ in range(ROUNDS):
         heard = torch.zeros_like(colors).index_add_(0, i, colors.index_select(0, j).mul_(weights))
         colors = mix(heard.add_(colors, alpha=WEIGHTS[0]))
-    ordered, order = colors.sort()
-    same = ordered[1:] == ordered[:-1]
-    shared = torch.zeros(len(colors), dtype=torch.bool, device=x.device)
-    shared[1:] = same
-    shared[:-1] |= same
-    return colors, torch.zeros_like(shared).scatter_(0, order, shared)
+    color = torch.arange(n, device=x.device).repeat(len(x))  # those of padding are their own
+    color = color.index_copy_(0, at, colors).view(len(x), n)
+    ordered, order = color.sort(1)
+    same = ordered[:, 1:] == ordered[:, :-1]
+    shared = torch.zeros_like(color, dtype=torch.bool)
+    shared[:, 1:] = same
+    shared[:, :-1] |= same
+    return color, torch.zeros_like(shared).scatter_(1, order, shared)
 
 
 def _joined(
-    x: SparseGraphs, colors: Tensor, tied: Tensor, chosen: Bool[Tensor, " batch"], *, limit: int
+    x: SparseGraphs, color: Tensor, tied: Tensor, at: Tensor, home: Int64[Tensor, " chosen"], *, limit: int
 ) -> tuple[Int64[Tensor, " listed"], Int64[Tensor, "listed nodes"], Bool[Tensor, " batch"]]:
     """The automorphisms of some graphs, and which of them have too many maps on the way."""
-    home = chosen.nonzero().squeeze(1)
-    n, count = int(x.sizes.max()) if len(x) else 0, len(home)
-    alive = count
+    n = color.shape[1]
     too_wide = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    if not count:
+    if not len(home):
         return home, home.new_zeros(0, n), too_wide
-    color, order, rank, pairs = _packed(x, colors, tied, home, n)
+    number, order = tied[home].sum(1).sort(descending=True, stable=True)
+    home = home[order]
+    order, rank, pairs = _packed(x, tied[home], at, home)
+    color = color[home]
     same = (color[:, :, None] == color[:, None]).view(-1, n)
-    row = torch.arange(count, device=x.device)
-    s = torch.arange(n, device=x.device).repeat(count, 1)
-    wide = torch.zeros(count, dtype=torch.bool, device=x.device)
-    for k in range(int((rank >= 0).sum(1).max())):
+    row = torch.arange(len(home), device=x.device)
+    s = torch.arange(n, device=x.device).repeat(len(home), 1)
+    wide = torch.zeros_like(row, dtype=torch.bool)
+    rows, maps = [], []
+    for k, left in enumerate((len(home) - number.bincount().cumsum(0)[:-1]).tolist()):
+        if left < len(home):  # the others have no more tied nodes
+            at_end = int(torch.searchsorted(row, left))
+            rows.append(row[at_end:])
+            maps.append(s[at_end:])
+            row, s = row[:at_end], s[:at_end]
         first = row * n
         v = order[:, k].index_select(0, row)
         of, w = same.index_select(0, first + v).nonzero(as_tuple=True)
@@ -114,44 +127,34 @@ def _joined(
         there, here = pairs.index_select(0, first + w).gather(1, s), pairs.index_select(0, first + v)
         fits = ((there == here) | (rank > k).index_select(0, row)).all(1).nonzero().squeeze(1)
         row, s = row.index_select(0, fits), s.index_select(0, fits)
-        if len(row) > limit + alive - 1:  # for each graph has one
-            wide |= row.bincount(minlength=count) > limit
+        if len(row) > limit and bool((row[limit:] == row[:-limit]).any()):
+            wide |= row.bincount(minlength=len(home)) > limit
             narrow = (~wide[row]).nonzero().squeeze(1)
             row, s = row[narrow], s[narrow]
-            alive = count - int(wide.sum())
     too_wide[home[wide]] = True
-    return home[row], s, too_wide
+    return home[torch.cat([*rows, row])], torch.cat([*maps, s]), too_wide
 
 
-def _packed(
-    x: SparseGraphs, colors: Tensor, tied: Tensor, home: Int64[Tensor, " chosen"], n: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _packed(x: SparseGraphs, tied: Tensor, at: Tensor, home: Int64[Tensor, " chosen"]) -> tuple[Tensor, Tensor, Tensor]:
     """Some graphs side by side.
 
     Returns:
-        Colours, those of padding their own; the nodes, tied ones first; the place of tied ones in this order, -1 for
-        others; what each pair is, both ways, row by row, and for a node and itself like nothing else.
+        The nodes, tied ones first; the place of tied ones in this order, -1 for others; what each pair is, both ways,
+        row by row, and for a node and itself like nothing else.
     """
+    n = tied.shape[1]
+    order = (~tied).to(torch.uint8).argsort(dim=1, stable=True)
+    rank = torch.where(tied, tied.cumsum(1) - 1, -1)
     place = torch.full((len(x),), -1, device=x.device)
     place[home] = torch.arange(len(home), device=x.device)
-    spot = place * n - x.starts
-    at = spot.index_select(0, x.graph) + torch.arange(len(colors), device=x.device)
-    node = (place.index_select(0, x.graph) >= 0).nonzero().squeeze(1)
-    nodes = torch.arange(n, device=x.device)
-    color, loose = nodes.repeat(len(home)), torch.zeros(len(home) * n, dtype=torch.bool, device=x.device)
-    where = at.index_select(0, node)
-    color[where], loose[where] = colors.index_select(0, node), tied.index_select(0, node)
-    loose = loose.view(-1, n)
-    order = (~loose).to(torch.uint8).argsort(dim=1, stable=True)
-    rank = torch.where(loose, loose.cumsum(1) - 1, -1)
-    i, j = x.arcs
-    of = place.index_select(0, x.graph.index_select(0, i))
-    arc = (of >= 0).nonzero().squeeze(1)
-    i, j, of = i.index_select(0, arc), j.index_select(0, arc), of.index_select(0, arc)
+    i, j = (at.index_select(0, end) for end in x.arcs)
+    of = i.div(n, rounding_mode="floor")
+    move = place.index_select(0, of)
+    arc = (move >= 0).nonzero().squeeze(1)
+    i, j, of, move = (part.index_select(0, arc) for part in (i, j, of, move))
     pairs = torch.zeros(len(home) * n, n, dtype=torch.int64, device=x.device)
-    row = at.index_select(0, i)
-    pairs.view(-1)[row * n + at.index_select(0, j) - of * n] = x.arc_colors.index_select(0, arc)
+    pairs.view(-1)[(i + (move - of) * n) * n + j - of * n] = x.arc_colors.index_select(0, arc)
     pairs = pairs.view(-1, n, n)
     pairs = pairs * WEIGHTS[0] + pairs.mT * WEIGHTS[1]
     pairs.diagonal(dim1=1, dim2=2).add_(WEIGHTS[2])
-    return color.view(-1, n), order, rank, pairs.view(-1, n)
+    return order, rank, pairs.view(-1, n)

@@ -41,6 +41,18 @@ class Arrangements:
     members: Int64[Tensor, "groups 4"]
     sizes: Int64[Tensor, " groups"]
 
+    def part(self, start: int, stop: int) -> Arrangements:
+        """Those of some graphs that follow each other."""
+        ends = torch.tensor([start, stop], device=self.rows.device)
+        rows, groups = (slice(*torch.searchsorted(of, ends).tolist()) for of in (self.rows, self.groups))
+        return Arrangements(
+            self.rows[rows] - start,
+            self.images[rows],
+            self.groups[groups] - start,
+            self.members[groups],
+            self.sizes[groups],
+        )
+
 
 @dataclass(frozen=True)
 class _Leaves:
@@ -76,12 +88,12 @@ def arrangements(x: Graphs, *, limit: int) -> Arrangements:
     batch, n = len(x), int(x.sizes.max()) if len(x) else 0
     graph, starts = x.graph, x.starts
     leaves = _leaves(x)
-    core, nodes = _core(x, leaves)
+    core, nodes = _core(x, leaves, graph)
     try:
         rows, s = automorphisms(core, limit=limit)
     except ValueError as error:
         raise ValueError(f"molecules: without the exchanges of leaves, {str(error).removeprefix('x: ')}") from error
-    images = _carried(x, leaves, core, nodes, rows, s)
+    images = _carried(x, leaves, core, nodes, rows, s, graph)
     plain = torch.ones(batch, dtype=torch.bool, device=x.device)
     plain[rows] = False
     alone = plain.nonzero().squeeze(1)  # the others have the identity only
@@ -135,7 +147,7 @@ def _leaves(x: SparseGraphs) -> _Leaves:
     return found.select((sizes[group] <= LARGEST).nonzero().squeeze(1))
 
 
-def _core(x: SparseGraphs, leaves: _Leaves) -> tuple[SparseGraphs, Int64[Tensor, " kept"]]:
+def _core(x: SparseGraphs, leaves: _Leaves, graph: Tensor) -> tuple[SparseGraphs, Int64[Tensor, " kept"]]:
     """The graphs without the leaves, and the nodes that they have."""
     kept = torch.ones(len(x.colors), dtype=torch.bool, device=x.device)
     kept[leaves.node] = False
@@ -146,12 +158,12 @@ def _core(x: SparseGraphs, leaves: _Leaves) -> tuple[SparseGraphs, Int64[Tensor,
     inside = (kept.index_select(0, i) & kept.index_select(0, j)).nonzero().squeeze(1)
     place = kept.cumsum(0) - 1
     arcs = torch.stack([place.index_select(0, end.index_select(0, inside)) for end in (i, j)])
-    sizes = x.graph.index_select(0, nodes).bincount(minlength=len(x))
+    sizes = graph.index_select(0, nodes).bincount(minlength=len(x))
     return SparseGraphs(sizes, colors, arcs, x.arc_colors.index_select(0, inside)), nodes
 
 
 def _carried(
-    x: SparseGraphs, leaves: _Leaves, core: SparseGraphs, nodes: Tensor, row: Tensor, s: Tensor
+    x: SparseGraphs, leaves: _Leaves, core: SparseGraphs, nodes: Tensor, row: Tensor, s: Tensor, graph: Tensor
 ) -> Int64[Tensor, "listed nodes"]:
     """Automorphisms of cores as such of the graphs, with the leaves of each node in their order."""
     total, starts = len(x.colors), x.starts
@@ -170,7 +182,7 @@ def _carried(
     rank = slot - base.index_select(0, owner)
     by_slot = torch.empty_like(slot)
     by_slot[slot] = torch.arange(total, device=x.device)
-    home = before.index_select(0, owner) - (core.starts + 1).index_select(0, x.graph)
+    home = before.index_select(0, owner) - (core.starts + 1).index_select(0, graph)
 
     sizes, start, shape = x.sizes[row, None], starts[row, None], (len(row), len(every))
     at = (start + torch.minimum(every, sizes - 1)).flatten()

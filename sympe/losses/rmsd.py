@@ -13,12 +13,19 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
 
 from sympe.graphs import DenseGraphs, Graphs, SparseGraphs
 from sympe.groups.checks import check_floats
-from sympe.losses.leaves import arrangements
-from sympe.losses.rotations import best_rotation
+from sympe.losses.leaves import Arrangements, arrangements
+from sympe.losses.rotations import best_rotation, scores
 from sympe.losses.search import nearest
+
+_PAIRS = 2048
+"""Pairs that are looked at together on a CPU; of more the lists do not fit its cache."""
+
+_SMALL = 1e-6
+"""Sums of squares that are less, over those of all positions, are no differences of scores."""
 
 
 def symmetric_rmsd(
@@ -76,38 +83,78 @@ def symmetric_rmsd(
     p, t, sizes = _checked(prediction, target, molecules)
     if reflect and not align:
         raise ValueError("reflect: expected False without alignment (align=False), got True")
-    n = t.shape[1]
-    real = torch.arange(n, device=t.device) < sizes[:, None]
-    real = real[:, :, None].expand(-1, -1, 3).contiguous()
-    sizes = sizes.to(t.dtype)[:, None, None]
-    t, p = torch.where(real, t, 0), torch.where(real[:, None], p, 0)
-    center = t.sum(1, keepdim=True) / sizes
-    other = p.sum(2, keepdim=True) / sizes[:, None]
-    for name, means, positions in (("prediction", other.flatten(1), p), ("target", center.flatten(1), t)):
-        if not bool(means.isfinite().all()):
-            wrong = ~positions.isfinite().flatten(1).all(1)
-            if bool(wrong.any()):
-                raise ValueError(f"{name}: expected finite numbers; molecule {int(wrong.nonzero()[0])} has others")
-    t = torch.where(real, t - center, 0)
-    p = torch.where(real[:, None], p - (other if align else center[:, None]), 0)
     with torch.no_grad():
         found = arrangements(molecules, limit=limit)
-        s = nearest(found, p, t, align=align, reflect=reflect, limit=limit)
-    poses = p.shape[1]
-    p = p.flatten(0, 1).gather(1, s[:, :, None].expand(-1, -1, 3))
-    t = t.repeat_interleave(poses, 0)
-    if align:
-        with torch.no_grad():
-            R = best_rotation(p.mT @ t, reflect=reflect)
-        t = t @ R.mT
-    mean = (p - t).square().sum((1, 2)) / sizes.flatten().repeat_interleave(poses)
+    batch, poses = p.shape[:2]
+    if not p.numel():
+        return prediction.sum((-2, -1))
+    at_once = _PAIRS if p.device.type == "cpu" else batch * poses
+    means = []
+    step = max(1, at_once // poses)
+    for first in range(0, batch, step):
+        part = found if step >= batch else found.part(first, min(first + step, batch))
+        for pose in range(0, poses, at_once):
+            some = p[first : first + step, pose : pose + at_once], t[first : first + step]
+            q, r, size = _centred(*some, sizes[first : first + step], align=align, first=first)
+            sums = _least(part, q, r, align=align, reflect=reflect, limit=limit, first=first * poses + pose)
+            means.append((sums.view(q.shape[:2]) / size).flatten())
+    mean = torch.cat(means)
     zero = mean == 0  # where the root has no derivative
     root = torch.where(zero, 0.0, torch.where(zero, 1.0, mean).sqrt())
     return root.reshape(prediction.shape[:-2]).to(prediction.dtype)
 
 
+def _centred(p: Tensor, t: Tensor, sizes: Tensor, *, align: bool, first: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Both about the mean of the target, or each about its own, 0 in the padding; and the numbers of atoms."""
+    real = torch.arange(t.shape[2], device=t.device) < sizes[:, None, None]
+    size = sizes.to(t.dtype)[:, None]
+    t, p = torch.where(real, t, 0), torch.where(real[:, None], p, 0)
+    center, other = t.sum(2, keepdim=True) / size[:, None], p.sum(3, keepdim=True) / size[:, None, None]
+    for name, means, positions in (("prediction", other.flatten(1), p), ("target", center.flatten(1), t)):
+        if not bool(means.isfinite().all()):
+            wrong = ~positions.isfinite().flatten(1).all(1)
+            if bool(wrong.any()):
+                number = first + int(wrong.nonzero()[0])
+                raise ValueError(f"{name}: expected finite numbers; molecule {number} has others")
+    real = real.to(t.dtype)
+    t = torch.addcmul(t, center, real, value=-1)
+    return torch.addcmul(p, other if align else center[:, None], real[:, None], value=-1), t, size
+
+
+def _least(
+    found: Arrangements, p: Tensor, t: Tensor, *, align: bool, reflect: bool, limit: int, first: int
+) -> Float[Tensor, " pairs"]:
+    """The least sums of squares.
+
+    Without gradients that is the difference of two scores, but where it is too small to have its digits from these.
+    """
+    differentiable = any(
+        (x.requires_grad and torch.is_grad_enabled()) or unpack_dual(x).tangent is not None for x in (p, t)
+    )
+    with torch.no_grad():
+        best = nearest(found, p, t, align=align, reflect=reflect, limit=limit, first=first)
+        if differentiable:
+            rows = torch.arange(p.shape[0] * p.shape[1], device=p.device)
+        else:
+            value, gap = scores(best.M, reflect=reflect) if align else (best.M[:, ::4].sum(1), best.squares)
+            sums = best.squares - 2 * value
+            rows = (sums * gap <= _SMALL * best.squares.square()).nonzero().squeeze(1)
+        if not len(rows):
+            return sums
+        s = best.permutations(rows)
+        R = best_rotation(best.M[rows].unflatten(1, (3, 3)), reflect=reflect) if align else None
+    p = p.flatten(0, 1)
+    moved = p[rows].gather(2, s[:, None].expand(-1, 3, -1))
+    t = t[rows.div(len(p) // len(t), rounding_mode="floor")]
+    exact = (moved - (t if R is None else R @ t)).square().sum((1, 2))
+    return exact if differentiable else sums.index_copy(0, rows, exact)
+
+
 def _checked(prediction: Tensor, target: Tensor, molecules: Graphs) -> tuple[Tensor, Tensor, Tensor]:
-    """Positions in double precision, as wide as the largest molecule; predictions with poses; numbers of atoms."""
+    """Positions in double precision, axis by axis, as wide as the largest molecule; numbers of atoms.
+
+    Predictions have poses.
+    """
     if not isinstance(molecules, DenseGraphs | SparseGraphs):
         raise TypeError(f"molecules: expected DenseGraphs or SparseGraphs, got {type(molecules).__name__}")
     sizes = molecules.sizes
@@ -120,5 +167,5 @@ def _checked(prediction: Tensor, target: Tensor, molecules: Graphs) -> tuple[Ten
         if len(shape) not in dims or shape[0] != batch or shape[-2] < n or shape[-1] != 3:
             poses = "[, poses]" if len(dims) > 1 else ""
             raise ValueError(f"{name}: expected shape ({batch}{poses}, nodes, 3) with at least {n} nodes, got {shape}")
-    p, t = prediction.double()[..., :n, :], target.double()[:, :n]
+    p, t = (x[..., :n, :].mT.double().contiguous() for x in (prediction, target))
     return p[:, None] if p.dim() == 3 else p, t, sizes

@@ -12,14 +12,15 @@ With reflections the last term is :math:`\sigma_3` itself. Both are convex in M.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 _DEGENERATE = 1e-2
 """Rotations whose denominator over the size of M, cubed, is less are made of singular vectors."""
+
+_FEW = 32
+"""Fewer rotations than that all are, which is quicker."""
 
 
 def overlap(M: Float[Tensor, "batch 9"], *, reflect: bool) -> Float[Tensor, " batch"]:
@@ -37,37 +38,38 @@ def overlap(M: Float[Tensor, "batch 9"], *, reflect: bool) -> Float[Tensor, " ba
         >>> overlap(torch.tensor([[2.0, 0, 0, 0, 1, 0, 0, 0, -1]]).double(), reflect=False)
         tensor([2.], dtype=torch.float64)
     """
-    return _overlap(M.T.contiguous(), reflect=reflect)[0]
+    return scores(M, reflect=reflect)[0]
 
 
-def _overlap(M: Float[Tensor, "9 batch"], *, reflect: bool) -> tuple[Tensor, Tensor, Tensor]:
-    r""":math:`\lambda(M), |M|^2` and :math:`\det M`; the last is positive with reflections."""
-    a, b, c, d, e, f, g, h, i = M
-    # the squares of the rows, and of their products
-    one, two, three = (_dot(row, row) for row in ((a, b, c), (d, e, f), (g, h, i)))
-    across = _dot((a, b, c), (d, e, f)).square_().addcmul_(*[_dot((a, b, c), (g, h, i))] * 2)
-    across.addcmul_(*[_dot((d, e, f), (g, h, i))] * 2)
-    second = (one * two).addcmul_(one + two, three).sub_(across)  # the sum of the squares of the cofactors
-    first = one.add_(two).add_(three)
-    cofactors = ((e * i).addcmul_(f, h, value=-1), (f * g).addcmul_(d, i, value=-1), (d * h).addcmul_(e, g, value=-1))
-    det = _dot((a, b, c), cofactors)
+def scores(M: Float[Tensor, "batch 9"], *, reflect: bool) -> tuple[Tensor, Tensor]:
+    r""":math:`\lambda(M)` and :math:`\sigma_2 \pm \sigma_3`; its error is about 1e-15 :math:`|M|^2` over the latter."""
+    A = M.T.contiguous().view(3, 3, -1)  # so that all runs along the batch
+    value, _, _, gap = _scores((A[:, None] * A).sum(2), (A[0] * torch.linalg.cross(A[1], A[2], dim=0)).sum(0), reflect)
+    return value, gap
+
+
+def _scores(inner: Float[Tensor, "3 3 batch"], det: Float[Tensor, " batch"], reflect: bool) -> tuple[Tensor, ...]:
+    r""":math:`\lambda(M), |M|^2, \det M` and :math:`\sigma_2 \pm \sigma_3` from :math:`M M^\top` and the determinant.
+
+    With reflections all are positive.
+    """
     if reflect:
-        det.abs_()
-    tiny = torch.finfo(M.dtype).tiny
+        det = det.abs()
+    tiny = torch.finfo(det.dtype).tiny
+    inner = inner.flatten(0, 1)
+    first = inner[::4].sum(0)
     mean = first / 3
     square = mean.square()
-    spread = square.sub(second, alpha=1 / 3).clamp_(min=0)
+    # a sixth of the square of the part without trace
+    spread = inner.square().sum(0).div_(6).sub_(square, alpha=0.5).clamp_(min=0)
     root = spread.sqrt()
-    cosine = square.sub_(second, alpha=0.5).mul_(mean).addcmul_(det, det, value=0.5)
-    cosine.div_(spread.mul_(root).clamp_(min=tiny))
-    largest = cosine.clamp_(-1, 1).acos_().div_(3).cos_().mul_(root).mul_(2).add_(mean)
-    top = largest.sqrt()
-    rest = first.sub(largest).addcdiv_(det, top.clamp(min=tiny), value=2)
-    return top.add_(rest.clamp_(min=0).sqrt_()), first, det
-
-
-def _dot(x: Sequence[Tensor], y: Sequence[Tensor]) -> Tensor:
-    return (x[0] * y[0]).addcmul_(x[1], y[1]).addcmul_(x[2], y[2])
+    cosine = spread.mul(3).sub_(square).mul_(mean).addcmul_(det, det)
+    cosine.div_(spread.mul_(root).mul_(2).clamp_(min=tiny))
+    top = cosine.clamp_(-1, 1).acos_().div_(3).cos_().mul_(root).mul_(2).add_(mean)
+    rest = first - top
+    top.sqrt_()
+    gap = rest.addcdiv_(det, top.clamp(min=tiny), value=2).clamp_(min=0).sqrt_()
+    return top.add_(gap), first, det, gap
 
 
 def best_rotation(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "batch 3 3"]:
@@ -93,40 +95,51 @@ def best_rotation(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tens
         >>> best_rotation(torch.diag(torch.tensor([2.0, 1.0, -1.0]))[None], reflect=False)[0].det().round()
         tensor(1.)
     """
-    R, plain = _derivative(M, reflect=reflect)
+    if len(M) < _FEW:
+        return _by_singular_vectors(M, reflect=reflect)
+    R, _, _, plain = _derivative(M.flatten(1), reflect=reflect)
+    R = R.T.reshape(-1, 3, 3)
     R = 1.5 * R - 0.5 * R @ (R.mT @ R)
     left = (~plain).nonzero().squeeze(1)
     return R.index_copy(0, left, _by_singular_vectors(M[left], reflect=reflect)) if len(left) else R
 
 
-def slope(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "batch 3 3"]:
-    """The best rotation to a few digits; where there are several, some finite matrix."""
-    return _derivative(M, reflect=reflect)[0]
+def slope(M: Float[Tensor, "batch 9"], *, reflect: bool) -> tuple[Tensor, Tensor, Tensor]:
+    r"""The best rotation, :math:`\lambda(M)`, and how sharp it is.
+
+    Returns:
+        R to a few digits, ``(9, batch)``, where there are several some finite matrix; :math:`\lambda(M)`; and
+        :math:`\sigma_2 \pm \sigma_3`, 0 where R cannot be relied on. A proper rotation R' has
+        :math:`\langle R', M \rangle \le \lambda(M) - \tfrac12 y^2 (\sigma_2 \pm \sigma_3)`, where
+        :math:`y = 2 \sin(\theta / 2)` for the angle from R to R'.
+    """
+    R, value, gap, plain = _derivative(M, reflect=reflect)
+    return R, value, torch.where(plain, gap, 0)
 
 
-def _derivative(M: Tensor, *, reflect: bool) -> tuple[Float[Tensor, "batch 3 3"], Bool[Tensor, " batch"]]:
-    """That of the overlap by M, and where it can be relied on."""
-    A = M.permute(1, 2, 0).contiguous()  # so that all runs along the batch
-    value, first, det = _overlap(A.flatten(0, 1), reflect=reflect)
-    one, two, three, four = (A.roll(by, (0, 1)) for by in ((-1, -1), (-2, -2), (-1, -2), (-2, -1)))
-    cofactors = (one * two).addcmul_(three, four, value=-1)
+def _derivative(M: Float[Tensor, "batch 9"], *, reflect: bool) -> tuple[Tensor, Tensor, Tensor, Bool[Tensor, " batch"]]:
+    """That of the overlap by M, the overlap, its second part, and where the first can be relied on."""
+    A = M.T.contiguous().view(3, 3, -1)
+    inner = (A[:, None] * A).sum(2)
+    cofactors = torch.stack([torch.linalg.cross(A[k - 2], A[k - 1], dim=0) for k in range(3)])
+    det = (A[0] * cofactors[0]).sum(0)
     if reflect:  # the best for M with a negative determinant is minus that of -M
-        cofactors = torch.where((A[0] * cofactors[0]).sum(0) < 0, -cofactors, cofactors)
+        cofactors = torch.where(det < 0, -cofactors, cofactors)
+    value, first, det, gap = _scores(inner, det, reflect)
     square = value.square()
     below = value * (square - first) - 2 * det
     plain = below > _DEGENERATE * first * first.sqrt()
     below = torch.where(plain, below, 1)
-    inner = (A[:, :, None] * A[:, None]).sum(0)
-    third = (A[:, :, None] * inner).sum(1)
-    R = (square + first) / below * A + 2 * value / below * cofactors - 2 / below * third
-    return R.permute(2, 0, 1), plain
+    third = (inner[:, :, None] * A).sum(1)
+    R = ((square + first) / below * A).addcmul_(2 * value / below, cofactors).addcmul_(2 / below, third, value=-1)
+    return R.flatten(0, 1), value, gap, plain
 
 
 def _by_singular_vectors(M: Float[Tensor, "batch 3 3"], *, reflect: bool) -> Float[Tensor, "batch 3 3"]:
     U, _, V = torch.linalg.svd(M)
     if not reflect:
         sign = torch.ones_like(M[:, 0])
-        sign[:, 2] = (torch.linalg.det(U) * torch.linalg.det(V)).sign()
+        sign[:, 2] = torch.linalg.det(U @ V).sign()
         U = U * sign[:, None]
     rotation: Tensor = U @ V
     return rotation

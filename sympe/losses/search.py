@@ -12,6 +12,13 @@ The trace is linear, so that the best exchange of each group is found alone. :ma
 so :math:`\lambda(M) \le \lambda(B_s) + \sum_q |u^p_q| |u^t_q|`, and the same once some groups are settled: branch and
 bound, whose bounds are close because :math:`u` is no longer than a bond. It starts from the exchanges that are best for
 the best rotation of :math:`B_s`.
+
+Most elements are settled by these already. Let R be the best rotation of their M, and :math:`D = U_{q, \pi} -
+U_{q, \pi_q}` another exchange of one group. It loses :math:`d = -\langle R, D \rangle`, and a rotation that is
+:math:`y = 2 \sin(\theta / 2)` away from R wins back :math:`y |D|_*` at most, but loses :math:`\tfrac12 y^2 g` on M,
+where :math:`g = \sigma_2 + \operatorname{sign}(\det M)\, \sigma_3`. If a share w of g makes :math:`\tfrac12 y^2 g w +
+d \ge y |D|_*` for all y, which is :math:`w \ge |D|_*^2 / (2 g d)`, and the shares that the groups need make 1 at most
+in sum, then no exchanges at all are better.
 """
 
 from __future__ import annotations
@@ -21,6 +28,7 @@ from dataclasses import dataclass
 from functools import reduce
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -38,15 +46,74 @@ _EXCHANGES = {m: list(itertools.permutations(range(m))) for m in range(2, LARGES
 """All exchanges of m leaves, the identity first: target j of a group goes with prediction ``row[j]``."""
 
 
+def _rank(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """The most that their difference can have: m without the number of cycles, and three dimensions."""
+    to = dict(zip(one, other, strict=True))
+    cycles = 0
+    while to:
+        start = next(iter(to))
+        while start in to:
+            start = to.pop(start)
+        cycles += 1
+    return min(len(one) - cycles, 3)
+
+
+_RANKS = {
+    m: torch.tensor([[_rank(one, other) for one in table] for other in table]).double()
+    for m, table in _EXCHANGES.items()
+}
+""":math:`|D|_*^2` is no more than so many times :math:`|D|^2`."""
+
+_PICKS = {m: F.one_hot(torch.tensor(table), m).double().mT.flatten(1) for m, table in _EXCHANGES.items()}
+"""Each exchange as a matrix, prediction by target."""
+
+_TABLE = torch.zeros(LARGEST + 1, len(_EXCHANGES[LARGEST]), LARGEST, dtype=torch.int64)
+"""Exchanges by the number of leaves; what stands for no leaf is the first once more, as in ``members``."""
+
+for _m, _table in _EXCHANGES.items():
+    _TABLE[_m, : len(_table)] = torch.tensor([[*row, *[row[0]] * (LARGEST - _m)] for row in _table])
+
+_SETTLED = 0.999
+"""The most that shares may sum up to: less than 1, for the rounding of what they are made of."""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The best automorphism of each pair, poses fastest.
+
+    Arguments:
+        pairs: what they are taken from.
+        chosen: which they are.
+    """
+
+    pairs: _Pairs
+    chosen: _Candidates
+
+    @property
+    def M(self) -> Float[Tensor, "pairs 9"]:
+        """The covariance of p[s[i]] and t[i]."""
+        return self.chosen.M
+
+    @property
+    def squares(self) -> Float[Tensor, " pairs"]:
+        """The sums of the squares of both."""
+        return self.pairs.squares
+
+    def permutations(self, rows: Int64[Tensor, " chosen"]) -> Int64[Tensor, "chosen nodes"]:
+        """The s of some pairs."""
+        return self.pairs.permutations(self.chosen.select(rows))
+
+
 def nearest(
     found: Arrangements,
-    p: Float[Tensor, "batch poses nodes 3"],
-    t: Float[Tensor, "batch nodes 3"],
+    p: Float[Tensor, "batch poses 3 nodes"],
+    t: Float[Tensor, "batch 3 nodes"],
     *,
     align: bool,
     reflect: bool,
     limit: int,
-) -> Int64[Tensor, "pairs nodes"]:
+    first: int = 0,
+) -> Nearest:
     """For each pair, poses fastest, the automorphism s that makes the squares of p[s[i]] - t[i] least in sum.
 
     Arguments:
@@ -56,34 +123,37 @@ def nearest(
         align: whether the targets are turned first, each by its best rotation.
         reflect: whether that may be a reflection.
         limit: the most candidates that are looked at for one pair.
+        first: the number of the first pair, for errors.
 
     Raises:
         ValueError: if there are more.
     """
-    if p.numel() == 0:
-        return torch.zeros(0, p.shape[2], dtype=torch.int64, device=p.device)
     pairs = _Pairs(found, p, t)
-    chosen = _aligned(pairs, reflect=reflect, limit=limit) if align else _in_place(pairs)
-    return pairs.permutations(chosen)
+    return Nearest(pairs, _aligned(pairs, reflect=reflect, limit=limit, number=first) if align else _in_place(pairs))
 
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Automorphisms of cores with exchanges of their first groups, so many, and the covariance M of that."""
+    """Automorphisms of cores with exchanges of their first groups, so many; the covariance M and the share of that."""
 
     element: Tensor
     settled: Tensor
     exchanges: Tensor
     M: Tensor
+    share: Tensor
+
+    def _parts(self) -> tuple[Tensor, ...]:
+        return self.element, self.settled, self.exchanges, self.M, self.share
 
     def select(self, chosen: Tensor) -> _Candidates:
-        parts = (self.element, self.settled, self.exchanges, self.M)
-        return _Candidates(*(part.index_select(0, chosen) for part in parts))
+        return _Candidates(*(part.index_select(0, chosen) for part in self._parts()))
 
     def joined(self, other: _Candidates) -> _Candidates:
-        parts = (self.element, self.settled, self.exchanges, self.M)
-        others = (other.element, other.settled, other.exchanges, other.M)
-        return _Candidates(*(torch.cat(both) for both in zip(parts, others, strict=True)))
+        return _Candidates(*(torch.cat(both) for both in zip(self._parts(), other._parts(), strict=True)))
+
+    def replaced(self, rows: Tensor, other: _Candidates) -> _Candidates:
+        both = zip(self._parts(), other._parts(), strict=True)
+        return _Candidates(*(part.index_copy(0, rows, new) for part, new in both))
 
 
 class _Pairs:
@@ -94,18 +164,18 @@ class _Pairs:
     """
 
     def __init__(self, found: Arrangements, p: Tensor, t: Tensor) -> None:
-        batch, poses, n = p.shape[:3]
+        batch, poses, _, n = p.shape
         device = p.device
         self.found, self.number = found, batch * poses
-        self.sizes = (p.flatten(2).square().sum(2) * t.flatten(1).square().sum(1)[:, None]).sqrt().flatten()
+        squares = p.flatten(2).square().sum(2), t.flatten(1).square().sum(1)[:, None]
+        self.sizes, self.squares = (squares[0] * squares[1]).sqrt().flatten(), (squares[0] + squares[1]).flatten()
         graph, self.images = found.rows, found.images
         if poses != 1:
             row = torch.arange(len(found.rows), device=device).repeat_interleave(poses)  # in the lists of found
             graph, self.images = graph[row], self.images[row]
         self.pair = (found.rows[:, None] * poses + torch.arange(poses, device=device)).flatten()
-        flat = p.reshape(-1, 3)
-        at = (self.pair[:, None] * n + self.images).flatten()
-        M = flat.index_select(0, at).view(-1, n, 3).mT @ t.index_select(0, graph)
+        moved = p.flatten(0, 1).index_select(0, self.pair).gather(2, self.images[:, None].expand(-1, 3, -1))
+        M = (moved @ t.index_select(0, graph).mT).flatten(1)
 
         groups = found.groups.bincount(minlength=batch)
         self.entries = groups[graph]
@@ -116,15 +186,16 @@ class _Pairs:
         self.group += ((groups.cumsum(0) - groups)[graph] - self.start).index_select(0, self.element)
         self.first, self.step, self.orders = (torch.zeros_like(self.group) for _ in range(3))
         self.longest = p.new_zeros(len(self.group))
-        self.by_size: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.U = self._exchange(flat.T.contiguous(), t.reshape(-1, 3).T.contiguous(), n)
+        self.by_size: list[tuple[int, Tensor, Tensor, Tensor]] = []
+        self.U = self._exchange(p.flatten(), t.flatten(), n)
         # so far with the exchange as listed
-        self.B = M.flatten(1) - self.sums(self.U.index_select(0, self.first)) if len(self.U) else M.flatten(1)
+        self.B = M - self.sums(self.U.index_select(0, self.first)) if len(self.U) else M
 
-    def _exchange(self, p: Float[Tensor, "3 sources"], t: Float[Tensor, "3 targets"], n: int) -> Tensor:
+    def _exchange(self, p: Float[Tensor, " sources"], t: Float[Tensor, " targets"], n: int) -> Tensor:
         """U of all exchanges of all entries, for each size of groups one exchange after the other."""
         found, device = self.found, p.device
         sizes = found.sizes.index_select(0, self.group)
+        axes = n * torch.arange(3, device=device)[:, None, None]
         parts = []
         at = 0
         for m, table in _EXCHANGES.items():
@@ -135,19 +206,17 @@ class _Pairs:
             group, element = self.group.index_select(0, entry), self.element.index_select(0, entry)
             members = found.members.T[:m].index_select(1, group)  # leaf by leaf, for long rows
             leaves = self.images.view(-1).index_select(0, (element * n + members).flatten()).view(m, count)
-            targets = (found.groups.index_select(0, group) * n + members).flatten()
-            sources = (self.pair.index_select(0, element) * n + leaves).flatten()
-            u, v = (x.index_select(1, of).view(3, m, count) for x, of in ((t, targets), (p, sources)))
+            targets = axes + (3 * n * found.groups.index_select(0, group) + members)
+            sources = axes + (3 * n * self.pair.index_select(0, element) + leaves)
+            u, v = (x.index_select(0, of.flatten()).view(3, m, count) for x, of in ((t, targets), (p, sources)))
             u, v = u - u.mean(1, keepdim=True), v - v.mean(1, keepdim=True)
             self.longest[entry] = (u.square().sum((0, 1)) * v.square().sum((0, 1))).sqrt()
             products = v.transpose(0, 1)[:, None, :, None] * u.transpose(0, 1)[:, None]
-            chosen = p.new_zeros(len(table), m, m)
-            chosen.scatter_(1, torch.tensor(table, device=device)[:, None], 1)
-            U = (chosen.flatten(1) @ products.reshape(m * m, -1)).view(-1, 9, count)
+            U = (_PICKS[m].to(p) @ products.reshape(m * m, -1)).view(-1, 9, count)
             parts.append(U.transpose(1, 2).reshape(-1, 9))
             self.first[entry] = at + torch.arange(count, device=device)
             self.step[entry], self.orders[entry] = count, len(table)
-            self.by_size.append((entry, element, U))
+            self.by_size.append((m, entry, element, U))
             at += count * len(table)
         return torch.cat(parts) if parts else p.new_zeros(0, 9)
 
@@ -155,21 +224,37 @@ class _Pairs:
         """Over the entries of each element."""
         return M.new_zeros(len(self.pair), 9).index_add_(0, self.element, M)
 
-    def best(self, R: Float[Tensor, "elements 9"]) -> Int64[Tensor, " entries"]:
+    def best(self, R: Float[Tensor, "9 elements"]) -> Int64[Tensor, " entries"]:
         """The exchange of each entry that goes best with a matrix for each element."""
         way = torch.zeros_like(self.group)
-        for entry, element, U in self.by_size:
-            way[entry] = (U * R.index_select(0, element).T).sum(1).max(0).indices
+        for _, entry, element, U in self.by_size:
+            way[entry] = (U * R.index_select(1, element)).sum(1).max(0).indices
         return way
+
+    def shares(
+        self, way: Int64[Tensor, " entries"], R: Float[Tensor, "9 elements"], gap: Float[Tensor, " elements"]
+    ) -> tuple[Tensor, Tensor]:
+        """The shares of the gap that all exchanges need to be no better than ``way``, as U lists them; 2 for more.
+
+        Returns:
+            Them, and the most that one of each entry needs.
+        """
+        gap = gap.clamp(min=1e-100)
+        each = []
+        most = self.longest.new_zeros(len(self.group))
+        for m, entry, element, U in self.by_size:
+            own = way.index_select(0, entry)
+            R_, ranks = R.index_select(1, element), _RANKS[m].to(R)
+            D = U - U.gather(0, own.expand(1, 9, -1))
+            loss = (D * R_).sum(1).neg_().clamp_(min=1e-200).mul_(gap.index_select(0, element)).mul_(2)
+            share = D.square_().sum(1).mul_(ranks.index_select(1, own)).div_(loss).clamp_(max=2)
+            each.append(share.flatten())
+            most[entry] = share.amax(0)
+        return (torch.cat(each), most) if each else (most, most)
 
     def with_exchanges(self, way: Int64[Tensor, " entries"]) -> Float[Tensor, "elements 9"]:
         """M of every element."""
         return self.B + self.sums(self.U.index_select(0, self.first + way * self.step)) if len(way) else self.B
-
-    def all(self) -> _Candidates:
-        """Every element, with no group settled."""
-        every = torch.arange(len(self.pair), device=self.pair.device)
-        return _Candidates(every, torch.zeros_like(every), every.new_zeros(len(every), self.most), self.B)
 
     def chosen(self, element: Int64[Tensor, " pairs"], way: Int64[Tensor, " entries"], M: Tensor) -> _Candidates:
         """Elements with all their groups settled."""
@@ -178,38 +263,37 @@ class _Pairs:
         exchanges = torch.zeros_like(has, dtype=torch.int64)
         if len(way):
             exchanges = torch.where(has, way[torch.where(has, self.start[element][:, None] + index, 0)], 0)
-        return _Candidates(element, self.entries[element], exchanges, M[element])
+        return _Candidates(element, self.entries[element], exchanges, M[element], M.new_zeros(len(element)))
 
-    def beside(self, best: _Candidates) -> _Candidates:
-        """What shares with each candidate the exchanges before some group, and differs there; the rest is open.
+    def open(self, element: Int64[Tensor, " chosen"]) -> _Candidates:
+        """Elements with no group settled."""
+        none = torch.zeros_like(element)
+        return _Candidates(
+            element, none, none.new_zeros(len(none), self.most), self.B[element], self.B.new_zeros(len(none))
+        )
 
-        With the candidate itself that is all exchanges of its element.
-        """
-        index = torch.arange(self.most, device=best.element.device)
-        pair, k = (index < self.entries[best.element][:, None]).nonzero(as_tuple=True)
-        entry = self.start[best.element].index_select(0, pair) + k
-        own = best.exchanges[pair, k]
-        steps = best.M.new_zeros(len(best.element), self.most + 1, 9)
-        steps[:, 0] = self.B[best.element]
-        steps[pair, k + 1] = self.U.index_select(0, self.first[entry] + own * self.step[entry])
-        before = steps.cumsum(1)[pair, k]
-        parent, way = _numbered(self.orders[entry] - 1)
-        way += way >= own.index_select(0, parent)
-        pair = pair.index_select(0, parent)
-        return self._settled(best.select(pair), k.index_select(0, parent), before.index_select(0, parent), way)
+    def expanded(self, some: _Candidates, chosen: Tensor, shares: Tensor, rests: Tensor) -> _Candidates:
+        """Some candidates with their next group settled in each way that their shares do not rule out."""
+        element, k = some.element.index_select(0, chosen), some.settled.index_select(0, chosen)
+        entry = self.start.index_select(0, element) + k
+        parent, way = _numbered(self.orders.index_select(0, entry))
+        of = self.first.index_select(0, entry).index_select(0, parent)
+        of += way * self.step.index_select(0, entry).index_select(0, parent)
+        share = some.share.index_select(0, chosen)
+        rest = rests.index_select(0, entry)
+        kept = (shares.index_select(0, of) + (share + rest).index_select(0, parent) > _SETTLED).nonzero().squeeze(1)
+        parent, way, of = parent.index_select(0, kept), way.index_select(0, kept), of.index_select(0, kept)
+        k = k.index_select(0, parent)
+        share = share.index_select(0, parent) + shares.index_select(0, of)
+        element, parent = element.index_select(0, parent), chosen.index_select(0, parent)
+        exchanges = some.exchanges.index_select(0, parent).scatter_(1, k[:, None], way[:, None])
+        M = some.M.index_select(0, parent) + self.U.index_select(0, of)
+        return _Candidates(element, k + 1, exchanges, M, share)
 
-    def expanded(self, some: _Candidates) -> _Candidates:
-        """With the next group settled in each of its ways; all of them have one left."""
-        parent, way = _numbered(self.orders[self.start[some.element] + some.settled])
-        some = some.select(parent)
-        return self._settled(some, some.settled, some.M, way)
-
-    def _settled(self, some: _Candidates, k: Tensor, M: Tensor, way: Tensor) -> _Candidates:
-        """With group k settled, and M of what is settled before it."""
-        entry = self.start.index_select(0, some.element) + k
-        of = self.first.index_select(0, entry) + way * self.step.index_select(0, entry)
-        exchanges = some.exchanges.scatter(1, k[:, None], way[:, None])
-        return _Candidates(some.element, k + 1, exchanges, M + self.U.index_select(0, of))
+    def rest(self, values: Float[Tensor, " entries"]) -> Float[Tensor, " entries"]:
+        """The sum of what comes after each entry in its element."""
+        sums = values.cumsum(0)
+        return sums.index_select(0, (self.start + self.entries - 1).index_select(0, self.element)) - sums
 
     def permutations(self, chosen: _Candidates) -> Int64[Tensor, "pairs nodes"]:
         """The permutations of one candidate for each pair, in their order."""
@@ -218,11 +302,8 @@ class _Pairs:
         groups = torch.arange(chosen.exchanges.shape[1], device=s.device)
         pair, k = (groups < self.entries[chosen.element][:, None]).nonzero(as_tuple=True)
         entry = self.start[chosen.element[pair]] + k
-        table = torch.zeros(LARGEST + 1, max(map(len, _EXCHANGES.values())), LARGEST, dtype=torch.int64)
-        for m, exchanges in _EXCHANGES.items():  # what stands for no leaf is the first once more, as in `members`
-            table[m, : len(exchanges)] = torch.tensor([[*row, *[row[0]] * (LARGEST - m)] for row in exchanges])
         group = self.group[entry]
-        exchange = table.to(s.device)[found.sizes[group], chosen.exchanges[pair, k]]
+        exchange = _TABLE.to(s.device)[found.sizes[group], chosen.exchanges[pair, k]]
         at = pair[:, None] * s.shape[1] + found.members[group]
         s.view(-1)[at] = s.view(-1)[at].gather(1, exchange)
         return s
@@ -237,55 +318,61 @@ def _numbered(counts: Int64[Tensor, " parents"]) -> tuple[Int64[Tensor, " childr
 
 def _in_place(pairs: _Pairs) -> _Candidates:
     """The best without alignment: each group alone, then the automorphism of the core."""
-    way = pairs.best(torch.eye(3).to(pairs.B).flatten().expand_as(pairs.B))
+    way = pairs.best(torch.eye(3).to(pairs.B).view(9, 1).expand(-1, len(pairs.pair)))
     M = pairs.with_exchanges(way)
     return pairs.chosen(least(-M[:, ::4].sum(1), pairs.pair, pairs.number), way, M)
 
 
-def _aligned(pairs: _Pairs, *, reflect: bool, limit: int) -> _Candidates:
+def _aligned(pairs: _Pairs, *, reflect: bool, limit: int, number: int) -> _Candidates:
     """The best with alignment, by branch and bound."""
     margin = _CLOSE * pairs.sizes
     longest = torch.where(pairs.longest > margin[pairs.pair[pairs.element]], pairs.longest, 0)
-    sums = torch.cat([longest.new_zeros(1), longest.cumsum(0)])
-    ends = sums[pairs.start + pairs.entries]
-
-    def bound(some: _Candidates) -> Tensor:
-        at = pairs.start.index_select(0, some.element) + some.settled
-        rest = ends.index_select(0, some.element) - sums.index_select(0, at)
-        return overlap(some.M, reflect=reflect) + rest
-
-    way = pairs.best(slope(pairs.B.unflatten(1, (3, 3)), reflect=reflect).flatten(1))
+    R, bounds, _ = slope(pairs.B, reflect=reflect)
+    bounds = bounds.index_add(0, pairs.element, longest)
+    way = pairs.best(R)
     M = pairs.with_exchanges(way)
-    score = overlap(M, reflect=reflect)
-    chosen = least(-score, pairs.pair, pairs.number)
-    best, value = pairs.chosen(chosen, way, M), score[chosen]
+    R, score, gap = slope(M, reflect=reflect)
+    first = least(-score, pairs.pair, pairs.number)
+    best, value = pairs.chosen(first, way, M), score[first]
+    # the shares are those of proper rotations
+    shares, most = pairs.shares(way, R, torch.zeros_like(gap) if reflect else gap)
+    needed = most.new_zeros(len(pairs.pair)).index_add_(0, pairs.element, most)
+    left = (needed > _SETTLED) & (bounds > (value + margin).index_select(0, pairs.pair))
+    left = left.nonzero().squeeze(1)
+    if not len(left):
+        return best
 
-    others = torch.ones_like(pairs.pair, dtype=torch.bool)
-    others[chosen] = False
-    looked_at = torch.zeros_like(chosen)
-    found = [(best, value)]
-    stack = [pairs.beside(best).joined(pairs.all().select(others.nonzero().squeeze(1)))]
+    looked_at = torch.zeros_like(first)
+    rests, after = pairs.rest(most), pairs.rest(longest)
+    found = []
+    stack = [(pairs.open(left), torch.arange(len(left), device=left.device))]
     while stack:
-        some = stack.pop()
-        bounds, of = bound(some), pairs.pair.index_select(0, some.element)
+        some = pairs.expanded(*stack.pop(), shares, rests)
+        of = pairs.pair.index_select(0, some.element)
+        rest = after.index_select(0, pairs.start.index_select(0, some.element) + some.settled - 1)
+        bounds = overlap(some.M, reflect=reflect) + rest
         better = (bounds > (value + margin).index_select(0, of)).nonzero().squeeze(1)
         if len(better) == 0:
             continue
-        some, bounds, of = some.select(better), bounds[better], of[better]
+        of = of.index_select(0, better)
         looked_at += of.bincount(minlength=pairs.number)
         if int(looked_at.max()) > limit:
             raise ValueError(
-                f"limit: expected more than {limit} for pair {int(looked_at.argmax())}, "
+                f"limit: expected more than {limit} for pair {number + int(looked_at.argmax())}, "
                 "whose prediction is too far from the target to leave out most of its automorphisms"
             )
-        left = some.settled < pairs.entries.index_select(0, some.element)
-        whole = (~left).nonzero().squeeze(1)
-        if len(whole):
-            found.append((some.select(whole), bounds[whole]))
-            value = value.scatter_reduce(0, of[whole], bounds[whole], "amax")
-        stack += [pairs.expanded(some.select(part)) for part in left.nonzero().squeeze(1).split(_CHUNK) if len(part)]
-    if len(found) == 1:
+        whole = (some.settled == pairs.entries.index_select(0, some.element)).index_select(0, better)
+        at = whole.nonzero().squeeze(1)
+        if len(at):
+            rows = better.index_select(0, at)
+            scores = bounds.index_select(0, rows)
+            found.append((some.select(rows), scores))
+            value = value.scatter_reduce(0, of.index_select(0, at), scores, "amax")
+        stack += [(some, part) for part in better[~whole].split(_CHUNK) if len(part)]
+    if not found:
         return best
     values = torch.cat([score for _, score in found])
     every = reduce(_Candidates.joined, [some for some, _ in found])
-    return every.select(least(-values, pairs.pair.index_select(0, every.element), pairs.number))
+    of = pairs.pair.index_select(0, every.element)
+    rows, of = of.unique(return_inverse=True)
+    return best.replaced(rows, every.select(least(-values, of, len(rows))))

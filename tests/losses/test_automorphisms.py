@@ -66,9 +66,9 @@ def test_they_are_all_whoever_lists_them(small: int, wide: int, monkeypatch: pyt
 def test_a_twin_that_looks_at_colours_only_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     packed = module._packed
 
-    def blind(*args: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        color, order, rank, pairs = packed(*args)
-        return color, order, rank, torch.zeros_like(pairs)
+    def blind(*args: Any) -> tuple[Tensor, Tensor, Tensor]:
+        order, rank, pairs = packed(*args)
+        return order, rank, torch.zeros_like(pairs)
 
     monkeypatch.setattr(module, "_packed", blind)
     with pytest.raises(AssertionError):

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from sympe.graphs import DenseGraphs
 from sympe.groups import SpecialOrthogonal
-from sympe.losses import search, symmetric_rmsd
+from sympe.losses import rmsd, search, symmetric_rmsd
+from sympe.losses.leaves import Arrangements
 from tests.losses.make_rmsd import rdkit_rmsd
 
 SAMPLE = json.loads((Path(__file__).parents[1] / "data" / "rmsd-sample.json").read_text())
@@ -100,9 +101,11 @@ def test_it_is_the_least_over_all_automorphisms_and_rotations(align: bool, refle
     law(align=align, reflect=reflect)
 
 
-def identity(found: Any, p: Tensor, t: Tensor, **options: Any) -> Tensor:
+def identity(found: Arrangements, p: Tensor, t: Tensor, **options: Any) -> search.Nearest:
     """Wrong on purpose: the order as it stands."""
-    return torch.arange(p.shape[2]).repeat(p.shape[0] * p.shape[1], 1)
+    every, none = torch.arange(len(p)), found.groups[:0]
+    plain = torch.arange(p.shape[3]).repeat(len(p), 1)
+    return search.nearest(Arrangements(every, plain, none, found.members[:0], none), p, t, **options)
 
 
 @pytest.mark.parametrize(("align", "reflect"), KINDS)
@@ -116,6 +119,109 @@ def test_a_search_that_only_is_greedy_is_rejected(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(search, "_CLOSE", 10.0)  # no bound is better than the start by so much
     with pytest.raises(AssertionError):
         law(align=True, reflect=False)
+
+
+@pytest.mark.parametrize("reflect", [False, True])
+def test_what_shares_settle_is_no_better(reflect: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With them all is as without; if nothing were left to look at, it would not be."""
+    x = batch([ETHANE, NEOPENTANE, *GRAPHS.values()])
+    far, target = positions(len(x), 17, seed=4, poses=(6,))
+    p = torch.cat([far, target[:, None] + 0.3 * far], 1)
+    found = symmetric_rmsd(p, target, x, reflect=reflect)
+    monkeypatch.setattr(search, "_SETTLED", -1.0)
+    torch.testing.assert_close(found, symmetric_rmsd(p, target, x, reflect=reflect))
+    monkeypatch.setattr(search, "_SETTLED", 1e9)
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(found, symmetric_rmsd(p, target, x, reflect=reflect))
+
+
+def test_the_ranks_bound_nuclear_norms() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for m, table in search._EXCHANGES.items():
+        u, v = torch.randn(2, 200, m, 3, generator=generator, dtype=torch.float64)
+        u, v = u - u.mean(1, keepdim=True), v - v.mean(1, keepdim=True)
+        U = torch.stack([v[:, list(row)].mT @ u for row in table], 1)
+        values = torch.linalg.svdvals(U[:, :, None] - U[:, None])
+        most, squares = values.sum(-1).square(), values.square().sum(-1)
+        assert (most <= search._RANKS[m] * squares + 1e-9).all()
+        if m > 2:
+            assert not (most <= (search._RANKS[m] - 1) * squares + 1e-9).all()
+
+
+def degenerate() -> tuple[Tensor, Tensor, DenseGraphs]:
+    """Equal positions, turned ones, mirror images, flat ones, lines, points, and random ones."""
+    graphs = [ETHANE, *GRAPHS.values()]
+    x = batch(graphs)
+    noise, t = positions(len(graphs), 8, seed=5, poses=(9,))
+    R = SpecialOrthogonal(3).sample(generator=torch.Generator().manual_seed(1)).double()
+    R = torch.linalg.qr(R)[0] * torch.linalg.qr(R)[0].det()
+    flat, line = torch.tensor([1.0, 1.0, 0.0]).double(), torch.tensor([1.0, 0.0, 0.0]).double()
+    p = torch.stack([t, t @ R.T, -t, t * flat, (t * line) @ R, 0 * t, t + 1e-6 * noise[:, 0]], 1)
+    p = torch.cat([p, noise[:, 1:]], 1)
+    targets = torch.stack([t, t * flat, t * line, 0 * t], 1).flatten(0, 1)
+    rows = torch.arange(len(graphs)).repeat_interleave(4)
+    return p[rows], targets, x.select(rows)
+
+
+@pytest.mark.parametrize(("align", "reflect"), KINDS)
+def test_it_is_the_same_with_gradients_and_without(align: bool, reflect: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    p, t, x = degenerate()
+    slow = symmetric_rmsd(p.clone().requires_grad_(), t, x, align=align, reflect=reflect)
+    fast = symmetric_rmsd(p, t, x, align=align, reflect=reflect)
+    torch.testing.assert_close(fast, slow.detach(), rtol=1e-8, atol=1e-9)
+    monkeypatch.setattr(rmsd, "_SMALL", -1.0)  # all as differences of scores
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(
+            symmetric_rmsd(p, t, x, align=align, reflect=reflect), slow.detach(), rtol=1e-8, atol=1e-9
+        )
+
+
+@pytest.mark.parametrize(("align", "reflect"), KINDS)
+def test_degenerate_ones_are_right_with_finite_gradients(align: bool, reflect: bool) -> None:
+    p, t, x = degenerate()
+    q = p.clone().requires_grad_()
+    value = symmetric_rmsd(q, t, x, align=align, reflect=reflect)
+    assert torch.autograd.grad(value.sum(), q)[0].isfinite().all()
+    for i in range(0, len(p), 3):  # not ethane, in one of the four
+        graph = [ETHANE, *GRAPHS.values()][i // 4]
+        for k in range(p.shape[1]) if len(graph) < 7 else ():
+            expected = by_force(p[i, k], t[i], graph, align=align, reflect=reflect)
+            assert float(value[i, k].detach()) == pytest.approx(expected, abs=1e-7)
+
+
+def test_many_pairs_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = batch([WATER, ETHANE, *GRAPHS.values()])
+    p, t = positions(len(x), 8, seed=3, poses=(5,))
+    for align, wanted in ((True, False), (False, False), (True, True)):
+        q = p.clone().requires_grad_(wanted)
+        whole = symmetric_rmsd(q, t, x, align=align)
+        with monkeypatch.context() as patch:
+            for most in (1, 4, 5, 11):
+                patch.setattr(rmsd, "_PAIRS", most)
+                torch.testing.assert_close(symmetric_rmsd(q, t, x, align=align), whole)
+    far, there = positions(3, 17)
+    molecules = batch([WATER, NEOPENTANE, NEOPENTANE])
+    monkeypatch.setattr(rmsd, "_PAIRS", 2)
+    with pytest.raises(ValueError, match="limit: expected more than 24 for pair 1, whose"):
+        symmetric_rmsd(far, there, molecules, limit=24)
+    far[2, 3] = torch.nan
+    with pytest.raises(ValueError, match="prediction: expected finite numbers; molecule 2 has others"):
+        symmetric_rmsd(far, there, molecules)
+
+
+def test_it_can_be_differentiated_by_functions() -> None:
+    x = batch([ETHANE])
+    p, t = positions(1, 8, seed=1)
+    q = p.clone().requires_grad_()
+    slope = torch.autograd.grad(symmetric_rmsd(q, t, x).sum(), q)[0]
+
+    def value(p: Tensor) -> Tensor:
+        return symmetric_rmsd(p, t, x).sum()
+
+    torch.testing.assert_close(torch.func.grad(value)(p), slope)
+    torch.testing.assert_close(torch.func.jvp(value, (p,), (t,))[1], (slope * t).sum())
+    with torch.inference_mode():
+        torch.testing.assert_close(value(p), value(p.clone()))
 
 
 def test_rotations_are_proper_if_not_asked_for_reflections() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sympe.groups import Orthogonal, SpecialOrthogonal
-from sympe.losses.rotations import best_rotation, overlap
+from sympe.losses.rotations import best_rotation, overlap, scores, slope
 
 SPECTRA = [(3.0, 2.0, 1.0), (3.0, 2.0, -1.0), (1.0, 1.0, 1.0), (1.0, 1.0, -1.0), (1.0, 0.5, -0.5), (1.0, 0.5, 0.5)]
 SPECTRA += [(1.0, 0.3, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0), (1.0, 1.0, 0.0), (1.0, 1e-3, -1e-5), (2e3, 1.0, 1e-2)]
@@ -39,6 +39,22 @@ def test_the_overlap_is_the_sum_of_singular_values(reflect: bool) -> None:
         torch.testing.assert_close(overlap(random.flatten(1), reflect=not reflect), expected)
 
 
+def test_a_rotation_loses_at_least_what_the_gap_says() -> None:
+    M, values = matrices()
+    R, score, gap = slope(M.flatten(1), reflect=False)
+    assert torch.equal(scores(M.flatten(1), reflect=False)[0], score)
+    sharp = gap > 0
+    assert sharp.sum() > 100
+    torch.testing.assert_close(gap[sharp], (values[:, 1] + values[:, 2])[sharp], rtol=1e-7, atol=1e-7)
+    others = SpecialOrthogonal(3).sample((2000, 1), generator=torch.Generator().manual_seed(3)).double()
+    best = R.T.unflatten(1, (3, 3))
+    away = 3 - (best * others).sum((2, 3))  # y squared
+    lost = score - (others * M).sum((2, 3))
+    assert (lost >= 0.5 * away * gap - 1e-4 * M.abs().amax((1, 2))).all()
+    with pytest.raises(AssertionError):  # it is no less than that
+        assert (lost >= 0.6 * away * gap - 1e-4 * M.abs().amax((1, 2))).all()
+
+
 @pytest.mark.parametrize("reflect", [False, True])
 def test_no_rotation_is_better_than_the_best(reflect: bool) -> None:
     M, _ = matrices()
@@ -47,6 +63,8 @@ def test_no_rotation_is_better_than_the_best(reflect: bool) -> None:
     if not reflect:
         torch.testing.assert_close(R.det(), torch.ones(len(R)).double())
     best = (R * M).sum((1, 2))
+    few = torch.cat([best_rotation(part, reflect=reflect) for part in M.split(7)])
+    torch.testing.assert_close((few * M).sum((1, 2)), best, rtol=1e-7, atol=1e-7)
     torch.testing.assert_close(best, overlap(M.flatten(1), reflect=reflect), rtol=1e-7, atol=1e-7)
     group = Orthogonal(3) if reflect else SpecialOrthogonal(3)
     others = group.sample((2000,), generator=torch.Generator().manual_seed(2)).double()
