@@ -59,8 +59,9 @@ def preset_configs(
     - ``smoke``: all encodings, a tiny network and a few steps: does everything run?
     - ``demo``: none and sympe-nodes-edges, marginal noise, one seed.
     - ``full``: two seeds and three times the steps of ``demo``; the rows that answer most come first: marginal noise
-      with none, sympe-nodes-edges, noise, haar and stock, absorbing noise with none, noise and sympe-nodes-edges,
-      coupled sympe-nodes-edges with both, then marginal noise with the other encodings. On other datasets than qm9,
+      with none, sympe-nodes-edges, noise, haar and stock, then with structure and canonical, alone and with SymPE;
+      absorbing noise with none, noise and sympe-nodes-edges, coupled sympe-nodes-edges with both (with a depth-first
+      form under absorbing noise), then marginal noise with the other encodings. On other datasets than qm9,
       whose molecules are larger: none and sympe-nodes-edges, marginal noise, one seed, half as many steps.
     - ``gpu``: the network of DiGress on QM9 (9 layers, dx 256) in mixed precision, none, stock and sympe-nodes-edges,
       one seed; on moses sympe-nodes-edges alone.
@@ -87,8 +88,9 @@ def preset_configs(
     if preset == "full" and dataset == "qm9":
         plan = [
             (marginal, first, 2),
+            (marginal, ("structure", "structure+sympe", "canonical", "canonical+sympe"), 2),
+            ({**absorbing, "coupled": True, "order": "depth-first"}, best, 2),
             (absorbing, ("none", "noise", *best), 2),
-            ({**absorbing, "coupled": True}, best, 2),
             ({**marginal, "coupled": True}, best, 2),
             (marginal, ("cycles", "laplacian", "sympe-nodes", "sympe-scores"), 2),
         ]

@@ -339,7 +339,7 @@ def test_compare_from_one_end_to_the_other(tmp_path) -> None:
 
 
 def test_presets() -> None:
-    assert len(comparison.preset_configs("full")) == 9 * 2 + 3 * 2 + 2 + 2
+    assert len(comparison.preset_configs("full")) == 9 * 2 + 4 * 2 + 3 * 2 + 2 + 2
     assert [row.encoding for row in comparison.preset_configs("demo")] == ["none", "sympe-nodes-edges"]
     assert {row.transition for row in comparison.preset_configs("demo", transition="uniform")} == {"uniform"}
     assert len(comparison.preset_configs("full", dataset="qm9-h")) == 2
