@@ -166,7 +166,9 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 @settings(max_examples=settings().max_examples // 5)
 @given(
-    batch=batches(), order=st.sampled_from(["breadth-first", "depth-first", "refined", "degree", "fiedler"]), seed=st.integers(0, 99)
+    batch=batches(),
+    order=st.sampled_from(["breadth-first", "depth-first", "refined", "degree", "fiedler"]),
+    seed=st.integers(0, 99),
 )
 def test_the_graph_kernel(way: str, batch: Batch, order: str, seed: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
