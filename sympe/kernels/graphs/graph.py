@@ -48,7 +48,9 @@ class GraphKernel(InversionKernel):
             with the same entropy; they differ in what place r of the canonical form tells about a node, and so in how
             well a network learns from it. "breadth-first" and "fiedler", where neighbours have places that are close,
             made a half or less of the errors of the others in graph autoencoding, "breadth-first" the fewest
-            (``results/autoencoder``). "refined" is the cheapest.
+            (``results/autoencoder``). "depth-first", long branches first, leaves the least to guess where places are
+            all that is known, as in the first steps of coupled generation (``results/few-steps``). "refined" is the
+            cheapest.
 
     Raises:
         ValueError: if ``order`` is unknown or ``max_nodes < 1``; on use, if a graph has more than ``max_nodes`` nodes,
