@@ -31,6 +31,7 @@ from torch import Tensor
 from sympe.graphs.coloring import mix
 from sympe.kernels.graphs.hashes import PADDING, both_ways, color, first_color, individualize, weight, whole
 from sympe.kernels.graphs.refinement import refine_rounds
+from sympe.kernels.sorting import sort_rows
 
 _OWN = 0x2545F4914F6CDD1D
 
@@ -46,7 +47,7 @@ _SEVERAL = 6
 """So many colourings of each graph are worth products of matrices."""
 
 _LARGE = 16
-"""In graphs of so many nodes colours are sorted to find ties, and neighbours may be listed; in others all pairs do."""
+"""In graphs of so many nodes neighbours may be listed."""
 
 
 class Leaves(NamedTuple):
@@ -289,17 +290,9 @@ def _step(weights: Heard | Shared, colors: Tensor) -> Tensor:
     return torch.where(colors < PADDING, color(_OWN * colors + weights.sums(colors)), colors)
 
 
-def _sizes(colors: Tensor) -> Tensor:
-    """The size of each node's cell; below 256, so that bytes will do, which are summed much faster."""
-    return (colors[:, None] == colors).view(torch.uint8).sum(0, dtype=torch.uint8)
-
-
 def _ties(colors: Tensor) -> Tensor:
     """How much of each graph is tied: 0 where the partition is discrete, less where it is finer."""
-    n = len(colors)
-    if n < _LARGE:
-        return _sizes(colors).sum(0) - n
-    ordered = colors.T.contiguous().sort(1).values
+    ordered = sort_rows(colors.T.contiguous())
     return (ordered[:, 1:] == ordered[:, :-1]).sum(1)
 
 

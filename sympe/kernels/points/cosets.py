@@ -22,6 +22,7 @@ from sympe.kernels.points.cloud import Distances
 from sympe.kernels.points.frame import Frames, frames
 from sympe.kernels.points.listing import list_clouds
 from sympe.kernels.points.names import on_places, places
+from sympe.kernels.sorting import sort_rows
 
 
 class Cosets:
@@ -193,10 +194,9 @@ class Cosets:
 
     def _radial(self, rows: Tensor, orders: Tensor) -> Tensor:
         """Points before ghosts before padding, farthest first, else as they come."""
-        found = self.found
-        node = torch.arange(orders.shape[1], device=orders.device)
-        of = found.owners[rows][:, None]
-        ghost = (orders >= of).long() + (node >= found.mask[rows].sum(1, keepdim=True))
-        width = orders.shape[1] + 1
-        key = ghost * width - found.radius[rows].gather(1, orders)
-        return orders.gather(1, key.argsort(dim=1, stable=True))
+        found, n = self.found, orders.shape[1]
+        node = torch.arange(n, device=orders.device)
+        ghost = (orders >= found.owners[rows][:, None]).long() + (node >= found.mask[rows].sum(1, keepdim=True))
+        bits = n.bit_length()
+        keys = ((ghost * (n + 1) + n - found.radius[rows].gather(1, orders)) << bits) + node
+        return orders.gather(1, sort_rows(keys) & (2**bits - 1))

@@ -130,6 +130,10 @@ def test_points_closer_than_the_tolerance_are_named() -> None:
 def test_chains_of_distances_are_named() -> None:
     line = torch.zeros(40, 3)
     line[:, 0] = torch.linspace(0, 1, 40) ** 2 + torch.linspace(0, 3, 40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the distances from the origin are far apart: no symmetry is seen
+        assert PointKernel(Orthogonal(2), 40, tolerance=0.02).entropy(cloud(line[:, :2])).exp().round() == 2
+    line[1] = line[0]
     with pytest.warns(UserWarning, match=r"x: the distances of cloud 0 lie so close that .* of them count as equal"):
         PointKernel(Orthogonal(3), 40, tolerance=0.02).entropy(cloud(line))
 
