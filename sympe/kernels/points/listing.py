@@ -59,12 +59,12 @@ def _parts(
     """
     chunk = _CHUNK if sizes.device.type == "cpu" else _CHUNK * _ON_GPU
     size, by = torch.where(left & (sizes <= LARGEST), sizes, 0).sort(descending=True)
-    size = size.tolist()
-    start, stop = 0, size.index(0) if 0 in size else len(size)
+    known: list[int] = size.tolist()
+    start, stop = 0, known.index(0) if 0 in known else len(known)
     while start < stop:
-        nodes = size[start] if size[start] <= cosets.SMALL else (size[start] + 7) // 8 * 8
+        nodes = known[start] if known[start] <= cosets.SMALL else (known[start] + 7) // 8 * 8
         end = min(stop, start + max(1, chunk // nodes**2))
         if nodes > cosets.SMALL:  # the limit depends on the size
-            end = next((at for at in range(start, end) if size[at] <= nodes - 8), end)
+            end = next((at for at in range(start, end) if known[at] <= nodes - 8), end)
         yield by[start:end], nodes
         start = end

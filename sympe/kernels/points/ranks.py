@@ -83,38 +83,43 @@ def rank_lengths(
     """
     if not parts.numel():
         return torch.zeros_like(parts), None
-    count, beyond = len(parts), FINE + 2  # more than a gap
-    bits, place = count.bit_length(), torch.arange(count, device=parts.device)[:, None]
-    groups, span = int(kinds.max()) + 1, int(parts.max()) + beyond
-    if (groups * span + count * beyond) << bits < 2**63:
+    count, batch = parts.shape
+    bits, place = count.bit_length(), torch.arange(count, device=parts.device)
+    groups, span = int(kinds.max()) + 1, int(parts.max()) + FINE + 2  # a span is more than a gap beyond the longest
+    new = torch.ones(batch, count, dtype=torch.bool, device=parts.device)
+    if (groups + 1) * span << bits < 2**63:
         keys = torch.add(parts, kinds, alpha=span)
-        if real is not None:  # the others come after, each by itself
-            keys = torch.where(real, keys, groups * span + beyond * place)
-        keys = sort_rows(keys.mul_(2**bits).add_(place).T.contiguous())
-        by = keys & (2**bits - 1)
-        step = (keys >> bits).diff(dim=1)
-        new = step > FINE + 1
+        if real is not None:  # the others come after
+            keys.masked_fill_(~real, groups * span)
+        keys = sort_rows(torch.add(place[:, None], keys, alpha=2**bits).T.contiguous())
+        by = keys.bitwise_and(2**bits - 1)
+        keys >>= bits
+        step = keys[:, 1:] - keys[:, :-1]
+        torch.gt(step, FINE + 1, out=new[:, 1:])
     else:
         if real is not None:
             parts, kinds = parts * real, torch.where(real, kinds, groups)
         by = parts.T.argsort(dim=1, stable=True)
         by = by.gather(1, kinds.T.gather(1, by).argsort(dim=1, stable=True))
         step = parts.T.gather(1, by).diff(dim=1)
-        new = (step > FINE + 1) | (kinds.T.gather(1, by).diff(dim=1) != 0)
-    number = torch.ones_like(by)
-    torch.cumsum(new, 1, out=number[:, 1:]).add_(1)
-    ranks = torch.empty_like(by).scatter_(1, by, number).T.contiguous()
+        new[:, 1:] = (step > FINE + 1) | (kinds.T.gather(1, by).diff(dim=1) != 0)
+    number = new.cumsum(1)
+    lag = _WIDE_CLUSTER + 1
+    many = number[:, lag:] == number[:, :-lag]
     if real is not None:
-        ranks *= real
-    step.masked_fill_(new, 0)
-    spread = step.sum(1) > _WIDE_CLUSTER * FINE  # of all clusters of a cloud together
-    return ranks, _widest(step, new, spread) if bool(spread.any()) else None
+        there = place < real.sum(0)[:, None]
+        many &= there[:, lag:]
+        number *= there
+    ranks = torch.empty_like(by).scatter_(1, by, number).T.contiguous()
+    chosen = many.any(1)
+    return ranks, _widest(step, new[:, 1:], chosen) if bool(chosen.any()) else None
 
 
 def _widest(step: Tensor, new: Tensor, chosen: Tensor) -> Float[Tensor, " batch"]:
-    """The width of the widest cluster of each cloud that is chosen, in gaps, from the steps inside of them."""
-    width = step[chosen].cumsum(1)
-    width -= torch.where(new[chosen], width, 0).cummax(1).values
+    """The width of the widest cluster of each cloud that is chosen, in gaps."""
+    new = new[chosen]
+    width = step[chosen].masked_fill_(new, 0).cumsum(1)
+    width -= torch.where(new, width, 0).cummax(1).values
     return torch.zeros(len(step), dtype=torch.float64, device=step.device).masked_scatter_(
         chosen, width.amax(1).double() / FINE
     )
