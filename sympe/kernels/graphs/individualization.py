@@ -274,16 +274,16 @@ def refine(weights: Heard | Shared, colors: Int64[Tensor, "n batch"]) -> Int64[T
         weights: what nodes hear.
         colors: hashes below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
     """
-    batch = colors.shape[1]
-    out, active = colors, torch.arange(batch, device=colors.device)
+    out, active, ties = colors, None, None
     while True:
         # to leave out a few would cost more than to carry them along
-        _, colors, left = refine_rounds(colors, partial(_step, weights), _ties, enough=0.5)
-        out = colors if len(active) == batch else out.index_copy(1, active, colors)
-        if not bool(left.any()):
-            return out
+        _, colors, left, ties = refine_rounds(colors, partial(_step, weights), _ties, enough=0.5, now=ties)
+        out = colors if active is None else out.index_copy(1, active, colors)
         chosen = left.nonzero().squeeze(1)
-        active, colors, weights = active[chosen], _columns(colors, chosen), weights.of(chosen)
+        if not len(chosen):
+            return out
+        active, ties = chosen if active is None else active[chosen], ties[chosen]
+        colors, weights = _columns(colors, chosen), weights.of(chosen)
 
 
 def _step(weights: Heard | Shared, colors: Tensor) -> Tensor:
@@ -292,7 +292,7 @@ def _step(weights: Heard | Shared, colors: Tensor) -> Tensor:
 
 def _ties(colors: Tensor) -> Tensor:
     """How much of each graph is tied: 0 where the partition is discrete, less where it is finer."""
-    ordered = sort_rows(colors.T.contiguous())
+    ordered = sort_rows(colors.T.clone(memory_format=torch.contiguous_format))
     return (ordered[:, 1:] == ordered[:, :-1]).sum(1)
 
 

@@ -148,12 +148,13 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
     if x.mask.shape[1] == 0:  # every array has a column
         one = [part.new_zeros(len(x), 1, *part.shape[2:]) for part in (x.positions, x.types, x.mask, x.vectors)]
         x = Clouds(*one)
-    positions, sizes = x.positions.double(), x.sizes
-    centers = positions.sum(1) / sizes.clamp(min=1)[:, None] * centered
-    positions = (positions - centers[:, None]) * x.mask[:, :, None]
+    sizes = x.sizes
+    planes = x.positions.permute(2, 0, 1).double().contiguous()  # sums over three neighbours in memory are slow
+    centers = planes.sum(2) / sizes.clamp(min=1) * centered
+    positions = ((planes - centers[:, :, None]) * x.mask).permute(1, 2, 0)
     points, types, mask, owner = _with_ghosts(x, positions, vector_scale)
     rounding = 16 * torch.finfo(x.dtype).eps * x.positions.detach().abs().amax((1, 2)).double()
-    from_center = points.detach().square().sum(2).sqrt_()
+    from_center = points.detach().permute(2, 0, 1).square().sum(0).sqrt_()
 
     def gap(largest: Tensor) -> Tensor:
         return torch.maximum(torch.maximum(tolerance.gap(largest), rounding), _ROUNDING * largest)
@@ -167,14 +168,14 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
     radius, _ = rank_lengths(parts, numbered(types)[0], real)
     numbers = torch.arange(len(x), device=x.device)
     types = types.masked_fill(~mask, 0)
-    return Distances(points, types, mask, radius.T.contiguous(), owner, sizes, centers, gaps, numbers)
+    return Distances(points, types, mask, radius.T.contiguous(), owner, sizes, centers.T, gaps, numbers)
 
 
 def _largest(points: Float[Tensor, "batch nodes d"]) -> Float[Tensor, " batch"]:
     """The largest distance in each cloud, from the centre or between two."""
     step = max(1, _AT_ONCE["cuda"] // points.shape[1] ** 2)
     between = (torch.cdist(part, part, compute_mode=_EXACTLY).amax((1, 2)) for part in points.split(step))
-    return torch.maximum(torch.cat(list(between)), points.square().sum(2).sqrt_().amax(1))
+    return torch.maximum(torch.cat(list(between)), points.norm(dim=2).amax(1))
 
 
 def _ranked(
@@ -184,21 +185,23 @@ def _ranked(
     n = mask.shape[1]
     layout = _layout(n, mask.device)
     i, j = layout.i, layout.j
-    squares = points.new_zeros(len(i) + n, len(mask))
-    for axis in points.detach().permute(2, 1, 0).contiguous():
-        arcs = torch.cat([axis.index_select(0, i).sub_(axis.index_select(0, j)), axis])
-        squares.addcmul_(arcs, arcs)
-    lengths = squares.sqrt_()
+    lengths = points.new_zeros(len(i) + n, len(mask))
+    scale = FINE / torch.where(gaps > 0, gaps, 1.0)
+    for axis in points.detach().permute(2, 1, 0).contiguous() * scale:
+        arc = axis.index_select(0, i).sub_(axis.index_select(0, j))
+        lengths[: len(i)].addcmul_(arc, arc)
+        lengths[len(i) :].addcmul_(axis, axis)
+    parts = lengths.sqrt_().long()
     real = None
     if not bool(mask.all()):
         there = mask.T.contiguous()
         real = torch.cat([there.index_select(0, i) & there.index_select(0, j), there])
-    parts = (lengths * (FINE / torch.where(gaps > 0, gaps, 1.0))).long()
-    ranks, widest = rank_lengths(parts, kinds(*numbered(types), i, j), real)
-    between, near = lengths[: len(i)], parts[: len(i)] <= FINE
+    near = parts[: len(i)] <= FINE
     if bool((near if real is None else near & real[: len(i)]).any()):
         points_only = (mask & (types > _GHOST // 2)).T
-        check_places(between, points_only[i] & points_only[j], i, j, gaps, numbers)
+        check_places(lengths[: len(i)] / scale, points_only[i] & points_only[j], i, j, gaps, numbers)
+    del lengths, near
+    ranks, widest = rank_lengths(parts, kinds(*numbered(types), i, j), real)
     if widest is not None:
         check_chains(widest, gaps, numbers)
     return ranks

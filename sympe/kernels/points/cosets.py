@@ -55,9 +55,8 @@ class Cosets:
 
     def frames(self, rows: Int64[Tensor, " orders"], orders: Int64[Tensor, "orders nodes"]) -> Frames:
         """The frames along orders of the points of the clouds of these rows."""
-        d, _, n = self._planes.shape
-        q = self._planes.flatten(1).index_select(1, (orders + n * rows[:, None]).flatten())
-        return frames(q.view(d, *orders.shape), self.found.gaps[rows])
+        planes = self._planes.index_select(1, rows)
+        return frames(planes.gather(2, orders.expand(len(planes), -1, -1)), self.found.gaps[rows])
 
     def sample(self, generator: torch.Generator | None) -> Int64[Tensor, "batch nodes"]:
         """A uniform element for every cloud."""
@@ -134,6 +133,8 @@ class Cosets:
     @cached_property
     def _moves(self) -> list[tuple[Tensor, Tensor]]:
         """Generators of the symmetries of each cloud that is not listed, and which of them are reflections."""
+        if not len(self.large):
+            return []
         found = []
         every = self.kernel.generators(self._large.graphs)
         start = self._radial(self.large, self.kernel.canonicalize(self._large.graphs))
@@ -210,5 +211,5 @@ class Cosets:
         """Points before ghosts before padding, farthest first, else as they come."""
         n = orders.shape[1]
         bits, node = n.bit_length(), torch.arange(n, device=orders.device)
-        keys = self._outwards.flatten().index_select(0, (orders + n * rows[:, None]).flatten()).view(orders.shape)
+        keys = self._outwards.index_select(0, rows).gather(1, orders)
         return orders.gather(1, sort_rows(torch.add(node, keys, alpha=2**bits)).bitwise_and_(2**bits - 1))

@@ -71,8 +71,10 @@ def rank_lengths(
 
     Beside it the width of the widest cluster of each cloud, in gaps; None if none is wide.
 
+    Memory is used again where it can be: for arrays of this size, getting it takes as long as filling it.
+
     Arguments:
-        parts: the lengths, in parts of the gap of their cloud.
+        parts: the lengths, in parts of the gap of their cloud; overwritten.
         kinds: what lengths are ranked together.
         real: which are real; None for all.
 
@@ -88,10 +90,10 @@ def rank_lengths(
     groups, span = int(kinds.max()) + 1, int(parts.max()) + FINE + 2  # a span is more than a gap beyond the longest
     new = torch.ones(batch, count, dtype=torch.bool, device=parts.device)
     if (groups + 1) * span << bits < 2**63:
-        keys = torch.add(parts, kinds, alpha=span)
+        parts.add_(kinds, alpha=span)
         if real is not None:  # the others come after
-            keys.masked_fill_(~real, groups * span)
-        keys = sort_rows(torch.add(place[:, None], keys, alpha=2**bits).T.contiguous())
+            parts.masked_fill_(~real, groups * span)
+        keys = sort_rows(parts.mul_(2**bits).add_(place[:, None]).T.clone(memory_format=torch.contiguous_format))
         by = keys.bitwise_and(2**bits - 1)
         keys >>= bits
         step = keys[:, 1:] - keys[:, :-1]
@@ -101,18 +103,19 @@ def rank_lengths(
             parts, kinds = parts * real, torch.where(real, kinds, groups)
         by = parts.T.argsort(dim=1, stable=True)
         by = by.gather(1, kinds.T.gather(1, by).argsort(dim=1, stable=True))
-        step = parts.T.gather(1, by).diff(dim=1)
+        keys = parts.T.gather(1, by)
+        step = keys.diff(dim=1)
         new[:, 1:] = (step > FINE + 1) | (kinds.T.gather(1, by).diff(dim=1) != 0)
-    number = new.cumsum(1)
+    number = torch.cumsum(new, 1, out=keys)
     lag = _WIDE_CLUSTER + 1
     many = number[:, lag:] == number[:, :-lag]
     if real is not None:
         there = place < real.sum(0)[:, None]
         many &= there[:, lag:]
         number *= there
-    ranks = torch.empty_like(by).scatter_(1, by, number).T.contiguous()
     chosen = many.any(1)
-    return ranks, _widest(step, new[:, 1:], chosen) if bool(chosen.any()) else None
+    widest = _widest(step, new[:, 1:], chosen) if bool(chosen.any()) else None
+    return parts.copy_(torch.empty_like(by).scatter_(1, by, number).T), widest
 
 
 def _widest(step: Tensor, new: Tensor, chosen: Tensor) -> Float[Tensor, " batch"]:
