@@ -123,8 +123,8 @@ def search(
         any_tied = (ordered.values[:, 1:] == ordered.values[:, :-1]).any(1)
         tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
         leaf, order = root[discrete], ordered.indices[discrete]
-        weights = weights.shared(root)
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
+            weights = weights.shared(root)
             kept = _least(_form(weights, leaf, _columns(colors, discrete)), leaf, batch)
             leaf, order = leaf[kept], order[kept]
         leaves.append((leaf, order))

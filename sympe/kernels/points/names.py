@@ -57,7 +57,8 @@ def point_groups(
         every = torch.cat([row[:, None], place[row].gather(1, there)], 1).unique(dim=0)
         row, there = every[:, 0], every[:, 1:]
     other = (there != place[row]).any(1)
-    row, there = row[other], there[other]  # without the identities
+    identities = _counts(row, ~other, len(chosen))
+    row, there = row[other], there[other]
     q = points @ torch.linalg.eigh(points.mT @ points)[1].flip(-1)  # along its longest axis first
     q = q * first[:, :, None]
     start = q[row]
@@ -74,9 +75,9 @@ def point_groups(
     in_plane = (a + d) / torch.hypot(a + d, b - c).clamp(min=1e-300)  # the cosine of the turn that fits best
     cosine = torch.where(flat[row], in_plane, (trace - 1) / 2)
     turns = torch.where(flat[row], ~reflected, proper)
-    least = torch.pi / (1 + _counts(row, turns, len(chosen)))
+    least = torch.pi / (identities + _counts(row, turns, len(chosen))).clamp(min=1)
     still = turns & (cosine > least.cos()[row])  # other places, but hardly a turn: such are not told apart
-    same = 1 + _counts(row, still, len(chosen))
+    same = identities + _counts(row, still, len(chosen))
     alone = (same == 1)[row]
     exact = (there.gather(1, there) == place[row]).all(1) & alone
     half_turn = proper & torch.where(alone, exact, trace < -0.9)
@@ -85,8 +86,8 @@ def point_groups(
     backwards = fits[:, 0, 0] < 0  # of points on one line
     kinds = (torch.ones_like(proper), proper, half_turn, mirror, inversion, reflected)
     numbers = torch.stack([_counts(row, kind, len(chosen)) for kind in kinds], 1)
-    numbers[:, :2] += 1  # the identity
-    numbers = numbers // same[:, None]
+    numbers[:, :2] += identities[:, None]
+    numbers = numbers // same.clamp(min=1)[:, None]
     numbers = torch.cat([numbers, _counts(row, backwards, len(chosen))[:, None]], 1)
     for at, k, is_flat, one in zip(chosen.tolist(), free.tolist(), flat.tolist(), numbers.tolist(), strict=True):
         order, rotations, half_turns, mirrors, inversions, reflections, ends = one
