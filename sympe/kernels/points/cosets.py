@@ -157,6 +157,8 @@ class Cosets:
         count = torch.bincount(rows, minlength=len(self.found))
         first = orders[(count.cumsum(0) - count)[rows]]
         every, moves = [rows], [torch.empty_like(orders).scatter_(1, first, orders)]
+        if not len(self.large):
+            return every[0], moves[0]
         for row, generators in zip(self.large, self._generators, strict=True):
             found = self.found.select(row[None])
             moves.append(on_places(generators, places(found.points, found.mask, found.gaps)[0]))
