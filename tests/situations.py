@@ -20,7 +20,7 @@ from sympe.graphs import Clouds, DenseGraphs, Graphs
 from sympe.kernels import conjugated
 from sympe.kernels.finite import search
 from sympe.kernels.graphs import breadth_first, cosets, depth_first, individualization, random_refinement, refinement
-from sympe.kernels.points import cloud, listing
+from sympe.kernels.points import cloud, listing, ranks
 
 NODES = 80
 """The degree of the group: more than the largest graph has."""
@@ -43,8 +43,9 @@ CHUNKS: list[tuple[Any, str, int]] = [
     (refinement, "_FEW", 0),
     (random_refinement, "_AT_ONCE", 1),
     (listing, "_CHUNK", 1),
-    (listing, "_TOGETHER", 1),
+    (listing, "_ON_GPU", 1),
     (cloud, "_STORED", 0),
+    (ranks, "_SMALL", 0),
     (breadth_first, "_WIDE", 2),
     (breadth_first, "_AT_ONCE", 1),
     (depth_first, "_AT_ONCE", 1),

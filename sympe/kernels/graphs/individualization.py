@@ -31,6 +31,7 @@ from torch import Tensor
 from sympe.graphs.coloring import mix
 from sympe.kernels.graphs.hashes import PADDING, both_ways, color, first_color, individualize, weight, whole
 from sympe.kernels.graphs.refinement import refine_rounds
+from sympe.kernels.sorting import sort_rows
 
 _OWN = 0x2545F4914F6CDD1D
 
@@ -46,7 +47,7 @@ _SEVERAL = 6
 """So many colourings of each graph are worth products of matrices."""
 
 _LARGE = 16
-"""In graphs of so many nodes colours are sorted to find ties, and neighbours may be listed; in others all pairs do."""
+"""In graphs of so many nodes neighbours may be listed."""
 
 
 class Leaves(NamedTuple):
@@ -122,8 +123,8 @@ def search(
         any_tied = (ordered.values[:, 1:] == ordered.values[:, :-1]).any(1)
         tied, discrete = (which.nonzero().squeeze(1) for which in (any_tied, ~any_tied))
         leaf, order = root[discrete], ordered.indices[discrete]
-        weights = weights.shared(root)
         if leaves:  # all leaves of a graph are found at once: those whose hash of the relabelled graph is the least
+            weights = weights.shared(root)
             kept = _least(_form(weights, leaf, _columns(colors, discrete)), leaf, batch)
             leaf, order = leaf[kept], order[kept]
         leaves.append((leaf, order))
@@ -273,33 +274,25 @@ def refine(weights: Heard | Shared, colors: Int64[Tensor, "n batch"]) -> Int64[T
         weights: what nodes hear.
         colors: hashes below :data:`PADDING` for nodes; padding has colours of its own from there on, and keeps them.
     """
-    batch = colors.shape[1]
-    out, active = colors, torch.arange(batch, device=colors.device)
+    out, active, ties = colors, None, None
     while True:
         # to leave out a few would cost more than to carry them along
-        _, colors, left = refine_rounds(colors, partial(_step, weights), _ties, enough=0.5)
-        out = colors if len(active) == batch else out.index_copy(1, active, colors)
-        if not bool(left.any()):
-            return out
+        _, colors, left, ties = refine_rounds(colors, partial(_step, weights), _ties, enough=0.5, now=ties)
+        out = colors if active is None else out.index_copy(1, active, colors)
         chosen = left.nonzero().squeeze(1)
-        active, colors, weights = active[chosen], _columns(colors, chosen), weights.of(chosen)
+        if not len(chosen):
+            return out
+        active, ties = chosen if active is None else active[chosen], ties[chosen]
+        colors, weights = _columns(colors, chosen), weights.of(chosen)
 
 
 def _step(weights: Heard | Shared, colors: Tensor) -> Tensor:
     return torch.where(colors < PADDING, color(_OWN * colors + weights.sums(colors)), colors)
 
 
-def _sizes(colors: Tensor) -> Tensor:
-    """The size of each node's cell; below 256, so that bytes will do, which are summed much faster."""
-    return (colors[:, None] == colors).view(torch.uint8).sum(0, dtype=torch.uint8)
-
-
 def _ties(colors: Tensor) -> Tensor:
     """How much of each graph is tied: 0 where the partition is discrete, less where it is finer."""
-    n = len(colors)
-    if n < _LARGE:
-        return _sizes(colors).sum(0) - n
-    ordered = colors.T.contiguous().sort(1).values
+    ordered = sort_rows(colors.T.clone(memory_format=torch.contiguous_format))
     return (ordered[:, 1:] == ordered[:, :-1]).sum(1)
 
 

@@ -122,7 +122,7 @@ def refine_graphs(graphs: SparseGraphs, colors: Int64[Tensor, " nodes"] | None =
         cells = torch.bincount(graph[order][_is_new(order, graph, colors)], minlength=len(graphs))
         return graphs.sizes - cells
 
-    before, colors, left = refine_rounds(colors, finer, ties, lambda left: left[graph], rounds=ROUNDS)
+    before, colors, left, _ = refine_rounds(colors, finer, ties, lambda left: left[graph], rounds=ROUNDS)
     return _refine_where_changed(graphs, arcs, before, colors, left) if bool(left.any()) else colors
 
 
@@ -134,7 +134,8 @@ def refine_rounds(
     *,
     rounds: int | None = None,
     enough: float = 0.0,
-) -> tuple[Int64[Tensor, "..."], Int64[Tensor, "..."], Bool[Tensor, " batch"]]:
+    now: Int64[Tensor, " batch"] | None = None,
+) -> tuple[Int64[Tensor, "..."], Int64[Tensor, "..."], Bool[Tensor, " batch"], Int64[Tensor, " batch"]]:
     """The loop of every refinement: round by round, each graph until its partition stands still or is discrete.
 
     Arguments:
@@ -144,11 +145,12 @@ def refine_rounds(
         spread: what is true of graphs, for their nodes.
         rounds: at most so many; None for no limit.
         enough: stop where less than this share of the graphs is left.
+        now: the ties of the colours, if they are known.
 
     Returns:
-        The colours before the last round and after it, and which graphs are left.
+        The colours before the last round and after it, which graphs are left, and the ties after it.
     """
-    earlier, now = colors, ties(colors)
+    earlier, now = colors, ties(colors) if now is None else now
     left = now > 0
     while (count := int(left.sum())) > 0 and count >= enough * len(left) and rounds != 0:
         more = finer(colors)
@@ -157,7 +159,7 @@ def refine_rounds(
         earlier, colors = colors, torch.where(spread(left), more, colors)
         left = left & (now > 0)
         rounds = None if rounds is None else rounds - 1
-    return earlier, colors, left
+    return earlier, colors, left, now
 
 
 class Arcs:

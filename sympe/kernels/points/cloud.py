@@ -22,7 +22,7 @@ from torch import Tensor
 from sympe.graphs import Clouds, DenseGraphs
 from sympe.kernels.graphs.hashes import PADDING, both_ways, first_color, weight
 from sympe.kernels.graphs.individualization import Heard
-from sympe.kernels.points.ranks import FINE, check_chains, check_places, kinds, rank_lengths
+from sympe.kernels.points.ranks import FINE, check_chains, check_places, kinds, numbered, rank_lengths
 from sympe.tolerance import Tolerance
 
 _GHOST = -(2**62)
@@ -31,6 +31,8 @@ _GHOST = -(2**62)
 _ROUNDING = 2.0**-46
 """Of a length in double precision; with the parts of a gap it leaves integers of 62 bits."""
 
+
+_EXACTLY = "donot_use_mm_for_euclid_dist"
 
 _STORED = 64
 """Where lengths are is kept for many sizes of clouds of up to so many nodes."""
@@ -47,30 +49,46 @@ class Distances:
         points: in double precision, the ghosts after the points of each cloud, then padding.
         types: of the points and ghosts, 0 in the padding.
         mask: which are real.
-        ranks: from 1, of the lengths of each cloud by types and size, 0 in the padding: first of the distances of the
-            pairs i < j, then of those from the centre. The batch is last.
+        radius: from 1, the rank of each one's distance from the centre by types and size; 0 in the padding.
         owner: the point of each ghost.
         owners: the number of points that are no ghosts, of each cloud.
         centers: of the clouds, in double precision; 0 for groups that fix the origin.
         gaps: the largest gap between equal distances, of each cloud.
+        numbers: of the clouds in the batch, for warnings.
     """
 
     points: Float[Tensor, "batch nodes d"]
     types: Int64[Tensor, "batch nodes"]
     mask: Bool[Tensor, "batch nodes"]
-    ranks: Int64[Tensor, "lengths batch"]
+    radius: Int64[Tensor, "batch nodes"]
     owner: Int64[Tensor, "batch nodes"]
     owners: Int64[Tensor, " batch"]
     centers: Float[Tensor, "batch d"]
     gaps: Float[Tensor, " batch"]
+    numbers: Int64[Tensor, " batch"]
 
     def __len__(self) -> int:
         return len(self.points)
 
     @cached_property
-    def radius(self) -> Int64[Tensor, "batch nodes"]:
-        """The rank of each one's distance from the centre; 0 in the padding."""
-        return self.ranks[-self.mask.shape[1] :].T.contiguous()
+    def settled(self) -> Bool[Tensor, " batch"]:
+        """Whether the types and distances from the centre tell all nodes apart: then there are no symmetries."""
+        return self.radius.amax(1) == self.mask.sum(1)
+
+    @cached_property
+    def ranks(self) -> Int64[Tensor, "lengths batch"]:
+        """From 1, of the lengths of each cloud by types and size, 0 in the padding; the batch is last.
+
+        First those of the distances of the pairs i < j, then of those from the centre.
+        """
+        n = self.mask.shape[1]
+        step = max(1, _AT_ONCE.get(self.mask.device.type, _AT_ONCE["cuda"]) // (n * (n + 1) // 2))
+        parts = [slice(start, start + step) for start in range(0, max(1, len(self)), step)]
+        found = [
+            _ranked(self.points[part], self.types[part], self.mask[part], self.gaps[part], self.numbers[part])
+            for part in parts
+        ]
+        return found[0] if len(found) == 1 else torch.cat(found, 1)
 
     @cached_property
     def graphs(self) -> DenseGraphs:
@@ -104,19 +122,16 @@ class Distances:
 
     def select(self, index: Int64[Tensor, " chosen"], nodes: int | None = None) -> Distances:
         """Those of the given places of the batch, with their first ``nodes`` nodes, or with all."""
-        ranks, n = self.ranks, self.mask.shape[1]
-        if nodes is not None and nodes < n:
-            every, few = _layout(n, ranks.device).lengths.view(n, n)[:nodes, :nodes], _layout(nodes, ranks.device)
-            ranks = ranks[torch.cat([every[few.i, few.j], every.diagonal()])]
         return Distances(
             self.points[index, :nodes],
             self.types[index, :nodes],
             self.mask[index, :nodes],
-            ranks[:, index],
+            self.radius[index, :nodes],
             self.owner[index, :nodes],
             self.owners[index],
             self.centers[index],
             self.gaps[index],
+            self.numbers[index],
         )
 
 
@@ -133,49 +148,63 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
     if x.mask.shape[1] == 0:  # every array has a column
         one = [part.new_zeros(len(x), 1, *part.shape[2:]) for part in (x.positions, x.types, x.mask, x.vectors)]
         x = Clouds(*one)
-    positions, sizes = x.positions.double(), x.sizes
-    centers = positions.sum(1) / sizes.clamp(min=1)[:, None] * centered
-    positions = (positions - centers[:, None]) * x.mask[:, :, None]
+    sizes = x.sizes
+    planes = x.positions.permute(2, 0, 1).double().contiguous()  # sums over three neighbours in memory are slow
+    centers = planes.sum(2) / sizes.clamp(min=1) * centered
+    positions = ((planes - centers[:, :, None]) * x.mask).permute(1, 2, 0)
     points, types, mask, owner = _with_ghosts(x, positions, vector_scale)
     rounding = 16 * torch.finfo(x.dtype).eps * x.positions.detach().abs().amax((1, 2)).double()
-    n = points.shape[1]
-    step = max(1, _AT_ONCE.get(x.device.type, _AT_ONCE["cuda"]) // (n * (n + 1) // 2))
-    found = [
-        _ranked(points[part], types[part], mask[part], rounding[part], tolerance, part.start)
-        for part in (slice(start, start + step) for start in range(0, max(1, len(x)), step))
-    ]
-    ranks, gaps = found[0] if len(found) == 1 else (torch.cat(parts, -1) for parts in zip(*found, strict=True))
-    return Distances(points, types.masked_fill(~mask, 0), mask, ranks, owner, sizes, centers, gaps)
+    from_center = points.detach().permute(2, 0, 1).square().sum(0).sqrt_()
+
+    def gap(largest: Tensor) -> Tensor:
+        return torch.maximum(torch.maximum(tolerance.gap(largest), rounding), _ROUNDING * largest)
+
+    least = from_center.amax(1)
+    gaps = gap(least)
+    if not torch.equal(gaps, gap(2.001 * least)):  # no distance is larger
+        gaps = gap(_largest(points.detach()))
+    real = None if bool(mask.all()) else mask.T.contiguous()
+    parts = (from_center.T * (FINE / torch.where(gaps > 0, gaps, 1.0))).long()
+    radius, _ = rank_lengths(parts, numbered(types)[0], real)
+    numbers = torch.arange(len(x), device=x.device)
+    types = types.masked_fill(~mask, 0)
+    return Distances(points, types, mask, radius.T.contiguous(), owner, sizes, centers.T, gaps, numbers)
+
+
+def _largest(points: Float[Tensor, "batch nodes d"]) -> Float[Tensor, " batch"]:
+    """The largest distance in each cloud, from the centre or between two."""
+    step = max(1, _AT_ONCE["cuda"] // points.shape[1] ** 2)
+    between = (torch.cdist(part, part, compute_mode=_EXACTLY).amax((1, 2)) for part in points.split(step))
+    return torch.maximum(torch.cat(list(between)), points.norm(dim=2).amax(1))
 
 
 def _ranked(
-    points: Tensor, types: Tensor, mask: Tensor, rounding: Tensor, tolerance: Tolerance, first: int
-) -> tuple[Int64[Tensor, "lengths batch"], Float[Tensor, " batch"]]:
-    """The ranks of lengths, and the gaps, of clouds that are numbered from ``first``."""
-    batch, n = mask.shape
+    points: Tensor, types: Tensor, mask: Tensor, gaps: Tensor, numbers: Tensor
+) -> Int64[Tensor, "lengths batch"]:
+    """The ranks of lengths, of clouds of these numbers."""
+    n = mask.shape[1]
     layout = _layout(n, mask.device)
     i, j = layout.i, layout.j
-    squares = points.new_zeros(len(i) + n, batch)
-    for axis in points.detach().permute(2, 1, 0).contiguous():
-        arcs = torch.cat([axis.index_select(0, i).sub_(axis.index_select(0, j)), axis])
-        squares.addcmul_(arcs, arcs)
-    lengths = squares.sqrt_()
+    lengths = points.new_zeros(len(i) + n, len(mask))
+    scale = FINE / torch.where(gaps > 0, gaps, 1.0)
+    for axis in points.detach().permute(2, 1, 0).contiguous() * scale:
+        arc = axis.index_select(0, i).sub_(axis.index_select(0, j))
+        lengths[: len(i)].addcmul_(arc, arc)
+        lengths[len(i) :].addcmul_(axis, axis)
+    parts = lengths.sqrt_().long()
     real = None
     if not bool(mask.all()):
         there = mask.T.contiguous()
         real = torch.cat([there.index_select(0, i) & there.index_select(0, j), there])
-        lengths *= real
-    largest = lengths.amax(0)
-    gaps = torch.maximum(torch.maximum(tolerance.gap(largest), rounding), _ROUNDING * largest)
-    parts = (lengths * (FINE / torch.where(gaps > 0, gaps, 1.0))).long()
-    ranks, widest = rank_lengths(parts, kinds(types, i, j), real)
-    between, near = lengths[: len(i)], parts[: len(i)] <= FINE
+    near = parts[: len(i)] <= FINE
     if bool((near if real is None else near & real[: len(i)]).any()):
         points_only = (mask & (types > _GHOST // 2)).T
-        check_places(between, points_only[i] & points_only[j], i, j, gaps, first)
+        check_places(lengths[: len(i)] / scale, points_only[i] & points_only[j], i, j, gaps, numbers)
+    del lengths, near
+    ranks, widest = rank_lengths(parts, kinds(*numbered(types), i, j), real)
     if widest is not None:
-        check_chains(widest, gaps, first)
-    return ranks, gaps
+        check_chains(widest, gaps, numbers)
+    return ranks
 
 
 class _Layout(NamedTuple):

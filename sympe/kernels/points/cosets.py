@@ -22,6 +22,7 @@ from sympe.kernels.points.cloud import Distances
 from sympe.kernels.points.frame import Frames, frames
 from sympe.kernels.points.listing import list_clouds
 from sympe.kernels.points.names import on_places, places
+from sympe.kernels.sorting import sort_rows
 
 
 class Cosets:
@@ -42,8 +43,8 @@ class Cosets:
         self.kernel = GraphKernel(found.points.shape[1], order="refined")
         leaves = list_clouds(found)
         rows, orders = leaves.rows, self._radial(leaves.rows, leaves.orders)
-        several = (torch.bincount(rows, minlength=len(found)) > 1)[rows] if proper else torch.zeros_like(rows) > 0
-        if bool(several.any()):
+        if proper and len(rows) > len(found):
+            several = (torch.bincount(rows, minlength=len(found)) > 1)[rows]
             sign = torch.zeros_like(found.gaps[rows])
             sign[several] = self.frames(rows[several], orders[several]).handedness
             right = torch.zeros_like(found.gaps).index_add(0, rows, (sign > 0).to(sign.dtype)) > 0
@@ -54,9 +55,8 @@ class Cosets:
 
     def frames(self, rows: Int64[Tensor, " orders"], orders: Int64[Tensor, "orders nodes"]) -> Frames:
         """The frames along orders of the points of the clouds of these rows."""
-        found = self.found
-        q = found.points[rows].gather(1, orders[:, :, None].expand(-1, -1, found.points.shape[2]))
-        return frames(q, found.mask[rows], found.gaps[rows])
+        planes = self._planes.index_select(1, rows)
+        return frames(planes.gather(2, orders.expand(len(planes), -1, -1)), self.found.gaps[rows])
 
     def sample(self, generator: torch.Generator | None) -> Int64[Tensor, "batch nodes"]:
         """A uniform element for every cloud."""
@@ -115,12 +115,26 @@ class Cosets:
         return row, torch.cat(orders)[by]
 
     @cached_property
+    def _planes(self) -> Float[Tensor, "d batch nodes"]:
+        """The points, one coordinate after the other."""
+        return self.found.points.permute(2, 0, 1).contiguous()
+
+    @cached_property
+    def _outwards(self) -> Int64[Tensor, "batch nodes"]:
+        """Numbers by which points come before ghosts before padding, farthest first."""
+        found, n = self.found, self.found.points.shape[1]
+        ghost = torch.arange(n, device=found.mask.device) >= found.owners[:, None]
+        return (ghost * (n + 1) + n - found.radius).masked_fill_(~found.mask, 2 * n + 2)
+
+    @cached_property
     def _large(self) -> Distances:
         return self.found.select(self.large)
 
     @cached_property
     def _moves(self) -> list[tuple[Tensor, Tensor]]:
         """Generators of the symmetries of each cloud that is not listed, and which of them are reflections."""
+        if not len(self.large):
+            return []
         found = []
         every = self.kernel.generators(self._large.graphs)
         start = self._radial(self.large, self.kernel.canonicalize(self._large.graphs))
@@ -143,6 +157,8 @@ class Cosets:
         count = torch.bincount(rows, minlength=len(self.found))
         first = orders[(count.cumsum(0) - count)[rows]]
         every, moves = [rows], [torch.empty_like(orders).scatter_(1, first, orders)]
+        if not len(self.large):
+            return every[0], moves[0]
         for row, generators in zip(self.large, self._generators, strict=True):
             found = self.found.select(row[None])
             moves.append(on_places(generators, places(found.points, found.mask, found.gaps)[0]))
@@ -180,23 +196,22 @@ class Cosets:
         return found
 
     def _elements(self, draw: Draw, draw_large: Callable[[DenseGraphs], Tensor]) -> Tensor:
+        if not len(self.large):
+            listed = self.listed
+            return listed.orders if len(listed.orders) == len(self.found) else choose(listed, draw)
         out = torch.arange(self.found.points.shape[1], device=self.large.device).repeat(len(self.found), 1)
         out[~self.listed.too_many] = choose(self.listed, draw)
-        if len(self.large):
-            order = self._radial(self.large, draw_large(self._large.graphs))
-            wrong = self._achiral & (self.frames(self.large, order).handedness < 0)
-            for at in wrong.nonzero().squeeze(1).tolist():  # one reflection takes one half of C(D) to the other
-                moves, odd = self._moves[at]
-                order[at] = moves[odd][0][order[at]]
-            out[self.large] = order
+        order = self._radial(self.large, draw_large(self._large.graphs))
+        wrong = self._achiral & (self.frames(self.large, order).handedness < 0)
+        for at in wrong.nonzero().squeeze(1).tolist():  # one reflection takes one half of C(D) to the other
+            moves, odd = self._moves[at]
+            order[at] = moves[odd][0][order[at]]
+        out[self.large] = order
         return out
 
     def _radial(self, rows: Tensor, orders: Tensor) -> Tensor:
         """Points before ghosts before padding, farthest first, else as they come."""
-        found = self.found
-        node = torch.arange(orders.shape[1], device=orders.device)
-        of = found.owners[rows][:, None]
-        ghost = (orders >= of).long() + (node >= found.mask[rows].sum(1, keepdim=True))
-        width = orders.shape[1] + 1
-        key = ghost * width - found.radius[rows].gather(1, orders)
-        return orders.gather(1, key.argsort(dim=1, stable=True))
+        n = orders.shape[1]
+        bits, node = n.bit_length(), torch.arange(n, device=orders.device)
+        keys = self._outwards.index_select(0, rows).gather(1, orders)
+        return orders.gather(1, sort_rows(torch.add(node, keys, alpha=2**bits)).bitwise_and_(2**bits - 1))

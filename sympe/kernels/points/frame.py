@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -42,59 +43,66 @@ class Frames(NamedTuple):
         """Those of the given places."""
         return Frames(self.basis[index], self.rank[index])
 
-    def completed(self, directions: Float[Tensor, "frames d d"], *, proper: bool) -> Float[Tensor, "frames d d"]:
+    def completed(
+        self, directions: Callable[[Frames], Float[Tensor, "frames d d"]], *, proper: bool
+    ) -> Float[Tensor, "frames d d"]:
         """Orthogonal matrices: free columns by Gram-Schmidt from ``directions``.
 
         Arguments:
-            directions: of normal numbers for a Haar-distributed completion.
+            directions: gives those of frames with free columns; normal numbers for a Haar-distributed completion.
             proper: whether the last column takes the sign that makes the determinant 1. Of a frame without free columns
                 that is the mirror image by one fixed reflection of the canonical form.
         """
-        d = self.basis.shape[-1]
-        if bool((self.rank == d).all()):
-            return _proper(self.basis) if proper else self.basis
-        column = torch.arange(d, device=self.basis.device)
-        given = (column < self.rank[:, None])[:, None, :]
-        R = orthonormal(torch.where(given, self.basis, directions))
-        R = torch.where(given, self.basis, R)
+        R, d = self.basis, self.basis.shape[-1]
+        free = (self.rank < d).nonzero().squeeze(1)
+        if len(free):
+            some = self.select(free)
+            given = (torch.arange(d, device=R.device) < some.rank[:, None])[:, None, :]
+            full = orthonormal(torch.where(given, some.basis, directions(some)))
+            R = R.index_copy(0, free, torch.where(given, some.basis, full))
         return _proper(R) if proper else R
 
 
-def frames(
-    q: Float[Tensor, "frames nodes d"], mask: Bool[Tensor, "frames nodes"], eps: Float[Tensor, " frames"]
-) -> Frames:
+def frames(q: Float[Tensor, "d frames nodes"], eps: Float[Tensor, " frames"]) -> Frames:
     """Frames along points in canonical order.
 
     Arguments:
-        q: centred points, in canonical order.
-        mask: which are real.
+        q: centred points, in canonical order; 0 in the padding.
         eps: how far from the span so far a point must be to count.
     """
-    count, n, d = q.shape
-    basis = q.new_zeros(count, d, d)
+    d, count, n = q.shape
     rank = torch.zeros(count, dtype=torch.int64, device=q.device)
     if n == 0:
-        return Frames(basis, rank)
-    rest, least = q.permute(2, 0, 1).contiguous() * mask, eps.square()  # a plane for each coordinate
-    for column in range(d):
-        far = rest.square().sum(0)
-        top = far.amax(1, keepdim=True)
-        first = (far >= _PIVOT**2 * top).to(torch.uint8).argmax(1)
-        unit = rest.gather(2, first[:, None].expand(d, count, 1)).permute(1, 0, 2)
-        if column:
-            unit = unit - basis @ (basis.mT @ unit)  # what rounding left
-        unit = unit / unit.norm(dim=1, keepdim=True).clamp(min=1e-300)
-        more = top.squeeze(1) > least
-        unit.masked_fill_(~more[:, None, None], 0)
-        basis[..., column] = unit.squeeze(2)
+        return Frames(q.new_zeros(count, d, d), rank)
+    rest, least, columns = q, eps.square(), list[Tensor]()
+    for _ in range(2):
+        first, more = _first_far(rest.square().sum(0), least)
+        unit = rest.gather(2, first.expand(d, count, 1)).squeeze(2)
+        for before in columns:
+            unit = unit - (unit * before).sum(0) * before  # what rounding left
+        unit = unit * (more / unit.square().sum(0).sqrt_().clamp_(min=1e-300))
+        rest = torch.addcmul(rest, (rest * unit[:, :, None]).sum(0), unit[:, :, None], value=-1)
+        columns.append(unit)
         rank += more
-        if column < d - 1:
-            axis = unit.permute(1, 0, 2)
-            rest = torch.addcmul(rest, (rest * axis).sum(0), axis, value=-1)
-    return Frames(basis, rank)
+    if d == 3:  # the last one is along the normal of the others
+        normal = torch.linalg.cross(*columns, dim=0)
+        height = (rest * normal[:, :, None]).sum(0)
+        first, more = _first_far(height.square(), least)
+        columns.append(normal * (more * height.gather(1, first).squeeze(1).sign()))
+        rank += more
+    return Frames(torch.stack(columns, -1).transpose(0, 1).contiguous(), rank)
 
 
-def haar_directions(like: Frames, generator: torch.Generator | None) -> Float[Tensor, "frames d d"]:
+def _first_far(
+    far: Float[Tensor, "frames nodes"], least: Float[Tensor, " frames"]
+) -> tuple[Int64[Tensor, "frames 1"], Bool[Tensor, " frames"]]:
+    """The first point that is far from the span so far, by squares of distances, and whether any is."""
+    top = far.amax(1, keepdim=True)
+    first = (far >= _PIVOT**2 * top).to(torch.uint8).argmax(1, keepdim=True)
+    return first, top.squeeze(1) > least
+
+
+def haar_directions(like: Frames, *, generator: torch.Generator | None) -> Float[Tensor, "frames d d"]:
     """Normal numbers, which complete frames by Haar."""
     shape, device = like.basis.shape, like.basis.device
     return draw_numbers(torch.randn, shape, generator=generator, device=device, dtype=torch.float64)

@@ -56,32 +56,38 @@ def point_groups(
     if bool((place != node).any()):  # points in one place are exchanged in many ways: one of each will do
         every = torch.cat([row[:, None], place[row].gather(1, there)], 1).unique(dim=0)
         row, there = every[:, 0], every[:, 1:]
+    other = (there != place[row]).any(1)
+    identities = _counts(row, ~other, len(chosen))
+    row, there = row[other], there[other]
     q = points @ torch.linalg.eigh(points.mT @ points)[1].flip(-1)  # along its longest axis first
     q = q * first[:, :, None]
-    image = q[row[:, None], there] * first[row][:, :, None]
-    fits = image.mT @ q[row]
+    start = q[row]
+    image = start.gather(1, there[:, :, None].expand_as(start)) * first[row][:, :, None]
+    fits = image.mT @ start
     U, _, V = torch.linalg.svd(fits)
     R: Tensor = U @ V
-    off = (image - q[row] @ R.mT).norm(dim=2).amax(1)
-    worst = off.new_zeros(len(chosen)).scatter_reduce(0, row, off, "amax")
+    off = (image - start @ R.mT).square().unbind(2)
+    worst = off[0].new_zeros(len(chosen)).scatter_reduce(0, row, sum(off).amax(1).sqrt(), "amax")
     flat = (free == 1) | ((free == 0) & (worst > q[:, :, 2].abs().amax(1) / 2))
     proper, trace = torch.linalg.det(R) > 0, R.diagonal(dim1=1, dim2=2).sum(1)
-    U, _, V = torch.linalg.svd(fits[:, :2, :2])
-    in_plane: Tensor = U @ V
-    reflected = torch.linalg.det(in_plane) < 0
-    cosine = torch.where(flat[row], in_plane.diagonal(dim1=1, dim2=2).sum(1) / 2, (trace - 1) / 2)
+    a, b, c, d = fits[:, :2, :2].flatten(1).unbind(1)
+    reflected = a * d < b * c
+    in_plane = (a + d) / torch.hypot(a + d, b - c).clamp(min=1e-300)  # the cosine of the turn that fits best
+    cosine = torch.where(flat[row], in_plane, (trace - 1) / 2)
     turns = torch.where(flat[row], ~reflected, proper)
-    least = torch.pi / _counts(row, turns, len(chosen)).clamp(min=1)
+    least = torch.pi / (identities + _counts(row, turns, len(chosen))).clamp(min=1)
     still = turns & (cosine > least.cos()[row])  # other places, but hardly a turn: such are not told apart
-    same = _counts(row, still, len(chosen))
-    identity = (there == place[row]).all(1)
-    exact = (there.gather(1, there) == place[row]).all(1) & (same == 1)[row]
-    half_turn = proper & ~identity & torch.where((same == 1)[row], exact, trace < -0.9)
-    mirror = ~proper & torch.where((same == 1)[row], exact & (trace > -1), trace > 0.9)
-    inversion = ~proper & torch.where((same == 1)[row], exact & (trace <= -1), trace < -2.9)
+    same = identities + _counts(row, still, len(chosen))
+    alone = (same == 1)[row]
+    exact = (there.gather(1, there) == place[row]).all(1) & alone
+    half_turn = proper & torch.where(alone, exact, trace < -0.9)
+    mirror = ~proper & torch.where(alone, exact & (trace > -1), trace > 0.9)
+    inversion = ~proper & torch.where(alone, exact & (trace <= -1), trace < -2.9)
     backwards = fits[:, 0, 0] < 0  # of points on one line
     kinds = (torch.ones_like(proper), proper, half_turn, mirror, inversion, reflected)
-    numbers = torch.stack([_counts(row, kind, len(chosen)) for kind in kinds], 1) // same.clamp(min=1)[:, None]
+    numbers = torch.stack([_counts(row, kind, len(chosen)) for kind in kinds], 1)
+    numbers[:, :2] += identities[:, None]
+    numbers = numbers // same.clamp(min=1)[:, None]
     numbers = torch.cat([numbers, _counts(row, backwards, len(chosen))[:, None]], 1)
     for at, k, is_flat, one in zip(chosen.tolist(), free.tolist(), flat.tolist(), numbers.tolist(), strict=True):
         order, rotations, half_turns, mirrors, inversions, reflections, ends = one

@@ -20,6 +20,7 @@ group fixes the origin, and so the symmetries are those about the origin.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int64
@@ -145,7 +146,7 @@ class PointKernel(InversionKernel):
         cosets = self._cosets(x)
         order = cosets.sample(generator)
         columns = cosets.frames(_rows(x), order)
-        directions = haar_directions(columns, generator)
+        directions = partial(haar_directions, generator=generator)
         return self._packed(x, cosets, _rows(x), columns.completed(directions, proper=self.isometries.is_proper), order)
 
     def canonicalize(self, x: Clouds) -> Float[Tensor, "batch numbers"]:
@@ -156,7 +157,7 @@ class PointKernel(InversionKernel):
         """
         cosets = self._cosets(x)
         columns = cosets.frames(_rows(x), cosets.first)
-        R = columns.completed(fixed_directions(columns), proper=self.isometries.is_proper)
+        R = columns.completed(fixed_directions, proper=self.isometries.is_proper)
         return self._packed(x, cosets, _rows(x), R, cosets.first)
 
     def move(self, g: Float[Tensor, "batch numbers"], x: Clouds) -> Clouds:
@@ -188,7 +189,7 @@ class PointKernel(InversionKernel):
         fixes = ((p == place) | (place < x.sizes[:, None])).all(1)
         order = cosets.with_ghosts(torch.where(fixes[:, None], p, place))
         columns = cosets.frames(_rows(x), order)
-        own = columns.completed(fixed_directions(columns), proper=self.isometries.is_proper)
+        own = columns.completed(fixed_directions, proper=self.isometries.is_proper)
         given = place.new_tensor(range(own.shape[-1])) < columns.rank[:, None]
         R = self.isometries.rotation(isometry)
         right = fixes & cosets.contains(order) & (((R - own).abs() * given[:, None]).amax((1, 2)) <= _CLOSE)
@@ -215,7 +216,7 @@ class PointKernel(InversionKernel):
         check_count(count, limit)
         rows, order = cosets.every()
         columns = cosets.frames(rows, order)
-        R = columns.completed(fixed_directions(columns), proper=self.isometries.is_proper)
+        R = columns.completed(fixed_directions, proper=self.isometries.is_proper)
         if not self.isometries.is_proper:  # the one free column of planar clouds has either sign
             again = (columns.free == 1).nonzero().squeeze(1)
             flipped = torch.cat([R[again, :, :-1], -R[again, :, -1:]], -1)
@@ -323,6 +324,8 @@ class PointKernel(InversionKernel):
         """Numbers of points, without those of ghosts, in rows that go on with the padding in place."""
         place = torch.arange(self.max_nodes, device=values.device)
         n = min(self.max_nodes, values.shape[1])
+        if not x.vectors.shape[2]:  # without ghosts the padding is in its place
+            return values if n == self.max_nodes else torch.cat([values, place[n:].expand(len(values), -1)], 1)
         out = place.repeat(len(rows), 1)
         out[:, :n] = torch.where(place[:n] < x.sizes[rows][:, None], values[:, :n], place[:n])
         return out

@@ -130,6 +130,10 @@ def test_points_closer_than_the_tolerance_are_named() -> None:
 def test_chains_of_distances_are_named() -> None:
     line = torch.zeros(40, 3)
     line[:, 0] = torch.linspace(0, 1, 40) ** 2 + torch.linspace(0, 3, 40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the distances from the origin are far apart: no symmetry is seen
+        assert PointKernel(Orthogonal(2), 40, tolerance=0.02).entropy(cloud(line[:, :2])).exp().round() == 2
+    line[1] = line[0]
     with pytest.warns(UserWarning, match=r"x: the distances of cloud 0 lie so close that .* of them count as equal"):
         PointKernel(Orthogonal(3), 40, tolerance=0.02).entropy(cloud(line))
 
@@ -222,7 +226,7 @@ def test_names_of_groups_that_are_far_from_exact(tolerance: float, noise: float)
 
 
 def test_symmetries_that_no_point_group_has_are_named() -> None:
-    points = torch.randn(7, 3, generator=seeded(2)).double()
+    points = torch.randn(7, 3, generator=seeded(8)).double()
     points = points / points.norm(dim=1, keepdim=True)
     kernel = PointKernel(Orthogonal(3), 7, tolerance=1.0)
     with (

@@ -30,7 +30,7 @@ class FixedNormal(PointKernel):
         cosets = self._cosets(x)
         rows, order = torch.arange(len(x)), cosets.sample(generator)
         columns = cosets.frames(rows, order)
-        R = columns.completed(fixed_directions(columns), proper=self.isometries.is_proper)
+        R = columns.completed(fixed_directions, proper=self.isometries.is_proper)
         return self._packed(x, cosets, rows, R, order)
 
 
