@@ -20,7 +20,7 @@ from sympe.experiments.shapes.config import ShapesConfig
 from sympe.experiments.shapes.evaluation import evaluate
 from sympe.experiments.shapes.training import ShapesTask
 
-RATES = {"egnn": (3e-3, 1e-2, 3e-2), "e3nn": (1e-2, 2e-2, 4e-2, 8e-2)}
+RATES = {"egnn": (3e-3, 1e-2, 3e-2), "e3nn": (1e-2, 2e-2, 4e-2, 8e-2, 0.16)}
 """That are tried, for each backbone."""
 SEED = 100
 """Of no row in the table."""
