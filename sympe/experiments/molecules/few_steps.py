@@ -17,11 +17,11 @@ from sympe.experiments.molecules.chains import CHAINS, measure_chains
 from sympe.experiments.molecules.compare import FEW_STEPS_PUBLISHED, groups_of
 from sympe.experiments.molecules.config import TRANSITIONS, MoleculesConfig
 from sympe.experiments.molecules.data import SPLITS
-from sympe.experiments.molecules.figures import label_of
+from sympe.experiments.molecules.figures import Kind
 from sympe.experiments.molecules.quality import described_chains
 from sympe.experiments.molecules.reading import load_splits
 from sympe.experiments.molecules.training import MoleculesTask, make_task
-from sympe.experiments.pictures import COLORS, WIDE, save
+from sympe.experiments.pictures import WIDE, save
 from sympe.experiments.tables import COSTS, Column, Rows, extent, lines, remarks
 
 SHOWN = {
@@ -90,9 +90,8 @@ def quality(rows: Rows, title: str) -> Figure:
     ticks = sorted({chain["steps"] for row in rows for chain in row["chains"].values()})
     seen: set[str] = set()
     for row in rows:
-        name = label_of(row)
-        color = COLORS.get(f"{row['encoding']}-{row['config']['order']}", COLORS[row["encoding"]])
-        style = {"color": color, "ls": "--" if row["coupled"] else "-", "marker": "o", "ms": 3}
+        name = Kind.of(row).label
+        style = {**Kind.of(row).style, "marker": "o", "ms": 3}
         for axis, (key, _, scale) in zip(axes, panels, strict=True):
             if points := _points(row, key, scale, none.get(row["seed"]) if key == "nll" else None):
                 axis.plot(*zip(*points, strict=True), **style, label=None if name in seen else name)

@@ -6,7 +6,7 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 
@@ -48,15 +48,42 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
     return paths
 
 
-def label_of(row: Mapping[str, Any]) -> str:
-    """The encoding, whether it is coupled, and the order of its form if it is not the usual one."""
-    order = "" if row["config"]["order"] == USUAL_ORDER else f", {row['config']['order']}"
-    return label(row["encoding"]) + (", coupled" if row["coupled"] else "") + order
+class Kind(NamedTuple):
+    """What sets rows of one data set and noise apart in figures.
+
+    Arguments:
+        encoding: of the row.
+        coupled: whether its g is.
+        order: of its canonical form.
+    """
+
+    encoding: str
+    coupled: bool
+    order: str = USUAL_ORDER
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Kind:
+        """That of a row."""
+        return cls(row["encoding"], row["coupled"], row["config"]["order"])
+
+    @property
+    def label(self) -> str:
+        """The encoding, whether it is coupled, and the order if it is not the usual one."""
+        order = "" if self.order == USUAL_ORDER else f", {self.order}"
+        return label(self.encoding) + (", coupled" if self.coupled else "") + order
+
+    @property
+    def style(self) -> dict[str, str]:
+        """Color and line."""
+        return {
+            "color": COLORS.get(f"{self.encoding}-{self.order}", COLORS[self.encoding]),
+            "ls": "--" if self.coupled else "-",
+        }
 
 
 def samples(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """The first valid samples of each encoding, of its first seed."""
-    first = {label_of(row): index for index, row in reversed(list(enumerate(rows)))}
+    first = {Kind.of(row).label: index for index, row in reversed(list(enumerate(rows)))}
     order = sorted(first, key=lambda name: first[name])
     figure, axes = plt.subplots(
         len(order), 1, figsize=(WIDE, 1.4 * len(order) + 0.6), squeeze=False, layout="constrained"
@@ -85,14 +112,13 @@ def curves(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figur
     """The bound on validation molecules along the training but its first steps, mean and range over seeds."""
     figure, axis = plt.subplots(figsize=(8.6, 4.2), layout="constrained")
     ends = []
-    groups: dict[tuple[str, bool, bytes], list[Any]] = {}  # rows of other steps or data are lines of their own
+    groups: dict[tuple[Kind, bytes], list[Any]] = {}  # rows of other steps or data are lines of their own
     for row, array in zip(rows, arrays, strict=True):
         points = array["validation"]
-        groups.setdefault((row["encoding"], row["coupled"], points[:, 0].tobytes()), []).append(points)
+        groups.setdefault((Kind.of(row), points[:, 0].tobytes()), []).append(points)
         ends += [points[len(points) // 6, 1], points[:, 1].min()]  # in the first steps it falls by far more
-    for (encoding, coupled, _), own in groups.items():
-        name = label_of({"encoding": encoding, "coupled": coupled})
-        band(axis, own, label=name, color=COLORS[encoding], ls="--" if coupled else "-")
+    for (kind, _), own in groups.items():
+        band(axis, own, label=kind.label, **kind.style)
     margin = 0.05 * (max(ends) - min(ends)) or 0.5
     axis.set_ylim(min(ends) - margin, max(ends) + margin)
     axis.set_xlabel("optimiser step")
@@ -102,10 +128,10 @@ def curves(rows: Rows, arrays: Sequence[Mapping[str, Any]], title: str) -> Figur
     return figure
 
 
-def differences_to_none(rows: Rows, arrays: Sequence[Mapping[str, Any]]) -> list[tuple[str, bool, int, float, float]]:
+def differences_to_none(rows: Rows, arrays: Sequence[Mapping[str, Any]]) -> list[tuple[Kind, int, float, float]]:
     """The bound less that of none with the same seed.
 
-    Each has the encoding, whether it is coupled, the seed, the mean over the test molecules and its standard error.
+    Each has the kind of the row, the seed, the mean over the test molecules and its standard error.
 
     Both rows were trained as long, on the same data, and judged on the same noisy molecules, so the difference is more
     certain than either bound. Rows without such a partner have none.
@@ -118,23 +144,22 @@ def differences_to_none(rows: Rows, arrays: Sequence[Mapping[str, Any]]) -> list
         if row["encoding"] != "none" and key in none:
             difference = bound - none[key]
             error = float(difference.std(ddof=1)) / len(difference) ** 0.5
-            found.append((row["encoding"], row["coupled"], int(row["seed"]), float(difference.mean()), error))
+            found.append((Kind.of(row), int(row["seed"]), float(difference.mean()), error))
     return found
 
 
-def differences(points: Sequence[tuple[str, bool, int, float, float]], title: str) -> Figure:
+def differences(points: Sequence[tuple[Kind, int, float, float]], title: str) -> Figure:
     """How much better or worse than none every encoding is, a dot for each seed; see :func:`differences_to_none`."""
-    kinds = list(dict.fromkeys((encoding, coupled) for encoding, coupled, *_ in points))
-    points = sorted(points, key=lambda point: (kinds.index(point[:2]), point[2]))
+    kinds = list(dict.fromkeys(kind for kind, *_ in points))
+    points = sorted(points, key=lambda point: (kinds.index(point[0]), point[1]))
     figure, axis = plt.subplots(figsize=(PLAIN[0], 1.3 + 0.45 * len(points)), layout="constrained")
     places = range(len(points), 0, -1)
-    for place, (encoding, _, _, mean, error) in zip(places, points, strict=True):
-        axis.errorbar(mean, place, xerr=2 * error, fmt="o", color=COLORS[encoding], capsize=3)
+    for place, (kind, _, mean, error) in zip(places, points, strict=True):
+        axis.errorbar(mean, place, xerr=2 * error, fmt="o", color=kind.style["color"], capsize=3)
         words = f"{mean:+.3f} ± {error:.3f}".replace("-", "−")
         axis.annotate(words, (mean, place), (0, 6), textcoords="offset points", ha="center", fontsize=8)
     axis.axvline(0, color="0.5", lw=1)
-    names = [label_of({"encoding": encoding, "coupled": coupled}) for encoding, coupled, *_ in points]
-    axis.set_yticks(places, [f"{name}, seed {point[2]}" for name, point in zip(names, points, strict=True)])
+    axis.set_yticks(places, [f"{kind.label}, seed {seed}" for kind, seed, *_ in points])
     axis.set_ylim(0.4, len(points) + 0.8)
     axis.margins(x=0.2)
     axis.set_xlabel("bound less that of none (nats a molecule)\nleft is better; bars: two standard errors")

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from sympe.experiments.molecules.figures import differences_to_none
+from sympe.experiments.molecules.figures import Kind, differences_to_none
 
-SAME = {"steps": 9, "data_hash": "a"}
+SAME = {"steps": 9, "data_hash": "a", "config": {"order": "breadth-first"}}
 
 
 def test_differences_to_none_are_paired_by_seed() -> None:
@@ -18,8 +18,10 @@ def test_differences_to_none_are_paired_by_seed() -> None:
     easy_and_hard = np.array([10.0, 20.0, 30.0, 40.0])
     better = easy_and_hard - np.array([1.0, 2.0, 1.0, 2.0])
     arrays = [{"bound": bound} for bound in (easy_and_hard, easy_and_hard, better, easy_and_hard)]
-    ((encoding, coupled, seed, mean, error),) = differences_to_none(rows, arrays)
-    assert (encoding, coupled, seed) == ("sympe-nodes", True, 0)
+    ((kind, seed, mean, error),) = differences_to_none(rows, arrays)
+    assert (kind, seed) == (Kind("sympe-nodes", True), 0)
+    assert kind.label.endswith(", coupled")
+    assert kind._replace(order="depth-first").label == f"{kind.label}, depth-first"
     assert mean == -1.5
     assert error == pytest.approx(math.sqrt(1 / 3) / 2), "that of the differences, not of the molecules"
 

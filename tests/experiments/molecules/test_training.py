@@ -346,8 +346,7 @@ def test_presets() -> None:
     some = comparison.preset_configs("full", encodings=["noise"], seeds=1)
     assert [(row.encoding, row.transition) for row in some] == [("noise", "marginal"), ("noise", "absorbing")]
     full, gpu = comparison.preset_configs("full"), comparison.preset_configs("gpu")
-    with_features = {"structure", "canonical", "structure+sympe", "canonical+sympe"}  # these have a budget of their own
-    assert {row.encoding for row in full if row.transition == "marginal"} == set(ENCODINGS) - with_features
+    assert {row.encoding for row in full if row.transition == "marginal"} == set(ENCODINGS)
     assert len({row.name for row in full}) == len(full)
     assert {(row.steps, row.batch, row.layers) for row in full} == {(3 * MoleculesConfig().steps, 64, 4)}
     assert [row.encoding for row in gpu] == ["none", "stock", "sympe-nodes-edges"]
