@@ -34,13 +34,13 @@ def depth_first(adjacency: np.ndarray, colors: np.ndarray, sizes: np.ndarray) ->
         sizes: of the graphs; nodes from there on are padding, and come last.
 
     Example:
-        A chain of four nodes, with one more at its second:
+        A chain of four nodes, 0 to 3, with one more beside its second, of a greater colour:
 
         >>> joined = np.zeros((1, 5, 5), dtype=bool)
         >>> for a, b in ((0, 1), (1, 2), (2, 3), (1, 4)):
         ...     joined[0, a, b] = joined[0, b, a] = True
-        >>> depth_first(joined, np.zeros((1, 5), dtype=np.int64), np.array([5])).tolist()
-        [[3, 2, 1, 0, 4]]
+        >>> depth_first(joined, np.array([[0, 0, 0, 0, 1]]), np.array([5])).tolist()
+        [[4, 1, 2, 3, 0]]
     """
     count, n, _ = adjacency.shape
     out = np.tile(np.arange(n), (count, 1))
