@@ -154,7 +154,7 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
     positions = ((planes - centers[:, :, None]) * x.mask).permute(1, 2, 0)
     points, types, mask, owner = _with_ghosts(x, positions, vector_scale)
     rounding = 16 * torch.finfo(x.dtype).eps * x.positions.detach().abs().amax((1, 2)).double()
-    from_center = points.detach().permute(2, 0, 1).square().sum(0).sqrt_()
+    from_center = _from_center(points)
 
     def gap(largest: Tensor) -> Tensor:
         return torch.maximum(torch.maximum(tolerance.gap(largest), rounding), _ROUNDING * largest)
@@ -164,11 +164,21 @@ def distances(x: Clouds, tolerance: Tolerance, vector_scale: float, *, centered:
     if not torch.equal(gaps, gap(2.001 * least)):  # no distance is larger
         gaps = gap(_largest(points.detach()))
     real = None if bool(mask.all()) else mask.T.contiguous()
-    parts = (from_center.T * (FINE / torch.where(gaps > 0, gaps, 1.0))).long()
+    parts = _outwards(from_center, gaps)
     radius, _ = rank_lengths(parts, numbered(types)[0], real)
     numbers = torch.arange(len(x), device=x.device)
     types = types.masked_fill(~mask, 0)
     return Distances(points, types, mask, radius.T.contiguous(), owner, sizes, centers.T, gaps, numbers)
+
+
+def _from_center(points: Float[Tensor, "batch nodes d"]) -> Float[Tensor, "batch nodes"]:
+    """How far each point is out."""
+    return points.detach().permute(2, 0, 1).square().sum(0).sqrt_()
+
+
+def _outwards(from_center: Float[Tensor, "batch nodes"], gaps: Float[Tensor, " batch"]) -> Int64[Tensor, "nodes batch"]:
+    """That in parts of the gap: the same for what orders points and what colours their graph."""
+    return (from_center.T * (FINE / torch.where(gaps > 0, gaps, 1.0))).long()
 
 
 def _largest(points: Float[Tensor, "batch nodes d"]) -> Float[Tensor, " batch"]:
@@ -185,13 +195,12 @@ def _ranked(
     n = mask.shape[1]
     layout = _layout(n, mask.device)
     i, j = layout.i, layout.j
-    lengths = points.new_zeros(len(i) + n, len(mask))
+    lengths = points.new_zeros(len(i), len(mask))
     scale = FINE / torch.where(gaps > 0, gaps, 1.0)
     for axis in points.detach().permute(2, 1, 0).contiguous() * scale:
         arc = axis.index_select(0, i).sub_(axis.index_select(0, j))
-        lengths[: len(i)].addcmul_(arc, arc)
-        lengths[len(i) :].addcmul_(axis, axis)
-    parts = lengths.sqrt_().long()
+        lengths.addcmul_(arc, arc)
+    parts = torch.cat([lengths.sqrt_().long(), _outwards(_from_center(points), gaps)])
     real = None
     if not bool(mask.all()):
         there = mask.T.contiguous()
@@ -199,7 +208,7 @@ def _ranked(
     near = parts[: len(i)] <= FINE
     if bool((near if real is None else near & real[: len(i)]).any()):
         points_only = (mask & (types > _GHOST // 2)).T
-        check_places(lengths[: len(i)] / scale, points_only[i] & points_only[j], i, j, gaps, numbers)
+        check_places(lengths / scale, points_only[i] & points_only[j], i, j, gaps, numbers)
     del lengths, near
     ranks, widest = rank_lengths(parts, kinds(*numbered(types), i, j), real)
     if widest is not None:

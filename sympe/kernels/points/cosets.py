@@ -43,8 +43,8 @@ class Cosets:
         self.kernel = GraphKernel(found.points.shape[1], order="refined")
         leaves = list_clouds(found)
         rows, orders = leaves.rows, self._radial(leaves.rows, leaves.orders)
-        if proper and len(rows) > len(found):
-            several = (torch.bincount(rows, minlength=len(found)) > 1)[rows]
+        several = (torch.bincount(rows, minlength=len(found)) > 1)[rows] if proper else None
+        if several is not None and bool(several.any()):
             sign = torch.zeros_like(found.gaps[rows])
             sign[several] = self.frames(rows[several], orders[several]).handedness
             right = torch.zeros_like(found.gaps).index_add(0, rows, (sign > 0).to(sign.dtype)) > 0

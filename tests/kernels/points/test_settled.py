@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import Tensor
 
 from sympe import Tolerance
 from sympe.graphs import Clouds
+from sympe.groups import SpecialOrthogonal
+from sympe.kernels import PointKernel
 from sympe.kernels.points.cloud import Distances, distances
 from sympe.kernels.points.cosets import Cosets
 from tests.kernels.points.laws import seeded
@@ -50,6 +54,27 @@ def test_settled_clouds_have_the_order_that_the_search_finds(tolerance: Toleranc
     assert 0 < check_settled(x, tolerance) < len(x)
     with pytest.raises(AssertionError, match=r"another"):
         check_settled(x, tolerance, torch.ones(len(x)) > 0)
+
+
+def test_a_cloud_beside_one_that_cannot_be_listed_keeps_the_half_of_its_coset() -> None:
+    """Proper rotations: one mirror plane, and a neighbour of which eight points coincide."""
+    generator = seeded(5)
+    flat = torch.randn(9, 3, generator=generator).double()
+    flat[:, 2] = 0
+    flat[0, 2], flat[1] = 1.0, flat[0] * torch.tensor([1.0, 1.0, 0.0]) - torch.tensor([0.0, 0.0, 1.0])
+    crowded = torch.zeros(9, 3).double()
+    crowded[8] = 1.0
+    x = Clouds.from_positions(torch.stack([flat, crowded]))
+    kernel = PointKernel(SpecialOrthogonal(3), 9)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        alone, beside = kernel.entropy(x.select(torch.tensor([0]))), kernel.entropy(x)
+        forms = [
+            kernel.move(kernel.group.inverse(kernel.sample(x, generator=generator)), x).positions[0] for _ in range(8)
+        ]
+    assert float(alone) == float(beside[0]) == 0
+    for form in forms:
+        torch.testing.assert_close(form, forms[0])
 
 
 def test_settled_clouds_have_no_other_distances_ranked(monkeypatch: pytest.MonkeyPatch) -> None:
