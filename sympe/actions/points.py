@@ -171,7 +171,10 @@ class GlobalVectorAction(Action):
 
     @property
     def fixing(self) -> str:
-        """What fixes every x, in words: some isometries, or permutations, which fix a cloud only if points coincide."""
+        """What fixes every x, in words: some isometries, or permutations, which fix a cloud only where points coincide.
+
+        So v is free for clouds without points that coincide.
+        """
         if self.channels < _enough(self.isometries):
             return "some isometries"
         several = self.permutations is not None and self.permutations.degree > 1

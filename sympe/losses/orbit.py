@@ -8,18 +8,19 @@ over the orbit asks for any one of them,
           G_x = \{ g\, g_0^{-1} : g \in C(x) \} \ \text{for any}\ g_0 \in C(x).
 
 It does not change as y becomes s y, and if :math:`\ell` is invariant, so is this one: (h x, h ŷ, h y) has the loss of
-(x, ŷ, y). A coupled kernel (:mod:`sympe.kernels.coupled`) is the other cure: there the model samples, here it
-commits itself to one of the equivalent targets, whichever is nearest.
+(x, ŷ, y). A coupled kernel (:mod:`sympe.kernels.coupled`) is the other cure.
 
-For a model that is jointly equivariant, :math:`f(s x, s g) = s f(x, g)`, the two are one thing with two rules: as
-:math:`\ell(f(x, g), s y) = \ell(f(x, s^{-1} g), y)`,
+A model that is a function of x alone commits itself to one of the equivalent targets. For one with a g of C(x), jointly
+equivariant, :math:`f(s x, s g) = s f(x, g)`, the two cures are one thing with two rules: if :math:`\ell` does not
+change as s of :math:`G_x` moves both its arguments, then :math:`\ell(f(x, g), s y) = \ell(f(x, s^{-1} g), y)`, and
 
 .. math:: \min_{s \in G_x} \ell(f(x, g), s y) = \min_{g' \in C(x)} \ell(f(x, g'), y),
 
 so that the least loss over the orbit is training with the g of C(x) that suits the model best, where the coupled kernel
-takes the one that a canonical form of the target prescribes. Such a g is equivariant in (x, y) and averages to the
-inversion kernel, too. The rule of a form is arbitrary between inputs of different kinds: where a model shall serve
-kinds that it was not trained on, let it choose by itself.
+takes the one that a canonical form of the target prescribes. Such a g is equivariant in (x, y) and, where y given x has
+an equivariant law and ties are settled at random, averages to the inversion kernel, too: in use, samples are as even
+over the orbit as those of a coupled model. The rule of a form is arbitrary between inputs of different kinds: where a
+model shall serve kinds that it was not trained on, let it choose by itself.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def quality(rows: Rows, title: str) -> Figure:
     panels = (
         ("valid_connected", "valid and in one piece (% of samples)", 100.0),
         ("fcd", "Fréchet ChemNet distance", 1.0),
-        ("nll", "bound less that of none (nats a molecule)", 1.0),
+        ("nll", "bound less that of none (nats)", 1.0),
     )
     ticks = sorted({chain["steps"] for row in rows for chain in row["chains"].values()})
     seen: set[str] = set()

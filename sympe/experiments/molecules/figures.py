@@ -77,7 +77,7 @@ class Kind(NamedTuple):
         """Color and line."""
         return {
             "color": COLORS.get(f"{self.encoding}-{self.order}", COLORS[self.encoding]),
-            "ls": "--" if self.coupled else "-",
+            "ls": ("-" if not self.coupled else "--") if self.order == USUAL_ORDER else "-.",
         }
 
 

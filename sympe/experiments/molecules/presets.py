@@ -60,8 +60,8 @@ def preset_configs(
     - ``demo``: none and sympe-nodes-edges, marginal noise, one seed.
     - ``full``: two seeds and three times the steps of ``demo``; the rows that answer most come first: marginal noise
       with none, sympe-nodes-edges, noise, haar and stock, then with structure and canonical, alone and with SymPE;
-      absorbing noise with none, noise and sympe-nodes-edges, coupled sympe-nodes-edges with both (with a depth-first
-      form under absorbing noise), then marginal noise with the other encodings. On other datasets than qm9,
+      absorbing noise with none, coupled sympe-nodes-edges with a depth-first form, noise and sympe-nodes-edges; coupled
+      sympe-nodes-edges under marginal noise, and there the other encodings. On other datasets than qm9,
       whose molecules are larger: none and sympe-nodes-edges, marginal noise, one seed, half as many steps.
     - ``gpu``: the network of DiGress on QM9 (9 layers, dx 256) in mixed precision, none, stock and sympe-nodes-edges,
       one seed; on moses sympe-nodes-edges alone.
@@ -89,8 +89,9 @@ def preset_configs(
         plan = [
             (marginal, first, 2),
             (marginal, ("structure", "structure+sympe", "canonical", "canonical+sympe"), 2),
+            (absorbing, ("none",), 2),
             ({**absorbing, "coupled": True, "order": "depth-first"}, best, 2),
-            (absorbing, ("none", "noise", *best), 2),
+            (absorbing, ("noise", *best), 2),
             ({**marginal, "coupled": True}, best, 2),
             (marginal, ("cycles", "laplacian", "sympe-nodes", "sympe-scores"), 2),
         ]
@@ -121,11 +122,11 @@ def few_steps_configs(
 ) -> list[MoleculesConfig]:
     """The rows of ``few-steps``; every argument that is given replaces the preset's own choice.
 
-    The rows that decide come first, with two seeds: under absorbing noise none, structure, and coupled structure+sympe
-    and sympe-nodes-edges, with a breadth-first form and with a depth-first one; under marginal noise none, structure,
-    structure+sympe, canonical, canonical+sympe. Then one seed of the others: noise, stock, canonical under absorbing
-    noise (haar coupled is coupled sympe-nodes-edges there, for x_T has all symmetries); sympe-nodes-edges, stock, noise
-    and laplacian under marginal noise, and, coupled, haar, sympe-nodes-edges and structure+sympe.
+    The rows that decide come first, with two seeds: under absorbing noise none, structure, and coupled
+    sympe-nodes-edges and structure+sympe, and sympe-nodes-edges with a depth-first form; under marginal noise none,
+    structure, structure+sympe, canonical, canonical+sympe. Then one seed of the others: noise, stock, canonical under
+    absorbing noise (haar coupled is coupled sympe-nodes-edges there, for x_T has all symmetries); sympe-nodes-edges,
+    stock, noise and laplacian under marginal noise, and, coupled, haar, sympe-nodes-edges and structure+sympe.
 
     - ``smoke``: none, structure and coupled sympe-nodes-edges under absorbing noise, a tiny network, a few steps.
     - ``full``: for a CPU. ``gpu``: with larger batches.

@@ -3,7 +3,7 @@ r"""Depth-first orders of batches of graphs: long branches first.
 From a node the search goes to the unvisited neighbour from which it can still get farthest, so that most nodes are
 followed by one of their neighbours, and what hangs beside a chain comes after the chain. A network that is told places
 alone then has less to guess than in other orders: on QM9 the types of all nodes and pairs, each guessed by itself from
-its places, have 19.0 nats of entropy, in a breadth-first order 21.9.
+its places, have 18.9 nats of entropy, in a breadth-first order 21.9.
 
 Graphs of up to 64 nodes are searched together, with a set of nodes in one word; larger ones one by one, in time that
 follows nodes times edges.

@@ -1,6 +1,6 @@
 """The elements that bring graphs of distances to canonical form, many clouds at once.
 
-Where types and distances from the centre tell all points apart there is one, and no other distance is looked at. Up to
+Where types and distances from the centre tell all points apart there is one, and no other distance is ranked. Up to
 64 nodes the others are those of :class:`~sympe.kernels.GraphKernel`. Beyond, colours are refined once, which settles
 clouds without symmetries, and then by the distances from one point after another: three that span space tell all others
 apart, up to a reflection. So memory is that of the distances.
