@@ -12,8 +12,10 @@ from sympe.experiments.experiment import Experiment
 from sympe.experiments.molecules.commands import MoleculesFile, Sample
 from sympe.experiments.molecules.config import (
     ENCODINGS,
+    ORDERS,
     PRESETS,
     TRANSITIONS,
+    USUAL_ORDER,
     Dataset,
     Encoding,
     MoleculesConfig,
@@ -107,11 +109,17 @@ class Evaluation:
 
 def groups_of(rows: Rows) -> list[tuple[str, Rows]]:
     """The rows that differ in the seed alone, by what they are called."""
+
+    def kind(row: Mapping[str, Any]) -> tuple[str, bool, str]:
+        return row["encoding"], row["coupled"], row["config"]["order"]
+
+    usual_first = sorted(ORDERS, key=lambda order: order != USUAL_ORDER)
     return [
-        (encoding + (", coupled" if coupled else "") + apart, own)
+        (encoding + (", coupled" if coupled else "") + (f", {order}" if order != USUAL_ORDER else "") + apart, own)
         for encoding in ENCODINGS
         for coupled in (False, True)
-        for apart, own in alike([row for row in rows if (row["encoding"], row["coupled"]) == (encoding, coupled)])
+        for order in usual_first
+        for apart, own in alike([row for row in rows if kind(row) == (encoding, coupled, order)])
     ]
 
 
