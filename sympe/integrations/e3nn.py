@@ -131,8 +131,12 @@ class IrrepsAction(Action):
         matrices = wigner(R, {ir for _, ir in self.irreps})  # each once, whatever its count
         parts = []
         for (mul, ir), part in zip(self.irreps, self.irreps.slices(), strict=True):
-            block = x[..., part].unflatten(-1, (mul, ir.dim)) @ matrices[ir].mT.unsqueeze(-3)
-            parts.append(block.flatten(-2))
+            rows = x[..., part]
+            if ir.l == 0 and ir.p == 1:
+                parts.append(rows.expand(*torch.broadcast_shapes(R.shape[:-2], x.shape[:-2]), *rows.shape[-2:]))
+                continue
+            block = rows.reshape(*x.shape[:-2], rows.shape[-2] * mul, ir.dim) @ matrices[ir].mT  # all at once
+            parts.append(block.reshape(*block.shape[:-2], *rows.shape[-2:]))
         moved = torch.cat(parts, -1)
         source = self.permutations.inverse(p).unsqueeze(-1)
         source, moved = torch.broadcast_tensors(source, moved)
