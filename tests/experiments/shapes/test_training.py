@@ -221,6 +221,12 @@ def test_the_models_are_equivariant_in_distribution(finished: tuple[Path, list[d
         run = finished[0] / "runs" / dataclasses.replace(TINY, encoding=encoding).name
         found = check_run(run, inputs=1, generator=torch.Generator().manual_seed(0), **options)
         assert not found.rejected, (encoding, found.verdict)
+    for encoding in ENCODINGS:  # untrained
+        task = built(encoding=encoding)
+        found = check_model(
+            task.model.eval(), "polyhedra", inputs=1, generator=torch.Generator().manual_seed(1), **options
+        )
+        assert not found.rejected, (encoding, found.verdict)
     model = load(finished[0] / "runs" / TINY.name).model
 
     class Still(torch.nn.Module):
