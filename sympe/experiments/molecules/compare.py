@@ -20,6 +20,7 @@ from sympe.experiments.molecules.config import (
     Encoding,
     MoleculesConfig,
     Transition,
+    called,
 )
 from sympe.experiments.molecules.presets import FEW_STEPS_PRESETS, few_steps_configs, preset_configs
 from sympe.experiments.tables import COSTS, Column, Rows, alike, extent, lines, remarks
@@ -115,7 +116,7 @@ def groups_of(rows: Rows) -> list[tuple[str, Rows]]:
 
     usual_first = sorted(ORDERS, key=lambda order: order != USUAL_ORDER)
     return [
-        (encoding + (", coupled" if coupled else "") + (f", {order}" if order != USUAL_ORDER else "") + apart, own)
+        (called(encoding, coupled, order) + apart, own)
         for encoding in ENCODINGS
         for coupled in (False, True)
         for order in usual_first

@@ -149,3 +149,13 @@ class MoleculesConfig:
         coupled = "-coupled" if self.coupled else ""
         order = f"-{self.order}" if self.order != USUAL_ORDER else ""
         return f"{self.dataset}-{self.transition}-{self.encoding}{coupled}{order}-seed{self.seed}"
+
+
+def called(encoding: str, coupled: bool, order: str) -> str:
+    """What rows are called in tables and figures: by the encoding, whether g is coupled, and an order that is unusual.
+
+    Example:
+        >>> called("sympe-nodes", True, "depth-first"), called("sympe-nodes", False, USUAL_ORDER)
+        ('sympe-nodes, coupled, depth-first', 'sympe-nodes')
+    """
+    return encoding + (", coupled" if coupled else "") + (f", {order}" if order != USUAL_ORDER else "")

@@ -20,7 +20,7 @@ from rdkit import Chem
 from rdkit.Chem import Draw
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.config import USUAL_ORDER, MoleculesConfig
+from sympe.experiments.molecules.config import USUAL_ORDER, MoleculesConfig, called
 from sympe.experiments.pictures import BESIDE, COLORS, PLAIN, SYMPE, WIDE, band, label, save
 
 Rows = Sequence[Mapping[str, Any]]
@@ -69,8 +69,7 @@ class Kind(NamedTuple):
     @property
     def label(self) -> str:
         """The encoding, whether it is coupled, and the order if it is not the usual one."""
-        order = "" if self.order == USUAL_ORDER else f", {self.order}"
-        return label(self.encoding) + (", coupled" if self.coupled else "") + order
+        return called(label(self.encoding), self.coupled, self.order)
 
     @property
     def style(self) -> dict[str, str]:

@@ -96,8 +96,7 @@ def preset_configs(
         base = dataclasses.replace(base, steps=20, batch=4, width=8, vectors=4, layers=1, samples=1, draws=5)
     first = {"dataset": "polyhedra", "backbone": "egnn", "loss": "squared"}
     short = ("none", "sympe-coupled")
-    told = ("sympe-coupled", "sympe-global-coupled", "canonicalized")
-    untold = tuple(encoding for encoding in ENCODINGS if encoding not in told)
+    untold = tuple(encoding for encoding in ENCODINGS if not dataclasses.replace(base, encoding=encoding).couples)
     least = {**first, "loss": "orbit-minimum"}
     plans: dict[str, Plan] = {
         "smoke": [(first, ENCODINGS, 1), (least, ("none",), 1)],

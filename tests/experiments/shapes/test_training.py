@@ -214,6 +214,22 @@ def test_the_smoke_comparison_ends_and_is_not_trained_again(tmp_path: Path) -> N
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
 
 
+class Unmoved(torch.nn.Module):
+    """Wrong on purpose: vectors that are always the same, and a plain network on the cloud as it lies."""
+
+    def __init__(self, model: ShapesModel) -> None:
+        super().__init__()
+        self.model = model
+        self.v = torch.randn(12, 4, 3, generator=torch.Generator().manual_seed(0))
+
+    def forward(self, x: Clouds, *, generator: torch.Generator | None = None) -> torch.Tensor:
+        if self.model.is_plain:
+            y: torch.Tensor = self.model.network(x).squeeze(2) * x.mask[:, :, None]
+            return y
+        moved: torch.Tensor = self.model.network(x, self.v.expand(len(x), -1, -1, -1)[:, : x.mask.shape[1]])
+        return moved
+
+
 @pytest.mark.slow
 def test_the_models_are_equivariant_in_distribution(finished: tuple[Path, list[dict[str, object]]]) -> None:
     options = {"max_elements": 2, "samples": 12, "permutations": 999}
@@ -221,12 +237,11 @@ def test_the_models_are_equivariant_in_distribution(finished: tuple[Path, list[d
         run = finished[0] / "runs" / dataclasses.replace(TINY, encoding=encoding).name
         found = check_run(run, inputs=1, generator=torch.Generator().manual_seed(0), **options)
         assert not found.rejected, (encoding, found.verdict)
-    for encoding in ENCODINGS:  # untrained
-        task = built(encoding=encoding)
-        found = check_model(
-            task.model.eval(), "polyhedra", inputs=1, generator=torch.Generator().manual_seed(1), **options
-        )
-        assert not found.rejected, (encoding, found.verdict)
+    for encoding in ENCODINGS:  # untrained; and a twin of each, whose encoding or input does not move
+        untrained = built(encoding=encoding).model.eval()
+        for model, rejected in ((untrained, False), (Unmoved(untrained), True)):
+            found = check_model(model, "polyhedra", inputs=1, generator=torch.Generator().manual_seed(1), **options)
+            assert found.rejected == rejected, (encoding, found.verdict)
     model = load(finished[0] / "runs" / TINY.name).model
 
     class Still(torch.nn.Module):
