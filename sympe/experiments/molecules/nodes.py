@@ -15,17 +15,22 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from sympe.experiments import runs
 from sympe.experiments.molecules.chains import measure_chains
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import SOURCES, SPLITS, read_molecules, split_molecules
 from sympe.experiments.molecules.evaluation import measure
+from sympe.experiments.molecules.files import MODEL_FILE
 from sympe.experiments.molecules.presets import few_steps_configs, preset_configs
+from sympe.experiments.molecules.together import groups, train_together
 from sympe.experiments.molecules.training import MEASURED, make_task
 from sympe.experiments.workers import run_rows
 
@@ -35,16 +40,34 @@ KINDS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def train_and_keep(
-    config: MoleculesConfig, out: Path, threads: int, *, kind: str, data: Path, replay: bool = False, **options: Any
-) -> None:
+def train_and_keep(config: MoleculesConfig, out: Path, threads: int, *, kind: str, data: Path, **options: Any) -> None:
     """Train one row, or go on with it, and measure all that needs no chemistry."""
     parts = split_molecules(read_molecules(data, SOURCES[config.dataset]), SPLITS)
-    task = make_task(config, parts, measure=KINDS[kind][1], replay=replay)
+    task = make_task(config, parts, measure=KINDS[kind][1])
     run = runs.prepare_run(config, out, data_hash=task.data_hash)
     task.train_in(run, threads=threads, **options)
     if task.global_rank == 0:
         task.keep(run)
+
+
+def train_missing(
+    configs: Sequence[MoleculesConfig], out: Path, *, data: Path, accelerator: str, workers: int, compiled: bool
+) -> None:
+    """Train the rows that have no model yet, those of one shape together; none is measured.
+
+    Raises:
+        ValueError: if a row can be trained only alone, see :func:`~sympe.experiments.molecules.together.groups`.
+        ArithmeticError: if a row had gradients that are not finite.
+    """
+    begun = (MODEL_FILE, "last.ckpt")  # with a checkpoint it goes on alone
+    missing = [config for config in configs if not any((out / "runs" / config.name / file).exists() for file in begun)]
+    device = torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    parts: dict[str, Any] = {}
+    for config in missing:
+        if config.dataset not in parts:
+            parts[config.dataset] = split_molecules(read_molecules(data, SOURCES[config.dataset]), SPLITS)
+    for group in groups([make_task(config, parts[config.dataset]) for config in missing]):
+        train_together(group, out, device=device, workers=workers, compiled=compiled)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -59,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="*", help="names of rows; all of the preset by default")
     parser.add_argument("--jobs", type=int, default=1, help="rows at once")
     parser.add_argument("--accelerator", default="auto", help="Lightning's accelerator")
-    parser.add_argument("--replay", action="store_true", help="replay the network as one CUDA graph")
+    parser.add_argument("--together", action="store_true", help="train rows as one network with stacked weights")
+    parser.add_argument("--compile", action="store_true", help="with --together, compile that network")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes that make their batches")
     parser.add_argument("--steps", type=int, help="optimiser steps, in place of the preset's")
     given = parser.parse_args(arguments)
     try:
@@ -81,5 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name in (given.only or configs) and not (given.out / "runs" / name / f"{MEASURED}.json").exists()
     ]
     given.out.mkdir(parents=True, exist_ok=True)
-    work = partial(train_and_keep, kind=given.kind, data=given.data, replay=given.replay, accelerator=given.accelerator)
+    if given.together:
+        options = {"data": given.data, "accelerator": given.accelerator, "workers": given.workers}
+        train_missing(missing, given.out, compiled=given.compile, **options)
+    work = partial(train_and_keep, kind=given.kind, data=given.data, accelerator=given.accelerator)
     run_rows(work, missing, given.out, jobs=given.jobs, cluster=None, cluster_options={})

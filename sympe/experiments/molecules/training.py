@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sympe.diffusion import denoising_loss
-from sympe.encodings import SymPE
 from sympe.experiments import runs
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import Molecules
@@ -32,6 +31,9 @@ VALIDATED = 1000
 
 MEASURED = "measured"
 """The files of a run directory with what was measured where there is no chemistry."""
+
+TRAINED = "trained"
+"""The file of a run directory that says where its model was trained together with others, and how long."""
 
 Numbers = dict[str, Any]
 Arrays = dict[str, Any]
@@ -70,8 +72,6 @@ class MoleculesTask(RowTask):
         measure: the numbers of a model on test molecules, and arrays, with sampled graphs among them.
         describe: completes them by chemistry, with the molecules to train on and to test
             (:mod:`sympe.experiments.molecules.quality`); None where there is none, and rows are not judged.
-        replay: on a GPU, whether the network's steps on full batches of molecules of the largest size are recorded
-            once as a CUDA graph and replayed: the same kernels without the time that it takes to launch each.
     """
 
     config: MoleculesConfig
@@ -86,7 +86,6 @@ class MoleculesTask(RowTask):
         *,
         measure: Callable[[MoleculeModel, Molecules], Measured] = measure,
         describe: Callable[[Numbers, Arrays, Molecules, Molecules], Measured] | None = None,
-        replay: bool = False,
     ) -> None:
         statistics = Statistics.of(training)
         with torch.random.fork_rng(devices=[]):  # the initial weights come from the seed, and nothing else does
@@ -97,7 +96,7 @@ class MoleculesTask(RowTask):
         self.test_set = test
         self._measure = measure
         self._describe = describe
-        self._replay = replay
+        self._trained: Numbers | None = None
         self.validation_set = validation.subset(torch.arange(min(VALIDATED, len(validation))))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
@@ -106,15 +105,6 @@ class MoleculesTask(RowTask):
         logits = self.model(batch.noisy, batch.t, g=batch.g, generator=generator)
         loss = denoising_loss(logits, batch.clean)
         return {"loss": loss, "curve": loss.detach()}
-
-    def on_train_start(self) -> None:
-        """Record the network, if its steps are to be replayed."""
-        if self._replay and self.device.type == "cuda":
-            record(self.model, self.config.batch // self.trainer.world_size)
-
-    def on_train_end(self) -> None:
-        """Forget what was recorded."""
-        vars(self.model.network).pop("forward", None)
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         """The bound on some validation molecules, with the same noise every time, and for all encodings."""
@@ -210,6 +200,11 @@ class MoleculesTask(RowTask):
         if (run / "last.ckpt").exists() or not (run / MODEL_FILE).exists():
             return False
         self.model = load_model(run)
+        if (run / f"{TRAINED}.json").exists():
+            self._trained = runs.read_json(run / f"{TRAINED}.json", "train_seconds", "encoding_seconds", "rows")
+            self.train_seconds, self.encoding_seconds = (
+                self._trained[key] for key in ("train_seconds", "encoding_seconds")
+            )
         return True
 
     def keep(self, run: Path) -> None:
@@ -247,38 +242,12 @@ class MoleculesTask(RowTask):
         g = "coupled to them" if self.config.coupled else "of the noisy graph"
         numbers["loss"] = f"cross-entropy of the clean types, g {g}"
         numbers["data_hash"] = self.data_hash
+        if self._trained is not None:
+            numbers["trained"] = {key: self._trained[key] for key in ("rows", "environment")}
         return numbers, arrays
 
     def _on_device(self) -> MoleculeModel:
         return self.model.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def record(model: MoleculeModel, batch: int) -> None:
-    """Record a training step of the network as a CUDA graph for full batches of the largest molecules.
-
-    Other batches, and all outside training, run as before.
-
-    Arguments:
-        model: on a GPU, in training mode.
-        batch: molecules a step.
-    """
-    network, encoding, device = model.network, model.encoding, model.log_sizes.device
-    n, (node_channels, edge_channels, graph_channels) = model.max_nodes, network.channels
-    nodes = torch.randn(batch, n, node_channels, device=device)
-    edges = torch.randn(batch, n, n, edge_channels, device=device)
-    graphs = torch.randn(batch, graph_channels, device=device)
-    mask = torch.ones(batch, n, dtype=torch.bool, device=device)
-    nodes.requires_grad_(isinstance(encoding.on_nodes, SymPE) or encoding.on_both is not None)
-    edges.requires_grad_(encoding.on_both is not None)
-    plain = network.forward
-    torch.cuda.make_graphed_callables(network, (nodes, edges, graphs, mask), allow_unused_input=True)
-    replayed = network.forward
-
-    def forward(*features: Tensor) -> Any:
-        fits = network.training and torch.is_grad_enabled() and features[0].shape == nodes.shape
-        return replayed(*features) if fits else plain(*features)
-
-    vars(network)["forward"] = forward
 
 
 def make_task(config: MoleculesConfig, parts: Sequence[Molecules], **options: Any) -> MoleculesTask:
