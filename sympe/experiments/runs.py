@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -79,12 +79,12 @@ def read_json(path: Path, *needed: str) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and git commit, to stand beside a result."""
+    """Versions (None for what runs from a source tree), machine and git commit, to stand beside a result."""
     import torch  # help and lists do not wait for it
 
     return {
         "python": platform.python_version(),
-        **{name: version(name) for name in PACKAGES},
+        **{name: _version(name) for name in PACKAGES},
         "machine": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -92,6 +92,13 @@ def environment() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "commit": _git_commit(),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def data_hash(*tensors: Any) -> str:

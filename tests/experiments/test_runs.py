@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,18 @@ def test_environment_is_json_and_names_versions():
     environment = json.loads(json.dumps(runs.environment()))
     assert environment["torch"] == torch.__version__
     assert {"sympe", "python", "commit", "cores", "gpu"} <= environment.keys()
+
+
+def test_environment_of_a_source_tree_that_is_not_installed(monkeypatch):
+    """A node may have no more than the files: a training must not be lost at its end for want of a version."""
+
+    def version(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(runs, "version", version)
+    environment = runs.environment()
+    assert environment["sympe"] is None
+    assert environment["python"].startswith("3.")
 
 
 def test_a_row_of_older_code_is_trained_again_and_its_run_moved_aside(tmp_path):

@@ -190,6 +190,21 @@ def test_mistakes_on_the_command_line_are_told(
     assert not (tmp_path / "out").exists()
 
 
+def test_rows_are_trained_together_and_measured(file: Path, tmp_path: Path) -> None:
+    """By the command, with what it says of a row afterwards."""
+    names = ["qm9-absorbing-none-seed0", "qm9-absorbing-sympe-nodes-edges-coupled-seed0"]
+    options = ["few-steps", "--preset", "smoke", "--data", str(file), "--out", str(tmp_path), "--accelerator", "cpu"]
+    main([*options, "--together", "--workers", "0", "--only", *names])
+    data = EXPERIMENT.data(file)
+    for config in few_steps_configs("smoke"):
+        if config.name in names:
+            assert not (tmp_path / "runs" / config.name / "last.ckpt").exists()
+            row = EXPERIMENT.train(config, tmp_path, data=data)
+            assert row is not None
+            assert row["trained"]["rows"] == 2
+            assert row["train_seconds"] > 0
+
+
 @pytest.mark.slow
 def test_the_script_for_accelerators_runs_to_its_end(file: Path, tmp_path: Path) -> None:
     """On whatever is here, without RDKit, with tiny sizes: everything holds, and a row is trained."""
