@@ -7,9 +7,10 @@
     sympe compare few-steps --preset gpu --out runs/few-steps                       # where RDKit is: SMILES and table
 
 With ``--together`` rows of one shape are trained as one network (:mod:`sympe.experiments.molecules.together`), which on
-a GPU costs little more than one of them; then each is measured. The node needs torch, Lightning, igraph and safetensors, and neither RDKit nor the ``sympe`` command. Of ``OUT/runs``
-all but the checkpoints (``last.ckpt``) has to be brought back. A row that was interrupted goes on from its checkpoint;
-one that is measured is left alone. Where the source tree is no checkout, ``$SYMPE_COMMIT`` says what it is.
+a GPU costs little more than one of them; then each is measured. The node needs torch, Lightning, igraph and
+safetensors, and neither RDKit nor the ``sympe`` command. Of ``OUT/runs`` all but the checkpoints (``last.ckpt``) has to
+be brought back. A row that was interrupted goes on from its checkpoint; one that is measured is left alone. Where the
+source tree is no checkout, ``$SYMPE_COMMIT`` says what it is.
 """
 
 from __future__ import annotations
