@@ -170,7 +170,7 @@ class Together:
     def _step(self) -> None:
         """From the types in ``now`` to new weights and averages."""
         leaves = {
-            name: part.detach().unflatten(1, shape or (1,)).requires_grad_()
+            name: part.detach().unflatten(1, shape).requires_grad_()
             for (name, shape), part in zip(
                 self.shapes.items(),
                 self.weights.split([math.prod(shape) for shape in self.shapes.values()], 1),
