@@ -106,6 +106,8 @@ class Evaluation:
 
     nll_draws: int = 1
     """Molecules: draws of the encoding in each step of the bound."""
+    shuffled: bool = False
+    """Molecules: how much the bound loses where the model sees the nodes in an order at random."""
 
 
 def groups_of(rows: Rows) -> list[tuple[str, Rows]]:

@@ -27,7 +27,7 @@ from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.model import MoleculeModel
 from sympe.experiments.progress import Bar
 from sympe.graphs import DenseGraphs
-from sympe.kernels import GraphKernel
+from sympe.kernels import GraphHaarKernel, GraphKernel
 from sympe.randomness import seeded
 
 REPEATS = 2
@@ -59,6 +59,26 @@ def drawing(model: MoleculeModel, generator: torch.Generator | None, g: Tensor |
     return denoiser
 
 
+def shuffling(model: MoleculeModel, generator: torch.Generator | None, g: Tensor | None = None) -> Denoiser:
+    r"""The denoiser of :func:`drawing`, shown the nodes in an order at random; its answers are moved back.
+
+    With u uniform, :math:`x \mapsto u^{-1} f(u x, u g)` is equivariant in law whatever f is. Of a model that is
+    equivariant in law it has the bound; of one that is not, what it loses was told by the order in which the nodes
+    happen to stand.
+    """
+    haar, own = GraphHaarKernel(model.max_nodes), generator
+
+    def denoiser(x: DenseGraphs, t: Tensor, *, generator: torch.Generator | None = None) -> Features:
+        u = haar.sample(x, generator=own)
+        h = None if g is None else haar.group.compose(u, g)
+        logits = model(x.relabel(u), t, g=h, generator=own)
+        place = u[:, : logits.nodes.shape[1]]
+        row = torch.arange(len(x), device=x.device)[:, None]
+        return Features(logits.nodes[row, place], logits.edges[row[:, :, None], place[:, :, None], place[:, None]])
+
+    return denoiser
+
+
 def check_sizes(model: MoleculeModel, molecules: Molecules) -> None:
     """Refuse molecules whose likelihood is 0: a model knows the sizes of its training molecules alone.
 
@@ -84,6 +104,7 @@ def bound(
     chain: Sequence[int] | None = None,
     draws: int = 1,
     digress: bool = False,
+    shuffled: bool = False,
     generator: torch.Generator | None = None,
     progress: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
 ) -> Float[Tensor, " molecules"]:
@@ -100,6 +121,7 @@ def bound(
         chain: the times that are visited, from T down to 0; None for all. See :func:`sympe.diffusion.nll`.
         draws: K, of the encoding; see :func:`sympe.diffusion.nll`.
         digress: the number that DiGress reports in place of the bound.
+        shuffled: whether the model sees the nodes in an order at random, each time anew (:func:`shuffling`).
         generator: draws everything.
         progress: wraps the parts that are evaluated at once, such as tqdm.
 
@@ -126,7 +148,7 @@ def bound(
             last = model.noise.sample_limit(x.sizes, generator=own)
             g = model.encoding.of_chain(last, x, generator=own)
             price = model.encoding.price(last, x)
-        denoiser = drawing(model, own, g)
+        denoiser = (shuffling if shuffled else drawing)(model, own, g)
         if digress:
             value = nll_digress(denoiser, model.noise, x, model.log_sizes, times=times, generator=generator)
         else:
@@ -269,12 +291,16 @@ def judged(config: MoleculesConfig, test: Molecules) -> Molecules:
     return test.subset(torch.arange(min(config.tested, len(test))))
 
 
-def measure(model: MoleculeModel, test: Molecules, *, draws: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+def measure(
+    model: MoleculeModel, test: Molecules, *, draws: int = 1, shuffled: bool = False
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """The numbers of a row that need no chemistry, what its figures need, and samples as graphs.
 
     - ``nll``: the bound in nats a molecule, the mean over the test set, with the standard error ``nll_error`` that
       comes of the draws (:func:`bound`).
     - ``nll_digress``: the number that DiGress reports; only to compare with theirs; None for coupled rows.
+    - ``shuffled``: if it is asked for, how much higher the bound is where the model sees the nodes in an order at
+      random, with the standard error over molecules and draws: 0 for a model that is equivariant in law.
 
     Raises:
         ValueError: if there are molecules of a size that the model does not know.
@@ -283,18 +309,27 @@ def measure(model: MoleculeModel, test: Molecules, *, draws: int = 1) -> tuple[d
     test = judged(model.config, test)
     check_sizes(model, test)
     device = model.log_sizes.device
-    parts = [
-        bound(
-            model,
-            test,
-            times=TIMES,
-            draws=draws,
-            generator=seeded("test", number, device=device),
-            progress=bar(f"{name}: bound {number + 1} of {REPEATS}"),
-        )
-        for number in range(REPEATS)
-    ]
+
+    def estimates(what: str, **options: Any) -> list[Tensor]:
+        return [
+            bound(
+                model,
+                test,
+                times=TIMES,
+                draws=draws,
+                generator=seeded("test", number, device=device),
+                progress=bar(f"{name}: {what} {number + 1} of {REPEATS}"),
+                **options,
+            )
+            for number in range(REPEATS)
+        ]
+
+    parts = estimates("bound")
     nll, error = estimate(parts)
+    more = None
+    if shuffled:
+        difference = (torch.stack(estimates("shuffled", shuffled=True)) - torch.stack(parts)).double().mean(0)
+        more = {"more": float(difference.mean()), "error": float(difference.std()) / math.sqrt(len(difference))}
     digress = None
     if not model.config.coupled:  # their number knows no price of g
         digress = bound(
@@ -312,6 +347,7 @@ def measure(model: MoleculeModel, test: Molecules, *, draws: int = 1) -> tuple[d
         "nll_error": error,
         "nll_draws": draws,
         "nll_digress": None if digress is None else float(digress.mean()),
+        **({} if more is None else {"shuffled": more}),
     }
     some = test.subset(torch.arange(min(model.config.sampled, 1000, len(test))))
     times = torch.linspace(0, model.noise.steps, ENTROPY_TIMES).round().long().unique().tolist()

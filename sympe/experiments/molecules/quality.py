@@ -69,10 +69,10 @@ def sample_metrics(
 
 
 def evaluate(
-    model: MoleculeModel, training: Molecules, test: Molecules, *, draws: int = 1
+    model: MoleculeModel, training: Molecules, test: Molecules, *, draws: int = 1, shuffled: bool = False
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The numbers of a row, and what its figures need: :func:`measure`, then :func:`described`."""
-    return described(*measure(model, test, draws=draws), training, test)
+    return described(*measure(model, test, draws=draws, shuffled=shuffled), training, test)
 
 
 def described(

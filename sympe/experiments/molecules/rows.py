@@ -44,7 +44,7 @@ def make_molecules_task(config: MoleculesConfig, *, data: Path | None = None) ->
     return make_task(config, load_splits(config.dataset, SPLITS, data=data), describe=described)
 
 
-def evaluate_run(run: Path, *, nll_draws: int = 1, data: Path | None = None) -> dict[str, Any]:
+def evaluate_run(run: Path, *, nll_draws: int = 1, shuffled: bool = False, data: Path | None = None) -> dict[str, Any]:
     """Evaluate the model of a run directory on the test molecules.
 
     Raises:
@@ -53,7 +53,7 @@ def evaluate_run(run: Path, *, nll_draws: int = 1, data: Path | None = None) -> 
     """
     model = load_model(run)
     training, test = load_splits(model.config.dataset, ("train", "test"), data=data)
-    return evaluate(model, training, test, draws=nll_draws)[0]
+    return evaluate(model, training, test, draws=nll_draws, shuffled=shuffled)[0]
 
 
 def check_run(run: Path, *, inputs: int = 4, data: Path | None = None, **options: Any) -> EquivarianceTest:

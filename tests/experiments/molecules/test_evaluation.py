@@ -15,13 +15,13 @@ from sympe.diffusion import Features, denoising_loss
 from sympe.experiments.molecules import evaluation
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
 from sympe.experiments.molecules.data import Molecules
-from sympe.experiments.molecules.evaluation import bound, entropies, estimate, sample
+from sympe.experiments.molecules.evaluation import bound, drawing, entropies, estimate, sample, shuffling
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
 from sympe.experiments.molecules.quality import sample_metrics, smiles
 from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
 from tests.diffusion.test_bound import every_graph, log_probability
-from tests.experiments.molecules.test_model import TINY, build
+from tests.experiments.molecules.test_model import TINY, build, ring
 
 PAIR = Statistics(torch.tensor([1, 1]), torch.tensor([1, 1]), torch.tensor([0, 0, 1]))
 
@@ -185,6 +185,35 @@ def test_all_encodings_are_judged_on_the_same_noisy_molecules() -> None:
     ):
         assert all(torch.equal(a, b) for a, b in zip(none, other, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(none, seen("none", seed=1), strict=True))
+
+
+def test_the_order_of_the_nodes_tells_an_equivariant_model_nothing() -> None:
+    """The same bound, molecule by molecule, where nothing is drawn; by a lucky solver's signs, another one."""
+    chain = torch.ones(3, dtype=torch.int64).diag(1)
+    pairs, colors = (chain + chain.T).expand(8, 4, 4), torch.tensor([0, 0, 1, 1]).expand(8, 4)
+    some = molecules_of(DenseGraphs(pairs, colors, torch.ones(8, 4, dtype=torch.bool)))
+
+    def change(encoding: str, **choices: object) -> torch.Tensor:
+        model = build(encoding=encoding, **choices).eval()
+        plain, other = (
+            bound(model, some, times=10, shuffled=shuffled, generator=torch.Generator().manual_seed(0))
+            for shuffled in (False, True)
+        )
+        return (other - plain).abs().max()
+
+    assert change("none") < 1e-4
+    assert change("structure") < 1e-4
+    assert change("stock") > 1e-3
+
+
+@torch.no_grad()
+def test_a_shuffled_model_takes_its_g_along() -> None:
+    model, x = build(coupled=True).eval(), ring(4, padding=0)
+    g, t = torch.tensor([[2, 0, 3, 1]]), torch.tensor([5])
+    plain = drawing(model, None, g)(x, t)
+    for seed in range(5):
+        found = shuffling(model, torch.Generator().manual_seed(seed), g)(x, t)
+        torch.testing.assert_close(found, plain, atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
