@@ -8,17 +8,22 @@ from sympe.diffusion.bound import Denoiser, denoising_loss, nll, nll_digress, tr
 from sympe.diffusion.graphs import Features, GraphNoise
 from sympe.diffusion.noise import CategoricalNoise, cosine_schedule
 from sympe.diffusion.sampling import reverse_times, sample_graphs
+from sympe.diffusion.unmasking import Unmasking, fit_unmasking, sample_by_unmasking, unmasking_nll
 
 __all__ = [
     "CategoricalNoise",
     "Denoiser",
     "Features",
     "GraphNoise",
+    "Unmasking",
     "cosine_schedule",
     "denoising_loss",
+    "fit_unmasking",
     "nll",
     "nll_digress",
     "reverse_times",
+    "sample_by_unmasking",
     "sample_graphs",
     "training_loss",
+    "unmasking_nll",
 ]

@@ -150,7 +150,7 @@ def nll(
         log_p = torch.stack([log_joint(step, x_s) for step in steps])
         return mean - (log_p.logsumexp(0) - math.log(draws) - log_p.mean(0))
 
-    return exact.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, chain, generator)
+    return exact.prior_divergence(x) + size_nll(x, log_sizes) + _over_times(term, noise, x, times, chain, generator)
 
 
 @torch.no_grad()
@@ -183,7 +183,7 @@ def nll_digress(
         p = exact.digress_probabilities(prediction, x_t, s, t)
         return total(divergence(true.nodes, p.nodes), 2.0 * divergence(true.edges, p.edges), x.mask)
 
-    return exact.prior_divergence(x) + _log_size(x, log_sizes) + _over_times(term, noise, x, times, None, generator)
+    return exact.prior_divergence(x) + size_nll(x, log_sizes) + _over_times(term, noise, x, times, None, generator)
 
 
 def _log_divergence(q: Features, log_p: Features, mask: Tensor) -> Float[Tensor, " batch"]:
@@ -229,7 +229,7 @@ def _over_times(
     return result * (steps / count)
 
 
-def _log_size(x: DenseGraphs, log_sizes: Tensor) -> Float[Tensor, " batch"]:
+def size_nll(x: DenseGraphs, log_sizes: Tensor) -> Float[Tensor, " batch"]:
     """-log p(n)."""
     sizes = x.sizes
     known = sizes < len(log_sizes)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-from sympe.diffusion import GraphNoise, reverse_times
+import torch
+
+from sympe.diffusion import Unmasking, reverse_times
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bar, bound, check_sizes, judged, sample, stored
 from sympe.experiments.molecules.model import MoleculeModel
+from sympe.experiments.molecules.tables import tables
 from sympe.randomness import seeded
 
 JUDGED = 100
@@ -27,11 +30,12 @@ class Chain(NamedTuple):
 
     Arguments:
         steps: how many.
-        spacing: see :func:`sympe.diffusion.reverse_times`.
+        spacing: see :func:`sympe.diffusion.reverse_times`; "places" for a table of places, see
+            :class:`sympe.diffusion.Unmasking`.
     """
 
     steps: int
-    spacing: Literal["times", "entries"]
+    spacing: Literal["times", "entries", "places"]
 
     @property
     def label(self) -> str:
@@ -42,13 +46,28 @@ class Chain(NamedTuple):
 CHAINS = tuple(
     [Chain(steps, "times") for steps in (1, 2, 5, 10, 20, 50, 100, 500)]
     + [Chain(steps, "entries") for steps in (2, 5, 10, 20)]
+    + [Chain(steps, "places") for steps in (2, 5, 10, 20)]
 )
 
 
-def chains_of(noise: GraphNoise) -> list[Chain]:
-    """Those of CHAINS that have no more steps than there are times, and one with all of them."""
-    shorter = [chain for chain in CHAINS if chain.steps < noise.steps]
-    return [*shorter, Chain(noise.steps, "times")]
+def chains_of(model: MoleculeModel) -> dict[Chain, list[int] | Unmasking]:
+    """Those of CHAINS that have no more steps than there are times, and one with all of them.
+
+    By places, of a coupled row under absorbing noise, those for which its order has a table; of a row that was trained
+    on a table, that alone.
+    """
+    noise, config = model.noise, model.config
+    if model.unmasking is not None:
+        return {Chain(noise.steps, "places"): model.unmasking}
+    found: dict[Chain, list[int] | Unmasking] = {}
+    for chain in CHAINS:
+        if chain.spacing == "places":
+            table = tables().get(config.order, {}).get(chain.steps, ())
+            if config.coupled and config.transition == "absorbing" and len(table) == model.max_nodes:
+                found[chain] = Unmasking(torch.tensor(table))
+        elif chain.steps < noise.steps:
+            found[chain] = reverse_times(noise, chain.steps, chain.spacing)
+    return found | {Chain(noise.steps, "times"): reverse_times(noise, noise.steps)}
 
 
 def measure_chains(model: MoleculeModel, test: Molecules) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -67,8 +86,7 @@ def measure_chains(model: MoleculeModel, test: Molecules) -> tuple[dict[str, Any
     check_sizes(model, test)
     found: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
-    for chain in chains_of(model.noise):
-        times = reverse_times(model.noise, chain.steps, chain.spacing)
+    for chain, times in chains_of(model).items():
         values = bound(
             model,
             test,

@@ -113,17 +113,22 @@ class Evaluation:
 def groups_of(rows: Rows) -> list[tuple[str, Rows]]:
     """The rows that differ in the seed alone, by what they are called."""
 
-    def kind(row: Mapping[str, Any]) -> tuple[str, bool, str]:
-        return row["encoding"], row["coupled"], row["config"]["order"]
+    def kind(row: Mapping[str, Any]) -> tuple[int, bool, bool, int, int]:
+        config = MoleculesConfig(**row["config"])
+        unusual, order = config.order != USUAL_ORDER, ORDERS.index(config.order)
+        return ENCODINGS.index(config.encoding), config.coupled, unusual, order, config.by_places or 0
 
-    usual_first = sorted(ORDERS, key=lambda order: order != USUAL_ORDER)
     return [
-        (called(encoding, coupled, order) + apart, own)
-        for encoding in ENCODINGS
-        for coupled in (False, True)
-        for order in usual_first
-        for apart, own in alike([row for row in rows if kind(row) == (encoding, coupled, order)])
+        (name_of(own[0]) + apart, own)
+        for each in sorted({kind(row) for row in rows})
+        for apart, own in alike([row for row in rows if kind(row) == each])
     ]
+
+
+def name_of(row: Mapping[str, Any]) -> str:
+    """What a row is called in tables (:func:`~sympe.experiments.molecules.config.called`)."""
+    config = MoleculesConfig(**row["config"])
+    return called(config.encoding, config.coupled, config.order, config.by_places)
 
 
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:

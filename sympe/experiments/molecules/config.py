@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sympe.experiments.configs import check_config
+from sympe.experiments.molecules.tables import steps_of
 
 Encoding = Literal[
     "none",
@@ -23,7 +24,7 @@ Encoding = Literal[
     "canonical+sympe",
 ]
 Dataset = Literal["qm9", "qm9-h", "moses"]
-Transition = Literal["marginal", "uniform", "absorbing"]
+Transition = Literal["marginal", "uniform", "absorbing", "places"]
 Order = Literal["refined", "degree", "breadth-first", "depth-first", "fiedler", "bliss"]
 Precision = Literal["32-true", "bf16-mixed"]
 Preset = Literal["smoke", "demo", "full", "gpu"]
@@ -54,7 +55,8 @@ class MoleculesConfig:
         encoding: what the network is told beside the types: none, cycles, structure, stock, canonical, noise, haar,
             laplacian, sympe-nodes, sympe-nodes-edges, sympe-scores, structure+sympe or canonical+sympe.
         dataset: the molecules: qm9, qm9-h (with hydrogens) or moses.
-        transition: towards what the noise goes: marginal, uniform or absorbing.
+        transition: towards what the noise goes: marginal, uniform or absorbing; places is absorbing, too, but T steps
+            settle one place after the other, by a table that comes with the package: for coupled rows of qm9.
         coupled: whether g is drawn once for all times, from x_T and in training also from x_0, and not anew from each
             noisy graph; for haar, sympe-nodes, sympe-nodes-edges and structure+sympe.
         seed: of the initial weights, the batches, the noise and the draws of the encoding; not of the data.
@@ -142,20 +144,42 @@ class MoleculesConfig:
             raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.coupled and self.encoding not in WITH_COUPLING:
             raise ValueError(f"coupled: expected an encoding of {', '.join(WITH_COUPLING)}; got {self.encoding!r}")
+        if self.transition == "places":
+            if not self.coupled or self.dataset != "qm9":
+                raise ValueError(
+                    "transition: places are those of a coupled g and of qm9, expected coupled rows of it; "
+                    f"got coupled={self.coupled} on {self.dataset}"
+                )
+            if self.times not in steps_of(self.order):
+                raise ValueError(
+                    f"times: expected the steps of a table of {self.order} places, "
+                    f"{', '.join(map(str, steps_of(self.order))) or 'of which there is none'}; got {self.times}"
+                )
 
     @property
     def name(self) -> str:
         """Names the row and its run directory."""
         coupled = "-coupled" if self.coupled else ""
         order = f"-{self.order}" if self.order != USUAL_ORDER else ""
-        return f"{self.dataset}-{self.transition}-{self.encoding}{coupled}{order}-seed{self.seed}"
+        steps = f"-{self.times}" if self.transition == "places" else ""
+        return f"{self.dataset}-{self.transition}{steps}-{self.encoding}{coupled}{order}-seed{self.seed}"
+
+    @property
+    def by_places(self) -> int | None:
+        """The steps of the table that the row is trained on; None for noise by chance."""
+        return self.times if self.transition == "places" else None
 
 
-def called(encoding: str, coupled: bool, order: str) -> str:
-    """What rows are called in tables and figures: by the encoding, whether g is coupled, and an order that is unusual.
+def called(encoding: str, coupled: bool, order: str, by_places: int | None = None) -> str:
+    """What rows are called in tables and figures.
+
+    By the encoding, whether g is coupled, an order that is unusual, and the steps of a table of places.
 
     Example:
         >>> called("sympe-nodes", True, "depth-first"), called("sympe-nodes", False, USUAL_ORDER)
         ('sympe-nodes, coupled, depth-first', 'sympe-nodes')
+        >>> called("haar", True, "depth-first", 10)
+        'haar, coupled, depth-first, for 10p'
     """
-    return encoding + (", coupled" if coupled else "") + (f", {order}" if order != USUAL_ORDER else "")
+    name = encoding + (", coupled" if coupled else "") + (f", {order}" if order != USUAL_ORDER else "")
+    return name if by_places is None else f"{name}, for {by_places}p"

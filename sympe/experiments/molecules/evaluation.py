@@ -21,7 +21,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sympe.diffusion import Denoiser, Features, GraphNoise, nll, nll_digress, sample_graphs
+from sympe.diffusion import (
+    Denoiser,
+    Features,
+    Unmasking,
+    nll,
+    nll_digress,
+    sample_by_unmasking,
+    sample_graphs,
+    unmasking_nll,
+)
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.model import MoleculeModel
@@ -101,7 +110,7 @@ def bound(
     molecules: Molecules,
     *,
     times: int | None,
-    chain: Sequence[int] | None = None,
+    chain: Sequence[int] | Unmasking | None = None,
     draws: int = 1,
     digress: bool = False,
     shuffled: bool = False,
@@ -118,7 +127,9 @@ def bound(
         model: on any device.
         molecules: of the kind that it was trained on.
         times: how many steps of the chain each molecule is judged at; all if there are fewer, or for None.
-        chain: the times that are visited, from T down to 0; None for all. See :func:`sympe.diffusion.nll`.
+        chain: the times that are visited, from T down to 0, or, of a coupled row under absorbing noise, a table of
+            places; None for all times, or the table that the row was trained on. See :func:`sympe.diffusion.nll` and
+            :func:`sympe.diffusion.unmasking_nll`.
         draws: K, of the encoding; see :func:`sympe.diffusion.nll`.
         digress: the number that DiGress reports in place of the bound.
         shuffled: whether the model sees the nodes in an order at random, each time anew (:func:`shuffling`).
@@ -126,15 +137,16 @@ def bound(
         progress: wraps the parts that are evaluated at once, such as tqdm.
 
     Raises:
-        ValueError: if ``draws`` is not 1 for a coupled row or DiGress' number, or that is asked for a chain; and what
-            :func:`sympe.diffusion.nll` raises.
+        ValueError: if ``draws`` is not 1 for a coupled row or DiGress' number, or that is asked for a chain; if a row
+            has to have a table and gets times, or has no coupled g and gets a table; and what these functions raise.
     """
     coupled = model.encoding.coupled
+    chain = _chain_of(model, chain)
     if draws != 1 and (digress or coupled):
         raise ValueError(f"draws: expected 1 for nll_digress and for coupled rows, got {draws}")
     if digress and chain is not None:
-        raise ValueError(f"chain: nll_digress is of all times, got {list(chain)}")
-    steps = model.noise.steps if chain is None else len(chain) - 1
+        raise ValueError(f"chain: nll_digress is of all times, got {chain}")
+    steps = len(chain) - 1 if isinstance(chain, Sequence) else model.noise.steps
     times = steps if times is None else min(times, steps)
     found = []
     by_size = molecules.sizes.argsort(stable=True)  # little padding
@@ -149,7 +161,9 @@ def bound(
             g = model.encoding.of_chain(last, x, generator=own)
             price = model.encoding.price(last, x)
         denoiser = (shuffling if shuffled else drawing)(model, own, g)
-        if digress:
+        if isinstance(chain, Unmasking) and g is not None:
+            value = unmasking_nll(denoiser, model.noise, x, model.log_sizes, chain, g)
+        elif digress:
             value = nll_digress(denoiser, model.noise, x, model.log_sizes, times=times, generator=generator)
         else:
             value = nll(
@@ -158,13 +172,25 @@ def bound(
                 x,
                 model.log_sizes,
                 times=times,
-                chain=chain,
+                chain=chain if isinstance(chain, Sequence) else None,
                 draws=draws,
                 last=last,
                 generator=generator,
             )
         found.append((value + price).cpu())
     return torch.cat(found)[by_size.argsort()]
+
+
+def _chain_of(model: MoleculeModel, chain: Sequence[int] | Unmasking | None) -> Sequence[int] | Unmasking | None:
+    """The chain that is asked for, or the table that the row was trained on."""
+    if isinstance(chain, Unmasking):
+        if not model.encoding.coupled:
+            raise ValueError(f"chain: places are those of a coupled g, which {model.config.name} has not; got {chain}")
+    elif model.unmasking is not None:
+        if chain is not None:
+            raise ValueError(f"chain: {model.config.name} knows a table of places and no times, got {chain}")
+        return model.unmasking
+    return chain
 
 
 def _split(generator: torch.Generator) -> torch.Generator:
@@ -193,7 +219,7 @@ def sample(
     model: MoleculeModel,
     count: int,
     *,
-    steps: int | Sequence[int] | None = None,
+    steps: int | Sequence[int] | Unmasking | None = None,
     generator: torch.Generator | None = None,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> DenseGraphs:
@@ -206,20 +232,30 @@ def sample(
     Arguments:
         model: on any device.
         count: how many.
-        steps: reverse steps, or the times that are visited, see :func:`sympe.diffusion.sample_graphs`.
+        steps: reverse steps, or the times that are visited, see :func:`sympe.diffusion.sample_graphs`; or, of a coupled
+            row under absorbing noise, a table of places. None for all times, or the table that the row was trained on.
         generator: draws everything, on the device of the model.
         progress: wraps the numbers of the reverse steps of all parts that are drawn at once, such as tqdm.
 
     Raises:
-        ValueError: if ``count < 1``, or ``steps`` is not between 1 and T.
+        ValueError: if ``count < 1``, or ``steps`` is not between 1 and T, or not the number of the steps of the table
+            that the row was trained on; if times or a table do not fit the row, as in :func:`bound`.
     """
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
+    if model.unmasking is not None and isinstance(steps, int):
+        if steps != model.unmasking.steps:
+            raise ValueError(f"steps: expected {model.unmasking.steps}, those that the row knows; got {steps}")
+        steps = None
+    chain = steps if isinstance(steps, int) else _chain_of(model, steps)
     sizes = torch.multinomial(model.log_sizes.exp(), count, replacement=True, generator=generator)
     by_size = sizes.argsort(stable=True)  # little padding
     cpu = sizes.device.type == "cpu"
     parts = by_size.split(DRAWN if cpu else at_once(sizes.device))
-    each = model.noise.steps if steps is None else steps if isinstance(steps, int) else len(steps) - 1
+    if isinstance(chain, Unmasking):
+        each = chain.steps
+    else:
+        each = model.noise.steps if chain is None else chain if isinstance(chain, int) else len(chain) - 1
     ticks = iter(progress(range(len(parts) * each)))
     lock, stopped = threading.Lock(), threading.Event()
 
@@ -237,7 +273,16 @@ def sample(
         g = model.encoding.of_chain(x, generator=own) if model.encoding.coupled else None
         denoiser = drawing(model, own, g)
         try:
-            return sample_graphs(denoiser, model.noise, x, steps=steps, generator=own, progress=ticking)
+            if isinstance(chain, Unmasking) and g is not None:
+                return sample_by_unmasking(denoiser, model.noise, x, chain, g, generator=own, progress=ticking)
+            return sample_graphs(
+                denoiser,
+                model.noise,
+                x,
+                steps=None if isinstance(chain, Unmasking) else chain,
+                generator=own,
+                progress=ticking,
+            )
         except BaseException:
             stopped.set()
             raise
@@ -258,19 +303,21 @@ def sample(
 
 
 def entropies(
-    noise: GraphNoise, molecules: Molecules, max_nodes: int, times: Sequence[int], generator: torch.Generator
+    model: MoleculeModel, molecules: Molecules, times: Sequence[int], generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """The entropy of the exact kernel on noisy molecules, along t.
+    """The entropy of the exact kernel on noisy molecules, along t, for a model on the CPU.
 
     Returns:
         ``mean`` over the molecules at each time, ``symmetric``, the share of those with any symmetry, and ``uniform``,
         the mean of log n!.
     """
-    kernel = GraphKernel(max_nodes)
+    kernel = GraphKernel(model.max_nodes)
     x = molecules.graphs(torch.arange(len(molecules)))
+    last = model.noise.sample_limit(x.sizes) if model.unmasking else None  # all masked, nothing is drawn
+    g = None if last is None else model.encoding.of_chain(last, x, generator=generator)
     mean, symmetric = [], []
     for t in times:
-        noisy = noise.sample(x, torch.full((len(x),), t), generator=generator)
+        noisy = model.noisy(x, torch.full((len(x),), t), g=g, generator=generator)
         entropy = kernel.entropy(noisy)
         mean.append(entropy.mean())
         symmetric.append((entropy > 1e-6).float().mean())
@@ -351,8 +398,8 @@ def measure(
     }
     some = test.subset(torch.arange(min(model.config.sampled, 1000, len(test))))
     times = torch.linspace(0, model.noise.steps, ENTROPY_TIMES).round().long().unique().tolist()
-    along = entropies(model.noise.cpu(), some, model.max_nodes, times, seeded("entropy"))
-    model.noise.to(device)
+    along = entropies(model.cpu(), some, times, seeded("entropy"))
+    model.to(device)
     arrays = {
         "bound": torch.stack(parts).mean(0).numpy(),
         "sizes": test.sizes.numpy(),

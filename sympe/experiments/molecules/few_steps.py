@@ -24,6 +24,9 @@ from sympe.experiments.molecules.training import MoleculesTask, make_task
 from sympe.experiments.pictures import WIDE, save
 from sympe.experiments.tables import COSTS, Column, Rows, extent, lines, remarks
 
+SHORT = {"times": "", "entries": "e", "places": "p"}
+"""Spacings of steps in the heads of tables."""
+
 SHOWN = {
     "valid_connected": ("Valid and in one piece, share of samples", 3),
     "fcd": ("Fréchet ChemNet distance of the valid ones to the test set", 2),
@@ -42,24 +45,20 @@ def make_few_steps_task(config: MoleculesConfig, *, data: Path | None = None) ->
 def table(rows: Rows, missing: Sequence[str] = ()) -> str:
     """For every noise a Markdown table of each number, by the number of steps: mean and range over seeds."""
     text = ["# Few reverse steps", ""]
-    for transition in TRANSITIONS:
-        some = [row for row in rows if row["transition"] == transition]
-        if not some:
-            continue
+    for transition, some in _by_noise(rows):
         groups = groups_of(some)
         text += [
             f"## {some[0]['dataset']}, {transition} noise",
             "",
             f"{extent(some, 'steps')} optimiser steps. By the number of reverse steps, evenly over the times; e: each "
-            "settles an equal share of the nodes and pairs. Mean over seeds (least to greatest).",
+            "settles an equal share of the nodes and pairs; p: each settles the places of a table, which needs a "
+            "coupled g (for 10p: trained on that table alone). Mean over seeds (least to greatest).",
             "",
         ]
         known = {label for row in some for label in row["chains"]}
         for key, (words, digits) in SHOWN.items():
             columns = [
-                Column(
-                    f"{chain.steps}{'e' if chain.spacing == 'entries' else ''}", f"chains.{chain.label}.{key}", digits
-                )
+                Column(f"{chain.steps}{SHORT[chain.spacing]}", f"chains.{chain.label}.{key}", digits)
                 for chain in CHAINS
                 if chain.label in known and any(row["chains"].get(chain.label, {}).get(key) is not None for row in some)
             ]
@@ -73,13 +72,21 @@ def draw_figures(rows: Rows, out: Path) -> list[Path]:
     """One figure for each kind of noise: quality and bound against the number of steps."""
     return [
         save(quality(some, f"QM9, {transition} noise"), out / f"few-steps-{transition}.png")
-        for transition in TRANSITIONS
-        if (some := [row for row in rows if row["transition"] == transition])
+        for transition, some in _by_noise(rows)
     ]
 
 
+def _by_noise(rows: Rows) -> list[tuple[str, Rows]]:
+    """The rows of every kind of noise; a table of places is a way to settle what absorbing noise masks."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for transition in TRANSITIONS:
+        own = "absorbing" if transition == "places" else transition
+        found.setdefault(own, []).extend(row for row in rows if row["transition"] == transition)
+    return [(transition, some) for transition, some in found.items() if some]
+
+
 def quality(rows: Rows, title: str) -> Figure:
-    """Three panels against the number of reverse steps, spread evenly over the times: a line for each row."""
+    """Three panels against the number of reverse steps: a line for each row, of times spread evenly and of places."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDE, 4.0), layout="constrained")
     none = {row["seed"]: row["chains"] for row in rows if row["encoding"] == "none"}
     panels = (
@@ -90,12 +97,19 @@ def quality(rows: Rows, title: str) -> Figure:
     ticks = sorted({chain["steps"] for row in rows for chain in row["chains"].values()})
     seen: set[str] = set()
     for row in rows:
-        name = Kind.of(row).label
-        style = {**Kind.of(row).style, "marker": "o", "ms": 3}
-        for axis, (key, _, scale) in zip(axes, panels, strict=True):
-            if points := _points(row, key, scale, none.get(row["seed"]) if key == "nll" else None):
-                axis.plot(*zip(*points, strict=True), **style, label=None if name in seen else name)
-        seen.add(name)
+        kind = Kind.of(row)
+        ways: tuple[tuple[str, str, dict[str, Any]], ...] = (
+            ("times", "", {"marker": "o", "ms": 3}),
+            ("places", ", by places", {"ls": ":", "marker": "D", "ms": 4}),
+        )
+        if kind.by_places is not None:
+            ways = (("places", ", trained on these places alone", {"ls": "none", "marker": "*", "ms": 9}),)
+        for spacing, words, style in ways:
+            name = kind._replace(by_places=None).label + words
+            for axis, (key, _, scale) in zip(axes, panels, strict=True):
+                if points := _points(row, spacing, key, scale, none.get(row["seed"]) if key == "nll" else None):
+                    axis.plot(*zip(*points, strict=True), **kind.style | style, label=None if name in seen else name)
+            seen.add(name)
     for axis, (_, words, _) in zip(axes, panels, strict=True):
         axis.set_xscale("log")
         axis.set_xticks(ticks, [str(tick) for tick in ticks], rotation=45)
@@ -109,13 +123,22 @@ def quality(rows: Rows, title: str) -> Figure:
 
 
 def _points(
-    row: Mapping[str, Any], key: str, scale: float, baseline: Mapping[str, Any] | None
+    row: Mapping[str, Any], spacing: str, key: str, scale: float, baseline: Mapping[str, Any] | None
 ) -> list[tuple[int, float]]:
-    """Steps and values of the chains with times spread evenly; the bound against that of none with the same seed."""
+    """Steps and values of the chains of one spacing.
+
+    The bound is taken against that of none with the same seed and number of steps: spread evenly as well, or, for
+    places, the lower one of its two spacings.
+    """
     found = []
-    for label, chain in row["chains"].items():
-        if chain["spacing"] != "times" or chain.get(key) is None or (key == "nll" and baseline is None):
+    for chain in row["chains"].values():
+        if chain["spacing"] != spacing or chain.get(key) is None or (key == "nll" and baseline is None):
             continue
-        value = chain[key] - (baseline[label][key] if baseline is not None else 0.0)
+        others = [
+            other[key]
+            for other in (baseline or {}).values()
+            if other["steps"] == chain["steps"] and (spacing == "places" or other["spacing"] == spacing)
+        ]
+        value = chain[key] - min(others, default=0.0)
         found.append((chain["steps"], scale * value))
     return sorted(found)

@@ -55,21 +55,24 @@ class Kind(NamedTuple):
         encoding: of the row.
         coupled: whether its g is.
         order: of its canonical form.
+        by_places: the steps of the table that it was trained on.
     """
 
     encoding: str
     coupled: bool
     order: str = USUAL_ORDER
+    by_places: int | None = None
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Kind:
         """That of a row."""
-        return cls(row["encoding"], row["coupled"], row["config"]["order"])
+        config = MoleculesConfig(**row["config"])
+        return cls(config.encoding, config.coupled, config.order, config.by_places)
 
     @property
     def label(self) -> str:
-        """The encoding, whether it is coupled, and the order if it is not the usual one."""
-        return called(label(self.encoding), self.coupled, self.order)
+        """The encoding, whether it is coupled, the order if it is not the usual one, and a table of places."""
+        return called(label(self.encoding), self.coupled, self.order, self.by_places)
 
     @property
     def style(self) -> dict[str, str]:

@@ -29,7 +29,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sympe.actions import NodeAction
-from sympe.diffusion import CategoricalNoise, Features, GraphNoise, cosine_schedule
+from sympe.diffusion import (
+    CategoricalNoise,
+    Features,
+    GraphNoise,
+    Unmasking,
+    cosine_schedule,
+    denoising_loss,
+)
 from sympe.encodings import Encoding, GraphSymPE, LaplacianEncoding, NoiseEncoding, SymPE
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import BOND_TYPES, Molecules
@@ -41,6 +48,7 @@ from sympe.experiments.molecules.features import (
     stock_features,
     structure_features,
 )
+from sympe.experiments.molecules.tables import tables
 from sympe.graphs import DenseGraphs
 from sympe.kernels import CoupledGraphKernel, GraphHaarKernel, GraphKernel, NodeScoreKernel
 from sympe.nn import GNN, GraphTransformer
@@ -102,16 +110,26 @@ class MoleculeModel(nn.Module):
     """
 
     log_sizes: Tensor
+    table: Tensor
 
     def __init__(self, config: MoleculesConfig, statistics: Statistics) -> None:
         super().__init__()
         self.config = config
         self.statistics = statistics
         self.max_nodes = len(statistics.size_counts) - 1
+        schedule = cosine_schedule(config.times)
+        if config.transition == "places":
+            self.register_buffer("table", torch.tensor(tables()[config.order][config.times]))
+            schedule = Unmasking(self.table).shares.flip(0)
+            if len(self.table) != self.max_nodes:
+                raise ValueError(
+                    f"statistics: expected molecules of up to {len(self.table)} atoms, for the table has as many "
+                    f"places; got {self.max_nodes}"
+                )
         self.noise = GraphNoise(
             _noise(config.transition, statistics.node_counts),
             _noise(config.transition, statistics.edge_counts),
-            cosine_schedule(config.times),
+            schedule,
         )
         sizes = statistics.size_counts.to(torch.get_default_dtype())
         self.register_buffer("log_sizes", (sizes / sizes.sum()).log())
@@ -131,6 +149,55 @@ class MoleculeModel(nn.Module):
             edge_hidden=config.edge_hidden,
             graph_hidden=config.graph_hidden,
         )
+
+    @property
+    def unmasking(self) -> Unmasking | None:
+        """The table that the row is trained on, as its file has it; None for noise by chance."""
+        return Unmasking(self.table) if self.config.transition == "places" else None
+
+    def noisy(
+        self,
+        x: DenseGraphs,
+        t: Int64[Tensor, " batch"],
+        *,
+        last: DenseGraphs | None = None,
+        g: Int64[Tensor, "batch max_nodes"] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> DenseGraphs:
+        """Clean graphs at their times.
+
+        Arguments:
+            x: clean graphs.
+            t: the times.
+            last: x_T, if it is known already.
+            g: where there is a table, it says what is masked.
+            generator: draws the noise.
+
+        Raises:
+            ValueError: if there is a table and no ``g``.
+        """
+        if self.unmasking is None:
+            return self.noise.sample(x, t, last=last, generator=generator)
+        return self.unmasking.before(self.noise, x, _known(g), self.noise.steps - t)
+
+    def loss(
+        self,
+        logits: Features,
+        x: DenseGraphs,
+        t: Int64[Tensor, " batch"],
+        g: Int64[Tensor, "batch max_nodes"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """What is trained on: the cross-entropy of the clean types.
+
+        Of all of them (:func:`~sympe.diffusion.denoising_loss`), or, where there is a table, of those that the next
+        step settles, in nats a molecule.
+
+        Raises:
+            ValueError: if there is a table and no ``g``.
+        """
+        if self.unmasking is None:
+            return denoising_loss(logits, x)
+        return -self.unmasking.log_likelihood(logits, x, _known(g), self.noise.steps - t).mean()
 
     def forward(
         self,
@@ -319,6 +386,12 @@ class NodeScores(nn.Module):
 def _beside(features: Tensor, nodes: Tensor | None) -> Tensor:
     """Features of nodes, and after them what SymPE gives, cut to as many nodes."""
     return features if nodes is None else torch.cat([features, nodes[:, : features.shape[1]]], 2)
+
+
+def _known(g: Tensor | None) -> Tensor:
+    if g is None:
+        raise ValueError("g: a row with a table of places needs the g of the trajectory, got none")
+    return g
 
 
 def _noise(transition: str, counts: Tensor) -> CategoricalNoise:

@@ -123,13 +123,14 @@ def few_steps_configs(
     """The rows of ``few-steps``; every argument that is given replaces the preset's own choice.
 
     The rows that decide come first, with two seeds: under absorbing noise none, structure, and coupled
-    sympe-nodes-edges and structure+sympe, and sympe-nodes-edges with a depth-first form; under marginal noise none,
-    structure, structure+sympe, canonical, canonical+sympe. Then one seed of the others: noise, stock, canonical under
+    sympe-nodes-edges and structure+sympe, and sympe-nodes-edges with a depth-first form, also trained on the tables of
+    places of 10 and of 5 steps alone; under marginal noise none, structure, structure+sympe, canonical,
+    canonical+sympe. Then one seed of the others: noise, stock, canonical under
     absorbing noise (haar coupled is coupled sympe-nodes-edges there, for x_T has all symmetries); sympe-nodes-edges,
     stock, noise and laplacian under marginal noise, and, coupled, haar, sympe-nodes-edges and structure+sympe.
 
     - ``smoke``: none, structure and coupled sympe-nodes-edges under absorbing noise, a tiny network, a few steps.
-    - ``full``: for a CPU. ``gpu``: with larger batches.
+    - ``full``: for a CPU. ``gpu``: with larger batches, and without the rows of tables, which are trained alone.
 
     Raises:
         ValueError: if a name is unknown, or ``encodings`` is empty or names one twice, or ``seeds`` below 1.
@@ -137,16 +138,19 @@ def few_steps_configs(
     check_preset(preset, FEW_STEPS_PRESETS, encodings, seeds)
     base = MoleculesConfig(**{"smoke": SMOKE, "full": FEW_STEPS, "gpu": FEW_STEPS | LARGE_BATCH}[preset])
     marginal, absorbing = {"transition": "marginal"}, {"transition": "absorbing"}
-    coupled = {"coupled": True}
+    coupled, best = {"coupled": True}, ("sympe-nodes-edges",)
+    deep = coupled | {"order": "depth-first"}
     plan: Plan = [
         (absorbing, ("none", "structure"), 1),
-        (absorbing | coupled, ("sympe-nodes-edges",), 1),
+        (absorbing | coupled, best, 1),
     ]
     if preset != "smoke":
+        by_places: Plan = [(deep | {"transition": "places", "times": steps}, best, 2) for steps in (10, 5)]
         plan = [
             (absorbing, ("none", "structure"), 2),
             (absorbing | coupled, ("sympe-nodes-edges", "structure+sympe"), 2),
-            (absorbing | coupled | {"order": "depth-first"}, ("sympe-nodes-edges",), 2),
+            (absorbing | deep, best, 2),
+            *(by_places if preset == "full" else ()),
             (marginal, ("none", "structure", "structure+sympe", "canonical", "canonical+sympe"), 2),
             (absorbing, ("noise", "stock", "canonical"), 1),
             (marginal | coupled, ("haar", "sympe-nodes-edges", "structure+sympe"), 1),

@@ -53,14 +53,16 @@ def groups(tasks: Sequence[MoleculesTask]) -> list[list[MoleculesTask]]:
     """Rows that can be trained together, in the order of their first ones.
 
     Raises:
-        ValueError: if a row can be trained only alone: its kernel learns, or its precision is not single.
+        ValueError: if a row can be trained only alone: its kernel learns, its precision is not single, or it has a
+            table of places and so another loss.
     """
     found: dict[str, list[MoleculesTask]] = {}
     for task in tasks:
-        if task.config.encoding == "sympe-scores" or task.config.precision != "32-true":
+        own = task.config
+        if own.encoding == "sympe-scores" or own.precision != "32-true" or own.transition == "places":
             raise ValueError(
-                f"together: {task.config.name} is trained alone, for its kernel learns or its precision is "
-                f"{task.config.precision}, not 32-true"
+                f"together: {own.name} is trained alone, for its kernel learns, or it has a table of places, or its "
+                f"precision is {own.precision}, not 32-true"
             )
         fields = {k: v for k, v in dataclasses.asdict(task.config).items() if k not in OWN}
         found.setdefault(str((task.data_hash, task.model.network.channels, fields)), []).append(task)

@@ -12,7 +12,6 @@ from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from sympe.diffusion import denoising_loss
 from sympe.experiments import runs
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import Molecules
@@ -103,7 +102,7 @@ class MoleculesTask(RowTask):
         """The loss of a batch."""
         generator = seeded("encoding", self.config.seed, batch.step, self.global_rank, device=self.device)
         logits = self.model(batch.noisy, batch.t, g=batch.g, generator=generator)
-        loss = denoising_loss(logits, batch.clean)
+        loss = self.model.loss(logits, batch.clean, batch.t, batch.g)
         return {"loss": loss, "curve": loss.detach()}
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
@@ -154,7 +153,7 @@ class MoleculesTask(RowTask):
         clean = self.training_set.graphs(rows).to(self.device)
         generator = seeded("noise", *purpose, device=self.device)
         last = noise.sample_limit(clean.sizes, generator=generator) if encoding.coupled else None
-        noisy = noise.sample(clean, t, last=last, generator=generator)
+        noisy = clean if self.model.unmasking else noise.sample(clean, t, last=last, generator=generator)
         started = self.now()
         g = None
         if last is not None:
@@ -162,6 +161,8 @@ class MoleculesTask(RowTask):
         elif encoding.kernel is not None:
             g = encoding.kernel.sample(noisy, generator=generator)
         self.encoding_seconds += self.now() - started
+        if self.model.unmasking:
+            noisy = self.model.noisy(clean, t, g=g)
         return [
             Batch(step, clean.select(at).trimmed(), noisy.select(at).trimmed(), t[at], None if g is None else g[at])
             for step, at in zip(steps, parts.to(self.device), strict=True)

@@ -125,7 +125,7 @@ def test_rows_that_do_not_fit_are_kept_apart_or_refused(parts: list[Molecules]) 
     found = groups([make_task(other, parts) for other in (config, dataclasses.replace(config, seed=1), *others)])
     assert [len(group) for group in found] == [2, 1, 1, 1]
     for change in ({"encoding": "sympe-scores"}, {"precision": "bf16-mixed"}):
-        with pytest.raises(ValueError, match=r"together: qm9-marginal-.* is trained alone, for its kernel learns or"):
+        with pytest.raises(ValueError, match=r"together: qm9-marginal-.* is trained alone, for its kernel learns, or"):
             groups([make_task(dataclasses.replace(config, **change), parts)])
 
 
