@@ -88,7 +88,12 @@ class Unmasking:
         return table[place[:, :, None], place[:, None]]
 
     def times(self, noise: GraphNoise) -> Int64[Tensor, " steps"]:
-        """What time it is before each step for a denoiser of that noise: the nearest share of signal, and not 0."""
+        """What time it is before each step for a denoiser of that noise: the nearest share of signal, and not 0.
+
+        Raises:
+            ValueError: if the noise is not absorbing.
+        """
+        _check_absorbing(noise)
         return (noise.schedule.cpu() - self.shares[:-1, None]).abs().argmin(1).clamp(min=1)
 
     def before(
@@ -103,11 +108,7 @@ class Unmasking:
         Raises:
             ValueError: if the noise is not absorbing.
         """
-        for kind in (noise.nodes, noise.edges):
-            if kind.types == kind.clean_types or kind.limit[-1] != 1:
-                raise ValueError(
-                    f"noise: expected absorbing noise, for another masks nothing; got {kind.limit.tolist()}"
-                )
+        _check_absorbing(noise)
         hidden = self._settled(x, g) >= step[:, None, None]
         return DenseGraphs(
             torch.where(hidden & _pairs(x.mask), noise.edges.clean_types, x.pairs),
@@ -145,6 +146,12 @@ class Unmasking:
         return self.of(g)[:, :n, :n]
 
 
+def _check_absorbing(noise: GraphNoise) -> None:
+    for kind in (noise.nodes, noise.edges):
+        if kind.types == kind.clean_types or kind.limit[-1] != 1:
+            raise ValueError(f"noise: expected absorbing noise, for another masks nothing; got {kind.limit.tolist()}")
+
+
 def _nodes(entries: Bool[Tensor, "batch n n"]) -> Bool[Tensor, "batch n"]:
     return entries.diagonal(dim1=1, dim2=2)
 
@@ -175,6 +182,18 @@ def unmasking_nll(
 
     Raises:
         ValueError: if a graph is not clean or has a size of probability 0, or the noise is not absorbing.
+
+    Example:
+        >>> from sympe.diffusion import CategoricalNoise, cosine_schedule
+        >>> noise = GraphNoise(CategoricalNoise.absorbing(4), CategoricalNoise.absorbing(2), cosine_schedule(50))
+        >>> def guess(x, t, *, generator=None):
+        ...     return Features(torch.zeros(*x.colors.shape, 4), torch.zeros(*x.pairs.shape, 2))
+        >>> table = Unmasking(torch.tensor([[0, 1, 1], [1, 0, 1], [1, 1, 0]]))  # nodes, then pairs
+        >>> g = torch.arange(3).expand(2, 3)
+        >>> x = DenseGraphs.from_features(torch.zeros(2, 3, 3).long(), mask=torch.arange(3) < torch.tensor([[2], [3]]))
+        >>> sizes = torch.tensor([0.0, 0.0, 0.5, 0.5]).log()
+        >>> unmasking_nll(guess, noise, x, sizes, table, g).exp().round()  # 2 * 4^2 * 2 and 2 * 4^3 * 2^3
+        tensor([  64., 1024.], dtype=torch.float64)
     """
     noise.check(x)
     result = size_nll(x, log_sizes)
@@ -204,6 +223,19 @@ def sample_by_unmasking(
         g: of each graph, from the kernel of ``x``.
         generator: draws everything.
         progress: wraps the steps, such as tqdm.
+
+    Raises:
+        ValueError: if the noise is not absorbing.
+
+    Example:
+        >>> from sympe.diffusion import CategoricalNoise, cosine_schedule
+        >>> noise = GraphNoise(CategoricalNoise.absorbing(4), CategoricalNoise.absorbing(2), cosine_schedule(50))
+        >>> def guess(x, t, *, generator=None):
+        ...     return Features(torch.zeros(*x.colors.shape, 4), torch.zeros(*x.pairs.shape, 2))
+        >>> table = Unmasking(torch.tensor([[0, 1, 1], [1, 0, 1], [1, 1, 0]]))  # nodes, then pairs
+        >>> g = torch.arange(3).expand(2, 3)
+        >>> sample_by_unmasking(guess, noise, noise.sample_limit(torch.tensor([2, 3])), table, g).sizes
+        tensor([2, 3])
     """
     times = unmasking.times(noise).tolist()
     for number in progress(range(unmasking.steps)):
@@ -238,7 +270,18 @@ def fit_unmasking(
         progress: wraps the entries of a sweep, such as tqdm.
 
     Raises:
-        ValueError: if ``sweeps < 1``.
+        ValueError: if ``sweeps < 1``, or the noise is not absorbing.
+
+    Example:
+        >>> from sympe.diffusion import CategoricalNoise, cosine_schedule
+        >>> noise = GraphNoise(CategoricalNoise.absorbing(4), CategoricalNoise.absorbing(2), cosine_schedule(50))
+        >>> def guess(x, t, *, generator=None):
+        ...     return Features(torch.zeros(*x.colors.shape, 4), torch.zeros(*x.pairs.shape, 2))
+        >>> table = Unmasking(torch.tensor([[0, 1, 1], [1, 0, 1], [1, 1, 0]]))  # nodes, then pairs
+        >>> g = torch.arange(3).expand(2, 3)
+        >>> x = DenseGraphs.from_features(torch.zeros(2, 3, 3).long())
+        >>> fit_unmasking(guess, noise, x, g, table, sweeps=1)  # who only guesses wins nothing
+        Unmasking(steps=2, places=3)
     """
     check_integer("sweeps", sweeps)
     n, steps = len(start.table), start.steps

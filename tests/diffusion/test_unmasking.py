@@ -185,6 +185,8 @@ def test_noise_that_masks_nothing_is_refused(kind: str) -> None:
     x = every_graph(2)
     with pytest.raises(ValueError, match=r"noise: expected absorbing noise, for another masks nothing; got \["):
         TABLES[0].before(graph_noise(kind), x, BOTH[:1].expand(8, 2), torch.zeros(8).long())
+    with pytest.raises(ValueError, match="noise: expected absorbing noise"):
+        TABLES[0].times(graph_noise(kind))
 
 
 def test_searches_that_do_nothing_are_refused() -> None:

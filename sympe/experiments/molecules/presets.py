@@ -129,7 +129,7 @@ def few_steps_configs(
     absorbing noise (haar coupled is coupled sympe-nodes-edges there, for x_T has all symmetries); sympe-nodes-edges,
     stock, noise and laplacian under marginal noise, and, coupled, haar, sympe-nodes-edges and structure+sympe.
 
-    - ``smoke``: none, structure and coupled sympe-nodes-edges under absorbing noise, a tiny network, a few steps.
+    - ``smoke``: none, structure and coupled sympe-nodes-edges under absorbing noise, and by places, a tiny network.
     - ``full``: for a CPU. ``gpu``: with larger batches, and without the rows of tables, which are trained alone.
 
     Raises:
@@ -140,17 +140,18 @@ def few_steps_configs(
     marginal, absorbing = {"transition": "marginal"}, {"transition": "absorbing"}
     coupled, best = {"coupled": True}, ("sympe-nodes-edges",)
     deep = coupled | {"order": "depth-first"}
+    by_places: list[dict[str, Any]] = [deep | {"transition": "places", "times": steps} for steps in (10, 5)]
     plan: Plan = [
         (absorbing, ("none", "structure"), 1),
         (absorbing | coupled, best, 1),
+        (by_places[0], best, 1),
     ]
     if preset != "smoke":
-        by_places: Plan = [(deep | {"transition": "places", "times": steps}, best, 2) for steps in (10, 5)]
         plan = [
             (absorbing, ("none", "structure"), 2),
             (absorbing | coupled, ("sympe-nodes-edges", "structure+sympe"), 2),
             (absorbing | deep, best, 2),
-            *(by_places if preset == "full" else ()),
+            *((fields, best, 2) for fields in by_places if preset == "full"),
             (marginal, ("none", "structure", "structure+sympe", "canonical", "canonical+sympe"), 2),
             (absorbing, ("noise", "stock", "canonical"), 1),
             (marginal | coupled, ("haar", "sympe-nodes-edges", "structure+sympe"), 1),

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 import pytest
 import torch
 
-from sympe.diffusion import Features, denoising_loss
-from sympe.experiments.molecules import evaluation
+from sympe.diffusion import Features, Unmasking, denoising_loss, unmasking_nll
+from sympe.experiments.molecules import chains, evaluation, tables
+from sympe.experiments.molecules import model as model_module
+from sympe.experiments.molecules.chains import Chain, chains_of
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bound, drawing, entropies, estimate, sample, shuffling
@@ -130,6 +132,97 @@ def test_coupled_models_sample_their_exact_distribution(coupled: MoleculeModel) 
     keep = expected > 5
     assert float(((counts - expected)[keep] ** 2 / expected[keep]).sum()) < 45  # at most 8 graphs: below 1e-6
     assert int(counts[~keep].sum()) < 60
+
+
+TABLES = [torch.tensor(table) for table in ([[0, 1], [1, 2]], [[1, 0], [0, 0]], [[0, 1], [1, 0]])]
+
+
+@torch.no_grad()
+def test_the_bound_by_places_is_one_and_samples_follow_the_law(coupled: MoleculeModel) -> None:
+    """p(x_0) is the mean over g of p(x_0 | g), each a law of its own; the bound has no noise but that of g."""
+    if coupled.config.transition != "absorbing":
+        with pytest.raises(ValueError, match=r"noise: expected absorbing noise, for another masks nothing; got \["):
+            sample(coupled, 2, steps=Unmasking(TABLES[0]))
+        return
+    clean = every_graph(2)
+    for table in map(Unmasking, TABLES):
+        each = [
+            unmasking_nll(drawing(coupled, None, g), coupled.noise, clean, coupled.log_sizes, table, g)
+            for g in (torch.tensor([[0, 1]]).expand(8, 2), torch.tensor([[1, 0]]).expand(8, 2))
+        ]
+        p = (-torch.stack(each)).exp().mean(0)
+        assert float(p.sum()) == pytest.approx(1, abs=1e-5)
+        copies = molecules_of(clean.select(torch.arange(8).repeat_interleave(50)))
+        found = bound(coupled, copies, times=None, chain=table, generator=torch.Generator().manual_seed(0)).view(8, 50)
+        assert bool((found.mean(1) > -p.log() - 1e-4).all()), "where a graph has a symmetry g is drawn, else it is sure"
+        price = math.log(2) * (clean.colors[:, 0] != clean.colors[:, 1])
+        assert not bool((found.mean(1) - price > -p.log() - 1e-4).all()), "a twin that forgets the price"
+        graphs = sample(coupled, 4000, steps=table, generator=torch.Generator().manual_seed(0))
+        numbers = (torch.cat([graphs.colors, graphs.pairs[:, 0, 1:]], 1) * torch.tensor([4, 2, 1])).sum(1)
+        counts, expected = numbers.bincount(minlength=8), 4000 * p
+        keep = expected > 5
+        assert float(((counts - expected)[keep] ** 2 / expected[keep]).sum()) < 45  # at most 8 graphs: below 1e-6
+
+
+@torch.no_grad()
+def test_the_table_that_a_row_was_trained_on_is_its_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "tables", lambda: {"depth-first": {3: TABLES[0].tolist()}})
+    monkeypatch.setattr(model_module, "tables", tables.tables)
+    config = dataclasses.replace(TINY, transition="places", times=3, coupled=True, order="depth-first")
+    model = MoleculeModel(config, PAIR).eval()
+    copies = molecules_of(every_graph(2).select(torch.arange(8)))
+
+    def judged(chain: object) -> torch.Tensor:
+        return bound(model, copies, times=20, chain=chain, generator=torch.Generator().manual_seed(0))
+
+    assert torch.equal(judged(None), judged(model.unmasking))
+    assert not torch.allclose(judged(None), judged(Unmasking(TABLES[1])))
+    assert list(chains_of(model)) == [Chain(3, "places")]
+    graphs = [sample(model, 9, steps=s, generator=torch.Generator().manual_seed(0)) for s in (None, 3, model.unmasking)]
+    assert all(torch.equal(graphs[0].pairs, x.pairs) and torch.equal(graphs[0].colors, x.colors) for x in graphs)
+    for steps in (1, 4):
+        with pytest.raises(ValueError, match=f"steps: expected 3, those that the row knows; got {steps}"):
+            sample(model, 9, steps=steps)
+    for call in (judged, lambda chain: sample(model, 9, steps=chain)):
+        with pytest.raises(
+            ValueError, match=r"chain: qm9-places-3-.* knows a table of places and no times, got \[3, 0\]"
+        ):
+            call([3, 0])
+    x, t = copies.graphs(torch.arange(8)), torch.full((8,), 2)
+    for call in (
+        lambda: model.noisy(x, t),
+        lambda: model.loss(model(x, t, g=torch.tensor([[0, 1]]).expand(8, 2)), x, t),
+    ):
+        with pytest.raises(ValueError, match="g: a row with a table of places needs the g of the trajectory, got none"):
+            call()
+    monkeypatch.setattr(model_module, "tables", lambda: {"depth-first": {3: TABLES[0].roll(1, 0).roll(1, 1).tolist()}})
+    other = MoleculeModel(config, PAIR)
+    assert not torch.equal(other.table, model.table)
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.unmasking.table, model.table), "a file keeps the table that it was trained on"
+    monkeypatch.setattr(model_module, "tables", lambda: {"depth-first": {3: [[0, 1, 2], [1, 0, 0], [2, 0, 0]]}})
+    with pytest.raises(ValueError, match="statistics: expected molecules of up to 3 atoms, for the table has as many"):
+        MoleculeModel(config, PAIR)
+
+
+def test_places_without_a_coupled_g_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"chain: places are those of a coupled g, which qm9-marginal-.* has not; got"):
+        sample(build(), 2, steps=Unmasking(TABLES[0]))
+
+
+def test_coupled_rows_under_absorbing_noise_have_chains_by_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "tables", lambda: {"depth-first": {5: torch.zeros(2, 2).long().tolist()}})
+    place = Chain(5, "places")
+    for order, own, transition in (
+        ("depth-first", True, "absorbing"),
+        ("breadth-first", True, "absorbing"),
+        ("depth-first", False, "absorbing"),
+        ("depth-first", True, "marginal"),
+    ):
+        model = MoleculeModel(dataclasses.replace(TINY, coupled=own, order=order, transition=transition), PAIR)
+        assert (place in chains_of(model)) == ((order, own, transition) == ("depth-first", True, "absorbing"))
+    larger = build(coupled=True, order="depth-first", transition="absorbing")
+    assert place not in chains_of(larger), "the table has not as many places as the molecules atoms"
 
 
 @torch.no_grad()
@@ -277,7 +370,7 @@ def test_stability_of_samples_with_hydrogens() -> None:
 def test_entropy_grows_from_the_molecule_to_log_n_under_absorbing_noise() -> None:
     model = build(transition="absorbing")
     pair = molecules_of(every_graph(2, 3).select(torch.arange(20, 36)))
-    found = entropies(model.noise, pair, 4, [0, 5, 10], torch.Generator().manual_seed(0))
+    found = entropies(model, pair, [0, 5, 10], torch.Generator().manual_seed(0))
     assert float(found["mean"][-1]) == pytest.approx(math.log(6), abs=1e-5)
     assert float(found["uniform"]) == pytest.approx(math.log(6), abs=1e-5)
     assert float(found["mean"][0]) < float(found["mean"][-1])

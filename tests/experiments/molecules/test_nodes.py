@@ -106,7 +106,11 @@ def test_rows_of_a_machine_without_chemistry_are_completed_where_it_is(
     """Trained and measured in a process that cannot import RDKit; then only SMILES and the table are made."""
     (tmp_path / "without.py").write_text(WITHOUT.replace("MODULE", "sympe.experiments.molecules.nodes"))
     out = tmp_path / "out"
-    names = ["qm9-absorbing-none-seed0", "qm9-absorbing-sympe-nodes-edges-coupled-seed0"]
+    names = [
+        "qm9-absorbing-none-seed0",
+        "qm9-absorbing-sympe-nodes-edges-coupled-seed0",
+        "qm9-places-10-sympe-nodes-edges-coupled-depth-first-seed0",
+    ]
     command = [sys.executable, str(tmp_path / "without.py"), "few-steps", "--preset", "smoke", "--data", str(file)]
     monkeypatch.setenv("SYMPE_COMMIT", "told by hand")
     done = subprocess.run(
@@ -138,6 +142,8 @@ def test_rows_of_a_machine_without_chemistry_are_completed_where_it_is(
     assert summary["missing"] == ["qm9-absorbing-structure-seed0"]
     text = (out / "table.md").read_text()
     assert "| sympe-nodes-edges, coupled | 1 |" in text
+    assert "| sympe-nodes-edges, coupled, depth-first, for 10p | 1 |" in text
+    assert "| 10 | 10p |" in text
     assert text.startswith(table(summary["rows"], summary["missing"]).rstrip())
     assert (out / "few-steps-absorbing.png").stat().st_size > 10_000
     again = subprocess.run(
@@ -152,6 +158,7 @@ def test_presets_name_each_row_once_and_give_all_the_same_channels() -> None:
         configs = few_steps_configs(preset)
         assert len({config.name for config in configs}) == len(configs)
         assert len({(c.encoding_channels, c.pair_channels, c.steps, c.batch, c.sampled) for c in configs}) == 1
+        assert ("places" in {config.transition for config in configs}) == (preset != "gpu")
     full = few_steps_configs("full")
     assert [config.seed for config in full if (config.encoding, config.transition) == ("none", "absorbing")] == [0, 1]
     assert all(config.coupled for config in full if config.transition == "absorbing" and "sympe" in config.encoding)
