@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-import torch
-
 from sympe.diffusion import Unmasking, reverse_times
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bar, bound, check_sizes, judged, sample, stored
-from sympe.experiments.molecules.model import MoleculeModel
-from sympe.experiments.molecules.tables import tables
+from sympe.experiments.molecules.model import MoleculeModel, table_of_places
+from sympe.experiments.molecules.tables import steps_of
 from sympe.randomness import seeded
 
 JUDGED = 100
@@ -62,9 +60,9 @@ def chains_of(model: MoleculeModel) -> dict[Chain, list[int] | Unmasking]:
     found: dict[Chain, list[int] | Unmasking] = {}
     for chain in CHAINS:
         if chain.spacing == "places":
-            table = tables().get(config.order, {}).get(chain.steps, ())
-            if config.coupled and config.transition == "absorbing" and len(table) == model.max_nodes:
-                found[chain] = Unmasking(torch.tensor(table))
+            coupled = config.coupled and (config.dataset, config.transition) == ("qm9", "absorbing")
+            if coupled and chain.steps in steps_of(config.order):
+                found[chain] = table_of_places(config.order, chain.steps, model.max_nodes)
         elif chain.steps < noise.steps:
             found[chain] = reverse_times(noise, chain.steps, chain.spacing)
     return found | {Chain(noise.steps, "times"): reverse_times(noise, noise.steps)}

@@ -68,6 +68,21 @@ _FEATURES = {
 _WITH_KERNEL = ("haar", "sympe-nodes", "sympe-nodes-edges", "structure+sympe", "canonical", "canonical+sympe")
 
 
+def table_of_places(order: str, steps: int, max_nodes: int) -> Unmasking:
+    """The table that comes with the package, of as many places as the largest molecules have atoms.
+
+    Raises:
+        ValueError: if they have more than it has places, or it settles nothing of them in some step.
+    """
+    table = torch.tensor(tables()[order][steps])
+    if max_nodes > len(table):
+        raise ValueError(
+            f"statistics: expected molecules of up to {len(table)} atoms, as many as the table has places; "
+            f"got {max_nodes}"
+        )
+    return Unmasking(table[:max_nodes, :max_nodes].contiguous())
+
+
 class Statistics(NamedTuple):
     """What a model has to know of its training set.
 
@@ -119,13 +134,9 @@ class MoleculeModel(nn.Module):
         self.max_nodes = len(statistics.size_counts) - 1
         schedule = cosine_schedule(config.times)
         if config.transition == "places":
-            self.register_buffer("table", torch.tensor(tables()[config.order][config.times]))
-            schedule = Unmasking(self.table).shares.flip(0)
-            if len(self.table) != self.max_nodes:
-                raise ValueError(
-                    f"statistics: expected molecules of up to {len(self.table)} atoms, for the table has as many "
-                    f"places; got {self.max_nodes}"
-                )
+            own = table_of_places(config.order, config.times, self.max_nodes)
+            self.register_buffer("table", own.table)
+            schedule = own.shares.flip(0)
         self.noise = GraphNoise(
             _noise(config.transition, statistics.node_counts),
             _noise(config.transition, statistics.edge_counts),

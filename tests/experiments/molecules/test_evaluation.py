@@ -23,7 +23,7 @@ from sympe.experiments.molecules.quality import sample_metrics, smiles
 from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
 from tests.diffusion.test_bound import every_graph, log_probability
-from tests.experiments.molecules.test_model import TINY, build, ring
+from tests.experiments.molecules.test_model import COUNTS, TINY, build, ring
 
 PAIR = Statistics(torch.tensor([1, 1]), torch.tensor([1, 1]), torch.tensor([0, 0, 1]))
 
@@ -200,9 +200,10 @@ def test_the_table_that_a_row_was_trained_on_is_its_chain(monkeypatch: pytest.Mo
     assert not torch.equal(other.table, model.table)
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.unmasking.table, model.table), "a file keeps the table that it was trained on"
-    monkeypatch.setattr(model_module, "tables", lambda: {"depth-first": {3: [[0, 1, 2], [1, 0, 0], [2, 0, 0]]}})
-    with pytest.raises(ValueError, match="statistics: expected molecules of up to 3 atoms, for the table has as many"):
-        MoleculeModel(config, PAIR)
+    monkeypatch.setattr(model_module, "tables", lambda: {"depth-first": {3: [[0, 1, 0], [1, 2, 1], [0, 1, 0]]}})
+    assert torch.equal(MoleculeModel(config, PAIR).table, TABLES[0]), "molecules of two atoms have the first two places"
+    with pytest.raises(ValueError, match="statistics: expected molecules of up to 3 atoms, as many as the table has"):
+        MoleculeModel(config, COUNTS)
 
 
 def test_places_without_a_coupled_g_are_refused() -> None:
@@ -211,8 +212,10 @@ def test_places_without_a_coupled_g_are_refused() -> None:
 
 
 def test_coupled_rows_under_absorbing_noise_have_chains_by_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "tables", lambda: {"depth-first": {5: torch.zeros(2, 2).long().tolist()}})
-    place = Chain(5, "places")
+    monkeypatch.setattr(chains, "steps_of", lambda order: (3,) if order == "depth-first" else ())
+    monkeypatch.setattr(model_module, "tables", lambda: {"depth-first": {3: TABLES[0].tolist()}})
+    monkeypatch.setattr(chains, "CHAINS", (Chain(3, "places"),))
+    place = Chain(3, "places")
     for order, own, transition in (
         ("depth-first", True, "absorbing"),
         ("breadth-first", True, "absorbing"),
@@ -221,8 +224,6 @@ def test_coupled_rows_under_absorbing_noise_have_chains_by_places(monkeypatch: p
     ):
         model = MoleculeModel(dataclasses.replace(TINY, coupled=own, order=order, transition=transition), PAIR)
         assert (place in chains_of(model)) == ((order, own, transition) == ("depth-first", True, "absorbing"))
-    larger = build(coupled=True, order="depth-first", transition="absorbing")
-    assert place not in chains_of(larger), "the table has not as many places as the molecules atoms"
 
 
 @torch.no_grad()
