@@ -69,15 +69,19 @@ def main() -> None:
     parser.add_argument("--sweeps", type=int, default=6)
     given = parser.parse_args()
     model = load_model(given.run).eval()
-    training, validation = split_molecules(read_molecules(given.data, SOURCES[model.config.dataset]), SPLITS)[:2]
+    config = model.config
+    if not config.coupled or (config.dataset, config.transition) != ("qm9", "absorbing"):
+        parser.error(f"run: expected a coupled row of qm9 with masks at random, got {config.name}")
+    entries = model.max_nodes * (model.max_nodes + 1) // 2
+    if not all(2 <= steps <= entries for steps in given.steps):
+        parser.error(f"--steps: expected 2 to {entries}, the entries of the largest molecules; got {given.steps}")
+    training, validation = split_molecules(read_molecules(given.data, SOURCES[config.dataset]), SPLITS)[:2]
     x, g = with_g(model, training, given.molecules)
     y, h = with_g(model, validation, 1000)
 
     def judged(table: Unmasking) -> float:
         return float(unmasking_nll(drawing(model, None, h), model.noise, y, model.log_sizes, table, h).mean())
 
-    found = runs.read_json(given.out) if given.out.exists() else {}
-    own = found.setdefault(model.config.order, {})
     for steps in given.steps:
         start = by_distance(model.max_nodes, steps)
         table = fit_unmasking(
@@ -93,7 +97,8 @@ def main() -> None:
         values = {"at random": at_random(model.max_nodes, steps), "by distance": start, "found": table}
         words = ", ".join(f"{name} {judged(value):.2f}" for name, value in values.items())
         print(f"{steps} steps, nats of the validation molecules without the price of g: {words}", flush=True)
-        own[str(steps)] = table.table.tolist()
+        found = runs.read_json(given.out) if given.out.exists() else {}  # others may have written meanwhile
+        found.setdefault(model.config.order, {})[str(steps)] = table.table.tolist()
         runs.write_json(given.out, found)
 
 

@@ -23,6 +23,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -62,7 +63,7 @@ class Unmasking:
         used = table.unique()
         if not torch.equal(used, torch.arange(len(used), device=table.device)):
             raise ValueError(f"table: expected every step from 0 to k - 1 at least once, got {used.tolist()}")
-        self.table = table.long()
+        self.table = table.long().clone()
         self.steps = len(used)
 
     def __repr__(self) -> str:
@@ -94,7 +95,7 @@ class Unmasking:
             ValueError: if the noise is not absorbing.
         """
         _check_absorbing(noise)
-        return (noise.schedule.cpu() - self.shares[:-1, None]).abs().argmin(1).clamp(min=1)
+        return (noise.schedule.cpu() - self.shares[:-1, None].cpu()).abs().argmin(1).clamp(min=1)
 
     def before(
         self,
@@ -106,7 +107,7 @@ class Unmasking:
         """The graphs with what is settled in ``step`` or later masked.
 
         Raises:
-            ValueError: if the noise is not absorbing.
+            ValueError: if the noise is not absorbing, or there are more nodes than places.
         """
         _check_absorbing(noise)
         hidden = self._settled(x, g) >= step[:, None, None]
@@ -125,8 +126,11 @@ class Unmasking:
     ) -> Float[Tensor, " batch"]:
         """Log p of the entries of clean graphs that are settled in ``step``, in nats; differentiable in the logits."""
         now = self._settled(x, g) == step[:, None, None]
-        nodes, edges = logits.nodes.log_softmax(-1), logits.edges.log_softmax(-1)
-        return log_joint(Features(nodes * _nodes(now)[..., None], edges * now[..., None]), x)
+        exact = torch.promote_types(logits.nodes.dtype, torch.float32)
+        nodes, edges = (part.to(exact).log_softmax(-1) for part in logits)
+        return log_joint(
+            Features(torch.where(_nodes(now)[..., None], nodes, 0.0), torch.where(now[..., None], edges, 0.0)), x
+        )
 
     def settled(
         self,
@@ -143,6 +147,8 @@ class Unmasking:
 
     def _settled(self, x: DenseGraphs, g: Tensor) -> Int64[Tensor, "batch n n"]:
         n = x.mask.shape[1]
+        if n > len(self.table):
+            raise ValueError(f"x: expected graphs of up to {len(self.table)} nodes, as many as places; got {n}")
         return self.of(g)[:, :n, :n]
 
 
@@ -270,7 +276,7 @@ def fit_unmasking(
         progress: wraps the entries of a sweep, such as tqdm.
 
     Raises:
-        ValueError: if ``sweeps < 1``, or the noise is not absorbing.
+        ValueError: if ``sweeps < 1``, the noise is not absorbing, or the start has no finite bound.
 
     Example:
         >>> from sympe.diffusion import CategoricalNoise, cosine_schedule
@@ -294,6 +300,8 @@ def fit_unmasking(
         table[i, j] = table[j, i] = step
 
     costs = [cost(step) for step in range(steps)]
+    if not all(map(math.isfinite, costs)):
+        raise ValueError(f"start: expected a table with a finite bound, got {costs} nats in its steps")
     entries = torch.triu_indices(n, n).T
     for _ in range(sweeps):
         moved = False

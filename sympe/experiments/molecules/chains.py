@@ -13,7 +13,7 @@ from sympe.diffusion import Unmasking, reverse_times
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bar, bound, check_sizes, judged, sample, stored
 from sympe.experiments.molecules.model import MoleculeModel, table_of_places
-from sympe.experiments.molecules.tables import steps_of
+from sympe.experiments.molecules.tables import tables
 from sympe.randomness import seeded
 
 JUDGED = 100
@@ -61,7 +61,8 @@ def chains_of(model: MoleculeModel) -> dict[Chain, list[int] | Unmasking]:
     for chain in CHAINS:
         if chain.spacing == "places":
             coupled = config.coupled and (config.dataset, config.transition) == ("qm9", "absorbing")
-            if coupled and chain.steps in steps_of(config.order):
+            own = tables().get(config.order, {}).get(chain.steps, ())
+            if coupled and len(own) == model.max_nodes:
                 found[chain] = table_of_places(config.order, chain.steps, model.max_nodes)
         elif chain.steps < noise.steps:
             found[chain] = reverse_times(noise, chain.steps, chain.spacing)

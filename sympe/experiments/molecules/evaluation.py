@@ -126,7 +126,8 @@ def bound(
     Arguments:
         model: on any device.
         molecules: of the kind that it was trained on.
-        times: how many steps of the chain each molecule is judged at; all if there are fewer, or for None.
+        times: how many steps of the chain each molecule is judged at; all if there are fewer, or for None, and of a
+            table of places always.
         chain: the times that are visited, from T down to 0, or, of a coupled row under absorbing noise, a table of
             places; None for all times, or the table that the row was trained on. See :func:`sympe.diffusion.nll` and
             :func:`sympe.diffusion.unmasking_nll`.

@@ -139,6 +139,6 @@ def _points(
             for other in (baseline or {}).values()
             if other["steps"] == chain["steps"] and (spacing == "places" or other["spacing"] == spacing)
         ]
-        value = chain[key] - min(others, default=0.0)
-        found.append((chain["steps"], scale * value))
+        if baseline is None or others:
+            found.append((chain["steps"], scale * (chain[key] - min(others, default=0.0))))
     return sorted(found)

@@ -75,6 +75,7 @@ def table_of_places(order: str, steps: int, max_nodes: int) -> Unmasking:
         ValueError: if they have more than it has places, or it settles nothing of them in some step.
     """
     table = torch.tensor(tables()[order][steps])
+    assert Unmasking(table).steps == steps
     if max_nodes > len(table):
         raise ValueError(
             f"statistics: expected molecules of up to {len(table)} atoms, as many as the table has places; "

@@ -7,10 +7,10 @@
     sympe compare few-steps --preset gpu --out runs/few-steps                       # where RDKit is: SMILES and table
 
 With ``--together`` rows of one shape are trained as one network (:mod:`sympe.experiments.molecules.together`), which on
-a GPU costs little more than one of them; then each is measured. The node needs torch, Lightning, igraph and
-safetensors, and neither RDKit nor the ``sympe`` command. Of ``OUT/runs`` all but the checkpoints (``last.ckpt``) has to
-be brought back. A row that was interrupted goes on from its checkpoint; one that is measured is left alone. Where the
-source tree is no checkout, ``$SYMPE_COMMIT`` says what it is.
+a GPU costs little more than one of them, and those that need it alone; then each is measured. The node needs torch,
+Lightning, igraph and safetensors, and neither RDKit nor the ``sympe`` command. Of ``OUT/runs`` all but the checkpoints
+(``last.ckpt``) has to be brought back. A row that was interrupted goes on from its checkpoint; one that is measured is
+left alone. Where the source tree is no checkout, ``$SYMPE_COMMIT`` says what it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sympe.experiments.molecules.data import SOURCES, SPLITS, read_molecules, sp
 from sympe.experiments.molecules.evaluation import measure
 from sympe.experiments.molecules.files import MODEL_FILE
 from sympe.experiments.molecules.presets import few_steps_configs, preset_configs
-from sympe.experiments.molecules.together import groups, train_together
+from sympe.experiments.molecules.together import groups, train_together, why_alone
 from sympe.experiments.molecules.training import MEASURED, make_task
 from sympe.experiments.workers import run_rows
 
@@ -57,12 +57,17 @@ def train_missing(
 ) -> None:
     """Train the rows that have no model yet, those of one shape together; none is measured.
 
+    Those that can be trained only alone (:func:`~sympe.experiments.molecules.together.why_alone`) are left out.
+
     Raises:
-        ValueError: if a row can be trained only alone, see :func:`~sympe.experiments.molecules.together.groups`.
         ArithmeticError: if a row had gradients that are not finite.
     """
     begun = (MODEL_FILE, "last.ckpt")  # with a checkpoint it goes on alone
-    missing = [config for config in configs if not any((out / "runs" / config.name / file).exists() for file in begun)]
+    missing = [
+        config
+        for config in configs
+        if not why_alone(config) and not any((out / "runs" / config.name / file).exists() for file in begun)
+    ]
     device = torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
     parts: dict[str, Any] = {}
     for config in missing:

@@ -1,7 +1,8 @@
 """The tables of places that come with the package: in which of few steps each place is settled.
 
 ``python -m benchmarks.unmasking`` found them, on training molecules of QM9 and with a network trained with masks at
-random. Nothing here needs torch.
+random. Nothing here needs torch. Rows that were trained on a table know it by its number of steps: whoever changes a
+table raises :data:`~sympe.experiments.molecules.config.CODE_VERSION`.
 """
 
 from __future__ import annotations

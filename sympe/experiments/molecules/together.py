@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader
 
 from sympe.encodings import SymPE
 from sympe.experiments import runs
+from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.feed import Block, Feed
 from sympe.experiments.molecules.files import MODEL_FILE, save_model
 from sympe.experiments.molecules.model import GraphEncoding, MoleculeModel
@@ -49,21 +50,25 @@ EDGE_WEIGHT = 5.0
 """As in :func:`sympe.diffusion.denoising_loss`."""
 
 
+def why_alone(config: MoleculesConfig) -> str:
+    """Why a row can be trained only alone; empty if it can be trained with others."""
+    if config.encoding == "sympe-scores":
+        return "its kernel learns"
+    if config.transition == "places":
+        return "it has a table of places, and so another loss"
+    return "" if config.precision == "32-true" else f"its precision is {config.precision}, not 32-true"
+
+
 def groups(tasks: Sequence[MoleculesTask]) -> list[list[MoleculesTask]]:
     """Rows that can be trained together, in the order of their first ones.
 
     Raises:
-        ValueError: if a row can be trained only alone: its kernel learns, its precision is not single, or it has a
-            table of places and so another loss.
+        ValueError: if a row can be trained only alone (:func:`why_alone`).
     """
     found: dict[str, list[MoleculesTask]] = {}
     for task in tasks:
-        own = task.config
-        if own.encoding == "sympe-scores" or own.precision != "32-true" or own.transition == "places":
-            raise ValueError(
-                f"together: {own.name} is trained alone, for its kernel learns, or it has a table of places, or its "
-                f"precision is {own.precision}, not 32-true"
-            )
+        if why := why_alone(task.config):
+            raise ValueError(f"together: {task.config.name} is trained alone, for {why}")
         fields = {k: v for k, v in dataclasses.asdict(task.config).items() if k not in OWN}
         found.setdefault(str((task.data_hash, task.model.network.channels, fields)), []).append(task)
     return list(found.values())

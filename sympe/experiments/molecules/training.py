@@ -242,6 +242,9 @@ class MoleculesTask(RowTask):
         }
         g = "coupled to them" if self.config.coupled else "of the noisy graph"
         numbers["loss"] = f"cross-entropy of the clean types, g {g}"
+        if self.model.unmasking is not None:
+            numbers["loss"] = "nats of the clean types that the next step settles, g coupled to them"
+            numbers["table"] = self.model.unmasking.table.tolist()
         numbers["data_hash"] = self.data_hash
         if self._trained is not None:
             numbers["trained"] = {key: self._trained[key] for key in ("rows", "environment")}

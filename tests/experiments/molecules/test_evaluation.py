@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
 import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +18,7 @@ from sympe.experiments.molecules import chains, evaluation, tables
 from sympe.experiments.molecules import model as model_module
 from sympe.experiments.molecules.chains import Chain, chains_of
 from sympe.experiments.molecules.chemistry import molecule_from_types, smiles_of, types_of
+from sympe.experiments.molecules.config import CODE_VERSION
 from sympe.experiments.molecules.data import Molecules
 from sympe.experiments.molecules.evaluation import bound, drawing, entropies, estimate, sample, shuffling
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
@@ -206,14 +209,50 @@ def test_the_table_that_a_row_was_trained_on_is_its_chain(monkeypatch: pytest.Mo
         MoleculeModel(config, COUNTS)
 
 
+@torch.no_grad()
+def test_a_row_with_a_table_is_trained_on_its_bound_and_moves_with_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The losses at all times make the bound; with the nodes in any order, g along, it is the same."""
+    table = [[0, 1, 2, 3], [1, 2, 0, 3], [2, 0, 1, 0], [3, 3, 0, 3]]
+    monkeypatch.setattr(tables, "tables", lambda: {"depth-first": {4: table}})
+    monkeypatch.setattr(model_module, "tables", tables.tables)
+    model = build(transition="places", times=4, coupled=True, order="depth-first").eval()
+    chain = torch.ones(3, dtype=torch.int64).diag(1)
+    pairs, colors = (chain + chain.T).expand(6, 4, 4), torch.tensor([0, 1, 1, 0]).expand(6, 4)
+    some = molecules_of(DenseGraphs(pairs, colors, torch.ones(6, 4, dtype=torch.bool)))
+    x = some.graphs(torch.arange(6))
+    g = model.encoding.of_chain(model.noise.sample_limit(x.sizes), x, generator=torch.Generator().manual_seed(0))
+    assert len(g.unique(dim=0)) > 1, "it has a symmetry"
+    found = unmasking_nll(drawing(model, None, g), model.noise, x, model.log_sizes, model.unmasking, g)
+    losses = []
+    for now in range(1, 5):
+        t = torch.full((6,), now)
+        losses.append(model.loss(model(model.noisy(x, t, g=g), t, g=g), x, t, g))
+    torch.testing.assert_close(sum(losses) - model.log_sizes[4], found.mean().float())
+    plain, other = (
+        bound(model, some, times=None, shuffled=shuffled, generator=torch.Generator().manual_seed(0))
+        for shuffled in (False, True)
+    )
+    torch.testing.assert_close(plain, other)
+    along = entropies(model, some, [0, 2, 4], torch.Generator().manual_seed(0))
+    assert float(along["mean"][-1]) == pytest.approx(math.log(24), abs=1e-5)
+
+
+def test_tables_change_with_the_code_version_alone() -> None:
+    """Rows know a table by its number of steps: with another table they would be other rows of the same name."""
+    found = hashlib.sha256(json.dumps(tables.tables(), sort_keys=True).encode()).hexdigest()[:16]
+    assert (CODE_VERSION, found) == (3, "80e409a5e47eb5af")
+    for own in tables.tables().values():
+        assert all(Unmasking(torch.tensor(table)).steps == steps for steps, table in own.items())
+
+
 def test_places_without_a_coupled_g_are_refused() -> None:
     with pytest.raises(ValueError, match=r"chain: places are those of a coupled g, which qm9-marginal-.* has not; got"):
         sample(build(), 2, steps=Unmasking(TABLES[0]))
 
 
 def test_coupled_rows_under_absorbing_noise_have_chains_by_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "steps_of", lambda order: (3,) if order == "depth-first" else ())
-    monkeypatch.setattr(model_module, "tables", lambda: {"depth-first": {3: TABLES[0].tolist()}})
+    for module in (chains, model_module):
+        monkeypatch.setattr(module, "tables", lambda: {"depth-first": {3: TABLES[0].tolist()}})
     monkeypatch.setattr(chains, "CHAINS", (Chain(3, "places"),))
     place = Chain(3, "places")
     for order, own, transition in (
@@ -224,6 +263,7 @@ def test_coupled_rows_under_absorbing_noise_have_chains_by_places(monkeypatch: p
     ):
         model = MoleculeModel(dataclasses.replace(TINY, coupled=own, order=order, transition=transition), PAIR)
         assert (place in chains_of(model)) == ((order, own, transition) == ("depth-first", True, "absorbing"))
+    assert place not in chains_of(build(coupled=True, order="depth-first", transition="absorbing")), "of four atoms"
 
 
 @torch.no_grad()

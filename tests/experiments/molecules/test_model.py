@@ -144,7 +144,8 @@ def test_g_is_asked_for_and_refused() -> None:
     [
         ("encoding", "some", "encoding: expected one of none, "),
         ("dataset", "zinc", "dataset: expected one of qm9, qm9-h, moses; got 'zinc'"),
-        ("transition", "masked", "transition: expected one of marginal, uniform, absorbing; got 'masked'"),
+        ("transition", "masked", "transition: expected one of marginal, uniform, absorbing, places; got 'masked'"),
+        ("transition", "places", "of a coupled g and of qm9, expected coupled rows of it; got coupled=False on qm9"),
         ("precision", "16", "precision: expected one of 32-true, bf16-mixed; got '16'"),
         ("steps", 0, "steps: expected at least 1, got 0"),
         ("encoding_channels", 5, "encoding_channels: expected at least 6, for the features of all rows; got 5"),
@@ -158,6 +159,20 @@ def test_g_is_asked_for_and_refused() -> None:
 def test_configs_out_of_range(name: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(TINY, **{name: value})
+
+
+def test_tables_of_places_that_there_are_not_are_refused() -> None:
+    places = dataclasses.replace(TINY, transition="places", coupled=True, order="depth-first")
+    with pytest.raises(
+        ValueError, match="times: expected the steps of a table of depth-first places, 2, 5, 10, 20; got 7"
+    ):
+        dataclasses.replace(places, times=7)
+    with pytest.raises(
+        ValueError, match="times: expected the steps of a table of bliss places, of which there is none; "
+    ):
+        dataclasses.replace(places, order="bliss")
+    with pytest.raises(ValueError, match="expected coupled rows of it; got coupled=True on moses"):
+        dataclasses.replace(places, dataset="moses")
 
 
 def test_only_some_encodings_can_be_coupled() -> None:

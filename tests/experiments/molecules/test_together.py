@@ -16,7 +16,7 @@ from sympe.experiments.molecules.feed import Block
 from sympe.experiments.molecules.files import MODEL_FILE, load_model
 from sympe.experiments.molecules.presets import SMOKE
 from sympe.experiments.molecules.reading import load_all
-from sympe.experiments.molecules.together import Together, groups, train_together
+from sympe.experiments.molecules.together import Together, groups, train_together, why_alone
 from sympe.experiments.molecules.training import MoleculesTask, make_task
 
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
@@ -125,8 +125,11 @@ def test_rows_that_do_not_fit_are_kept_apart_or_refused(parts: list[Molecules]) 
     found = groups([make_task(other, parts) for other in (config, dataclasses.replace(config, seed=1), *others)])
     assert [len(group) for group in found] == [2, 1, 1, 1]
     for change in ({"encoding": "sympe-scores"}, {"precision": "bf16-mixed"}):
-        with pytest.raises(ValueError, match=r"together: qm9-marginal-.* is trained alone, for its kernel learns, or"):
+        with pytest.raises(ValueError, match=r"together: qm9-marginal-.* is trained alone, for "):
             groups([make_task(dataclasses.replace(config, **change), parts)])
+    places = {"encoding": "haar", "transition": "places", "times": 10, "coupled": True, "order": "depth-first"}
+    assert why_alone(dataclasses.replace(config, **places)) == "it has a table of places, and so another loss"
+    assert not why_alone(config)
 
 
 def test_a_gradient_that_is_not_finite_is_told(
