@@ -103,7 +103,7 @@ def quality(rows: Rows, title: str) -> Figure:
             ("places", ", by places", {"ls": ":", "marker": "D", "ms": 4}),
         )
         if kind.by_places is not None:
-            ways = (("places", ", trained on these places alone", {"ls": "none", "marker": "*", "ms": 9}),)
+            ways = (("places", ", trained on places", {"ls": "none", "marker": "*", "ms": 9}),)
         for spacing, words, style in ways:
             name = kind._replace(by_places=None).label + words
             for axis, (key, _, scale) in zip(axes, panels, strict=True):
@@ -117,7 +117,7 @@ def quality(rows: Rows, title: str) -> Figure:
         axis.set_xlabel("reverse steps")
         axis.set_ylabel(words)
     axes[2].axhline(0, color="0.5", lw=1)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.suptitle(f"Few reverse steps: {title}")
     return figure
 
