@@ -33,6 +33,7 @@ from sympe.experiments import runs
 from sympe.experiments.molecules.check import check_model
 from sympe.experiments.molecules.config import MoleculesConfig
 from sympe.experiments.molecules.data import SOURCES, SPLITS, Molecules, read_molecules, split_molecules
+from sympe.experiments.molecules.evaluation import bound, sample
 from sympe.experiments.molecules.model import MoleculeModel, Statistics
 from sympe.experiments.molecules.presets import GPU, SMOKE
 from sympe.experiments.molecules.together import groups, train_together
@@ -134,6 +135,11 @@ def checks(molecules: list[Molecules], *, tiny: bool) -> dict[str, Any]:
         )
         wanted = encoding == BROKEN
         found[f"{encoding}: {'rejected' if wanted else 'equivariant in distribution'}"] = result.rejected is wanted
+    places = SMOKE | {"times": 10, "transition": "places", "coupled": True, "order": "depth-first"}
+    model = MoleculeModel(MoleculesConfig(**places), Statistics.of(training)).to(DEVICE)
+    judged = bound(model, test.subset(torch.arange(8)), times=None, generator=seeded("places", device=DEVICE))
+    graphs = sample(model, 8, generator=seeded("places", device=DEVICE))
+    found["a table of places has a bound and samples"] = bool(judged.isfinite().all()) and len(graphs) == 8
     found["rows trained together end as rows trained alone"] = together_is_alone(molecules, tiny=tiny)
     config = MoleculesConfig(**SMOKE)
     ends = []

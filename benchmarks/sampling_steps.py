@@ -1,8 +1,8 @@
 """How good a model's molecules are after few reverse steps, and after many.
 
-``python -m benchmarks.sampling_steps --out results/molecules/steps`` draws as many molecules with every number of
-steps, each with a seed of its own, and writes ``steps.json``, ``steps.md`` and ``steps.png``. Every finished number of
-steps is written at once; started again, the script goes on with those that are missing.
+``python -m benchmarks.sampling_steps --model RUN --out results/molecules/steps`` draws as many molecules with every
+number of steps, each with a seed of its own, and writes ``steps.json``, ``steps.md`` and ``steps.png``. Every finished
+number of steps is written at once; started again, the script goes on with those that are missing.
 
 The rule for the default of ``sympe sample``, set before anything was measured: the least number of steps after which
 validity and the share in one piece are no more than two standard errors of the difference below those of the greatest
@@ -196,7 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write numbers, table and figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/sampling-steps"))
-    parser.add_argument("--model", default="qm9-small")
+    parser.add_argument("--model", required=True, help="a run directory or a model file")
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--steps", type=int, nargs="+", default=STEPS)
     parser.add_argument("--seed", type=int, default=0)
@@ -205,6 +205,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     model = load_model(options.model)
+    if model.unmasking is not None:
+        parser.error(f"--model: {model.config.name} knows one table of places, and no other number of steps")
     common = recipe(model, options.model, options.samples, options.seed) | {"fcd": not options.no_fcd}
     sets = Sets(model.config.dataset, options.data)
     path = options.out / "steps.json"
@@ -217,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         runs.write_json(path, common | {"rows": [rows[key] for key in sorted(rows)]})
         print(f"{steps} steps: " + ", ".join(f"{NAMES[key]} {row[key]:.3f}" for key in SHARES), row["fcd"], flush=True)
     numbers = runs.read_json(path, "rows")
-    given = "" if options.model == parser.get_default("model") else f"--model {options.model} "
+    given = f"--model {options.model} "
     given += "" if options.samples == parser.get_default("samples") else f"--samples {options.samples} "
     runs.write_text(
         options.out / "steps.md", table(numbers, f"python -m benchmarks.sampling_steps {given}--out {options.out}")

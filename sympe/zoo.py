@@ -48,7 +48,7 @@ def pretrained(name: str) -> Pretrained:
         >>> print(str(found).splitlines()[0])
         # Model card: qm9-small
         >>> sum(weights.numel() for weights in found.model.parameters())
-        296788
+        298076
     """
     if name not in pretrained_names():
         raise ValueError(f"name: expected one of {', '.join(pretrained_names())}; got {name!r}")

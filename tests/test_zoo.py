@@ -18,7 +18,7 @@ def test_a_trained_model_prints_its_card() -> None:
     found = sympe.pretrained("qm9-small")
     assert found.name == "qm9-small"
     assert repr(found) == str(found) == found.card == (PRETRAINED / "qm9-small.md").read_text()
-    for said in ("| data |", "| made by |", "| test bound |", "| license | MIT", "296,788 parameters"):
+    for said in ("| data |", "| made by |", "| test bound |", "| license | MIT", "298,076 parameters"):
         assert said in found.card
     assert not found.model.training
     for name, weights in load_model("qm9-small").state_dict().items():

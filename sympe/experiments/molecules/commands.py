@@ -28,7 +28,8 @@ class Sample:
     out: Path | None = None
     """Where everything goes; runs/sample-MODEL by default."""
     steps: int | None = None
-    """Reverse steps; 100 by default, or all noise levels if there are fewer."""
+    """Reverse steps: by a table of places where the model has one of so many, else evenly over the times. By default
+    its largest table, or 100, or all noise levels if there are fewer."""
     seed: int = 0
     """Of the draws."""
     fcd: bool = False

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sympe.experiments import runs
+from sympe.experiments.molecules.chains import chains_of
 from sympe.experiments.molecules.chemnet import frechet_distance
 from sympe.experiments.molecules.data import SOURCES
 from sympe.experiments.molecules.evaluation import bar, sample
@@ -19,8 +20,9 @@ from sympe.extras import missing
 from sympe.randomness import seeded
 
 STEPS = 100
-"""Reverse steps, unless told otherwise: by ``benchmarks/sampling_steps.py`` the least number tried after which samples
-of qm9-small are as good as after all 500 (``results/molecules/steps``)."""
+"""Reverse steps of a model without tables of places, unless told otherwise: by ``benchmarks/sampling_steps.py`` the
+least number tried after which samples of a row under marginal noise are as good as after all 500
+(``results/molecules/steps``)."""
 PICTURED = 60
 """Molecules in the picture, at most."""
 
@@ -43,7 +45,8 @@ def sample_to(
         source: see :func:`~sympe.experiments.molecules.files.load_model`.
         count: how many.
         out: the folder; files of these names in it are replaced.
-        steps: reverse steps; None for :data:`STEPS`, or all T if there are fewer.
+        steps: reverse steps: by places where there is a table of so many for the model, else evenly over the times;
+            None for its largest table, or :data:`STEPS`, or all T if there are fewer.
         seed: of the draws.
         data: of the dataset that the model was trained on, see
             :func:`~sympe.experiments.molecules.data.load_molecules`. If it is not named and the package is not
@@ -73,12 +76,16 @@ def sample_to(
     reference = canonical_smiles(load_molecules(dataset, "test", data=data)) if fcd else []
     if fcd and importlib.util.find_spec("fcd_torch") is None:
         raise missing("fcd: needs the package", "fcd_torch", "molecules")
-    steps = min(STEPS, model.noise.steps) if steps is None else steps
-    graphs = sample(model, count, steps=steps, generator=seeded("sample", seed), progress=bar("sampling"))
+    by_places = {chain.steps: table for chain, table in chains_of(model).items() if chain.spacing == "places"}
+    if steps is None:
+        steps = max(by_places, default=min(STEPS, model.noise.steps))
+    way = by_places.get(steps, steps)
+    graphs = sample(model, count, steps=way, generator=seeded("sample", seed), progress=bar("sampling"))
     found = smiles(graphs, atoms)
     metrics = sample_metrics(graphs, found, atoms, training)
     valid = [text for text in found if text is not None]
-    metrics |= {"steps": steps, "seed": seed, "model": model.config.name}
+    spacing = "places" if steps in by_places else "times"
+    metrics |= {"steps": steps, "spacing": spacing, "seed": seed, "model": model.config.name}
     runs.write_text(out / "molecules.smi", "".join(f"{text}\n" for text in valid))
     (out / "molecules.png").unlink(missing_ok=True)  # of another time
     if valid:

@@ -359,14 +359,14 @@ def test_presets() -> None:
 @pytest.mark.slow
 def test_samples_are_written(whole, tmp_path, monkeypatch, capsys) -> None:
     out = tmp_path / "out"
-    metrics = sample_to("qm9-small", 8, out, steps=50, data=SAMPLE)
+    metrics = sample_to("qm9-small", 8, out, data=SAMPLE)
     assert runs.read_json(out / "metrics.json") == metrics
     lines = (out / "molecules.smi").read_text().splitlines()
     assert len(lines) == round(8 * metrics["validity"]) >= 4
     assert all(Chem.MolFromSmiles(line).GetNumAtoms() >= 2 for line in lines)
     assert (out / "molecules.png").exists()
     assert metrics["samples"] == 8
-    assert sample_to("qm9-small", 8, tmp_path / "again", steps=50, data=SAMPLE) == metrics
+    assert sample_to("qm9-small", 8, tmp_path / "again", data=SAMPLE) == metrics
     run, _ = whole  # hardly trained: not one is valid, and the picture of the others goes
     assert sample_to(run, 5, out, steps=2, data=SAMPLE)["validity"] == 0
     assert (out / "molecules.smi").read_text() == ""
@@ -386,12 +386,15 @@ def test_samples_are_written(whole, tmp_path, monkeypatch, capsys) -> None:
 @pytest.mark.slow
 def test_few_reverse_steps_are_the_default(whole, tmp_path) -> None:
     metrics = sample_to("qm9-small", 4, tmp_path, data=SAMPLE)
-    assert metrics["steps"] == STEPS < 500
-    assert metrics == sample_to("qm9-small", 4, tmp_path, steps=STEPS, data=SAMPLE)
-    assert sample_to(whole[0], 4, tmp_path, data=SAMPLE)["steps"] == min(STEPS, SHORT.times)
-    for steps in (0, 501):
-        with pytest.raises(ValueError, match=f"steps: expected 1 to 500, got {steps}"):
-            sample_to("qm9-small", 4, tmp_path, steps=steps, data=SAMPLE)
+    assert (metrics["steps"], metrics["spacing"]) == (20, "places")
+    assert metrics == sample_to("qm9-small", 4, tmp_path, steps=20, data=SAMPLE)
+    found = sample_to(whole[0], 4, tmp_path, data=SAMPLE)
+    assert (found["steps"], found["spacing"]) == (min(STEPS, SHORT.times), "times")
+    for steps in (0, SHORT.times + 1):
+        with pytest.raises(ValueError, match=f"steps: expected 1 to {SHORT.times}, got {steps}"):
+            sample_to(whole[0], 4, tmp_path, steps=steps, data=SAMPLE)
+    with pytest.raises(ValueError, match="steps: expected 20, those that the row knows; got 10"):
+        sample_to("qm9-small", 4, tmp_path, steps=10, data=SAMPLE)
 
 
 def test_the_distance_of_molecules_to_themselves_is_none() -> None:
