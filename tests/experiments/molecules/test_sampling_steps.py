@@ -7,19 +7,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import sampling_steps
 from benchmarks.sampling_steps import distance, enough, main
 from sympe.experiments import runs
 from sympe.experiments.molecules.chemnet import Activations
+from sympe.experiments.molecules.files import save_model
+from sympe.experiments.molecules.model import MoleculeModel, Statistics
+from tests.experiments.molecules.test_model import TINY
 
+CARBON = Statistics(torch.tensor([9, 1, 1, 1]), torch.tensor([9, 3, 1, 1]), torch.tensor([0, 0, 1, 3]))
 SAMPLE = Path(__file__).parents[2] / "data" / "qm9-sample.smi"
 
 
 @pytest.mark.slow
 def test_finished_numbers_of_steps_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYMPE_CACHE", str(tmp_path / "cache"))
-    common = ["--out", str(tmp_path / "out"), "--data", str(SAMPLE), "--no-fcd", "--steps"]
+    save_model(MoleculeModel(TINY, CARBON), tmp_path / "model.safetensors")
+    common = ["--model", str(tmp_path / "model.safetensors"), "--out", str(tmp_path / "out"), "--data", str(SAMPLE)]
+    common += ["--no-fcd", "--steps"]
     main([*common, "5", "--samples", "8"])
     original, measured = sampling_steps.measure, []
 
@@ -37,6 +44,12 @@ def test_finished_numbers_of_steps_are_not_made_again(tmp_path: Path, monkeypatc
     assert (tmp_path / "out" / "steps.png").stat().st_size > 0
     with pytest.raises(ValueError, match=r"is of {'samples': 8}, expected {'samples': 9}"):
         main([*common, "5", "--samples", "9"])
+
+
+def test_a_model_that_knows_one_table_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--model", "qm9-small", "--out", str(tmp_path)])
+    assert "knows one table of places, and no other number of steps" in capsys.readouterr().err
 
 
 def row(steps: int, validity: float, fcd: float) -> dict[str, Any]:
