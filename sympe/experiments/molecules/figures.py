@@ -67,7 +67,7 @@ class Kind(NamedTuple):
     def of(cls, row: Mapping[str, Any]) -> Kind:
         """That of a row."""
         config = MoleculesConfig(**row["config"])
-        return cls(config.encoding, config.coupled, config.order, config.by_places)
+        return cls(row["encoding"], row["coupled"], config.order, config.by_places)
 
     @property
     def label(self) -> str:
