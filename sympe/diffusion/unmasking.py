@@ -28,17 +28,17 @@ from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from sympe.diffusion.bound import Denoiser, size_nll
-from sympe.diffusion.graphs import Features, GraphNoise, drawn, log_joint
+from sympe.diffusion.graphs import Features, GraphNoise, drawn, log_joint, pairs_of
 from sympe.graphs import DenseGraphs
 from sympe.groups.checks import check_integer
 from sympe.randomness import draw_numbers
 
 
-class Unmasking:
-    """A table of places: the step in which each node and each pair of nodes is settled.
+class Unmasking(nn.Module):
+    """A table of places: the step in which each node and each pair of nodes is settled; a buffer, nothing is learned.
 
     Arguments:
         table: S, symmetric, with steps 0 to k - 1, each at least once; the diagonal is of the nodes.
@@ -56,14 +56,17 @@ class Unmasking:
         tensor([0.0000, 0.3333, 0.6667, 1.0000])
     """
 
+    table: Tensor
+
     def __init__(self, table: Int64[Tensor, "places places"]) -> None:
+        super().__init__()
         square = table.dim() == 2 and table.shape[0] == table.shape[1] >= 1 and not table.is_floating_point()
         if not square or not torch.equal(table, table.T):
             raise ValueError(f"table: expected a symmetric matrix of whole numbers, got {table.tolist()}")
         used = table.unique()
         if not torch.equal(used, torch.arange(len(used), device=table.device)):
             raise ValueError(f"table: expected every step from 0 to k - 1 at least once, got {used.tolist()}")
-        self.table = table.long().clone()
+        self.register_buffer("table", table.long().clone())
         self.steps = len(used)
 
     def __repr__(self) -> str:
@@ -163,8 +166,9 @@ def _nodes(entries: Bool[Tensor, "batch n n"]) -> Bool[Tensor, "batch n"]:
 
 
 def _pairs(mask: Bool[Tensor, "batch n"]) -> Bool[Tensor, "batch n n"]:
-    """Pairs of different nodes that are no padding."""
-    return mask[:, :, None] & mask[:, None] & ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+    """The pairs of real nodes, both ways."""
+    once = pairs_of(mask)
+    return once | once.transpose(1, 2)
 
 
 @torch.no_grad()

@@ -51,22 +51,36 @@ CHAINS = tuple(
 def chains_of(model: MoleculeModel) -> dict[Chain, list[int] | Unmasking]:
     """Those of CHAINS that have no more steps than there are times, and one with all of them.
 
-    By places, of a coupled row under absorbing noise, those for which its order has a table; of a row that was trained
-    on a table, that alone.
+    By places those of :func:`tables_of`; of a row that was trained on a table, that alone.
     """
-    noise, config = model.noise, model.config
+    noise = model.noise
+    own = {Chain(steps, "places"): table for steps, table in tables_of(model).items()}
     if model.unmasking is not None:
-        return {Chain(noise.steps, "places"): model.unmasking}
-    found: dict[Chain, list[int] | Unmasking] = {}
-    for chain in CHAINS:
-        if chain.spacing == "places":
-            coupled = config.coupled and (config.dataset, config.transition) == ("qm9", "absorbing")
-            own = tables().get(config.order, {}).get(chain.steps, ())
-            if coupled and len(own) == model.max_nodes:
-                found[chain] = table_of_places(config.order, chain.steps, model.max_nodes)
-        elif chain.steps < noise.steps:
-            found[chain] = reverse_times(noise, chain.steps, chain.spacing)
-    return found | {Chain(noise.steps, "times"): reverse_times(noise, noise.steps)}
+        return {**own}
+    timed = {
+        chain: reverse_times(noise, chain.steps, chain.spacing)
+        for chain in CHAINS
+        if chain.spacing != "places" and chain.steps < noise.steps
+    }
+    return {**timed, **own, Chain(noise.steps, "times"): reverse_times(noise, noise.steps)}
+
+
+def tables_of(model: MoleculeModel) -> dict[int, Unmasking]:
+    """The tables of places that a model can be sampled by, by the number of steps.
+
+    Of a row that was trained on a table, that alone; of a coupled row under absorbing noise, those that come with the
+    package for its order and have as many places as the largest molecules atoms; of others, none.
+    """
+    config = model.config
+    if model.unmasking is not None:
+        return {model.unmasking.steps: model.unmasking}
+    if not config.coupled or (config.dataset, config.transition) != ("qm9", "absorbing"):
+        return {}
+    return {
+        steps: table_of_places(config.order, steps, model.max_nodes)
+        for steps, table in sorted(tables().get(config.order, {}).items())
+        if len(table) == model.max_nodes
+    }
 
 
 def measure_chains(model: MoleculeModel, test: Molecules) -> tuple[dict[str, Any], dict[str, Any]]:

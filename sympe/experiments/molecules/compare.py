@@ -118,17 +118,15 @@ def groups_of(rows: Rows) -> list[tuple[str, Rows]]:
         unusual, order = config.order != USUAL_ORDER, ORDERS.index(config.order)
         return ENCODINGS.index(config.encoding), config.coupled, unusual, order, config.by_places or 0
 
-    return [
-        (name_of(own[0]) + apart, own)
-        for each in sorted({kind(row) for row in rows})
-        for apart, own in alike([row for row in rows if kind(row) == each])
-    ]
-
-
-def name_of(row: Mapping[str, Any]) -> str:
-    """What a row is called in tables (:func:`~sympe.experiments.molecules.config.called`)."""
-    config = MoleculesConfig(**row["config"])
-    return called(config.encoding, config.coupled, config.order, config.by_places)
+    found: dict[tuple[int, bool, bool, int, int], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(kind(row), []).append(row)
+    named: list[tuple[str, Rows]] = []
+    for each in sorted(found):
+        config = MoleculesConfig(**found[each][0]["config"])
+        name = called(config.encoding, config.coupled, config.order, config.by_places)
+        named += [(name + apart, own) for apart, own in alike(found[each])]
+    return named
 
 
 def table(rows: Sequence[Mapping[str, Any]], missing: Sequence[str] = ()) -> str:

@@ -144,7 +144,7 @@ class MoleculesConfig:
             raise ValueError(f"warmup: expected more than one step, got {self.warmup} of {self.steps}")
         if self.coupled and self.encoding not in WITH_COUPLING:
             raise ValueError(f"coupled: expected an encoding of {', '.join(WITH_COUPLING)}; got {self.encoding!r}")
-        if self.transition == "places":
+        if self.by_places is not None:
             if not self.coupled or self.dataset != "qm9":
                 raise ValueError(
                     "transition: places are those of a coupled g and of qm9, expected coupled rows of it; "
@@ -161,7 +161,7 @@ class MoleculesConfig:
         """Names the row and its run directory."""
         coupled = "-coupled" if self.coupled else ""
         order = f"-{self.order}" if self.order != USUAL_ORDER else ""
-        steps = f"-{self.times}" if self.transition == "places" else ""
+        steps = "" if self.by_places is None else f"-{self.by_places}"
         return f"{self.dataset}-{self.transition}{steps}-{self.encoding}{coupled}{order}-seed{self.seed}"
 
     @property

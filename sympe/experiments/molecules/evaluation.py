@@ -314,7 +314,7 @@ def entropies(
     """
     kernel = GraphKernel(model.max_nodes)
     x = molecules.graphs(torch.arange(len(molecules)))
-    last = model.noise.sample_limit(x.sizes) if model.unmasking else None  # all masked, nothing is drawn
+    last = model.noise.sample_limit(x.sizes) if model.unmasking is not None else None  # all masked, nothing is drawn
     g = None if last is None else model.encoding.of_chain(last, x, generator=generator)
     mean, symmetric = [], []
     for t in times:

@@ -126,22 +126,19 @@ class MoleculeModel(nn.Module):
     """
 
     log_sizes: Tensor
-    table: Tensor
 
     def __init__(self, config: MoleculesConfig, statistics: Statistics) -> None:
         super().__init__()
         self.config = config
         self.statistics = statistics
         self.max_nodes = len(statistics.size_counts) - 1
-        schedule = cosine_schedule(config.times)
-        if config.transition == "places":
-            own = table_of_places(config.order, config.times, self.max_nodes)
-            self.register_buffer("table", own.table)
-            schedule = own.shares.flip(0)
+        by_places = config.by_places
+        self.unmasking = None if by_places is None else table_of_places(config.order, by_places, self.max_nodes)
+        """The table that the row is trained on, as its file has it; None for noise by chance."""
         self.noise = GraphNoise(
             _noise(config.transition, statistics.node_counts),
             _noise(config.transition, statistics.edge_counts),
-            schedule,
+            cosine_schedule(config.times) if self.unmasking is None else self.unmasking.shares.flip(0),
         )
         sizes = statistics.size_counts.to(torch.get_default_dtype())
         self.register_buffer("log_sizes", (sizes / sizes.sum()).log())
@@ -161,11 +158,6 @@ class MoleculeModel(nn.Module):
             edge_hidden=config.edge_hidden,
             graph_hidden=config.graph_hidden,
         )
-
-    @property
-    def unmasking(self) -> Unmasking | None:
-        """The table that the row is trained on, as its file has it; None for noise by chance."""
-        return Unmasking(self.table) if self.config.transition == "places" else None
 
     def noisy(
         self,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sympe.experiments import runs
-from sympe.experiments.molecules.chains import chains_of
+from sympe.experiments.molecules.chains import tables_of
 from sympe.experiments.molecules.chemnet import frechet_distance
 from sympe.experiments.molecules.data import SOURCES
 from sympe.experiments.molecules.evaluation import bar, sample
@@ -76,7 +76,7 @@ def sample_to(
     reference = canonical_smiles(load_molecules(dataset, "test", data=data)) if fcd else []
     if fcd and importlib.util.find_spec("fcd_torch") is None:
         raise missing("fcd: needs the package", "fcd_torch", "molecules")
-    by_places = {chain.steps: table for chain, table in chains_of(model).items() if chain.spacing == "places"}
+    by_places = tables_of(model)
     if steps is None:
         steps = max(by_places, default=min(STEPS, model.noise.steps))
     way = by_places.get(steps, steps)

@@ -153,7 +153,7 @@ class MoleculesTask(RowTask):
         clean = self.training_set.graphs(rows).to(self.device)
         generator = seeded("noise", *purpose, device=self.device)
         last = noise.sample_limit(clean.sizes, generator=generator) if encoding.coupled else None
-        noisy = clean if self.model.unmasking else noise.sample(clean, t, last=last, generator=generator)
+        noisy = clean if self.model.unmasking is not None else noise.sample(clean, t, last=last, generator=generator)
         started = self.now()
         g = None
         if last is not None:
@@ -161,7 +161,7 @@ class MoleculesTask(RowTask):
         elif encoding.kernel is not None:
             g = encoding.kernel.sample(noisy, generator=generator)
         self.encoding_seconds += self.now() - started
-        if self.model.unmasking:
+        if self.model.unmasking is not None:
             noisy = self.model.noisy(clean, t, g=g)
         return [
             Batch(step, clean.select(at).trimmed(), noisy.select(at).trimmed(), t[at], None if g is None else g[at])

@@ -200,11 +200,13 @@ def test_the_table_that_a_row_was_trained_on_is_its_chain(monkeypatch: pytest.Mo
             call()
     monkeypatch.setattr(model_module, "tables", lambda: {"depth-first": {3: TABLES[0].roll(1, 0).roll(1, 1).tolist()}})
     other = MoleculeModel(config, PAIR)
-    assert not torch.equal(other.table, model.table)
+    assert not torch.equal(other.unmasking.table, model.unmasking.table)
     other.load_state_dict(model.state_dict())
-    assert torch.equal(other.unmasking.table, model.table), "a file keeps the table that it was trained on"
+    assert torch.equal(other.unmasking.table, model.unmasking.table), "a file keeps the table that it was trained on"
     monkeypatch.setattr(model_module, "tables", lambda: {"depth-first": {3: [[0, 1, 0], [1, 2, 1], [0, 1, 0]]}})
-    assert torch.equal(MoleculeModel(config, PAIR).table, TABLES[0]), "molecules of two atoms have the first two places"
+    assert torch.equal(MoleculeModel(config, PAIR).unmasking.table, TABLES[0]), (
+        "molecules of two atoms have the first two places"
+    )
     with pytest.raises(ValueError, match="statistics: expected molecules of up to 3 atoms, as many as the table has"):
         MoleculeModel(config, COUNTS)
 
