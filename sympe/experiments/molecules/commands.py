@@ -30,6 +30,8 @@ class Sample:
     steps: int | None = None
     """Reverse steps: by a table of places where the model has one of so many, else evenly over the times. By default
     its largest table, or 100, or all noise levels if there are fewer."""
+    temperature: float = 1.0
+    """Below 1 the network is surer than it has learned to be: more valid molecules, fewer different ones."""
     seed: int = 0
     """Of the draws."""
     fcd: bool = False
@@ -40,7 +42,16 @@ class Sample:
     def __call__(self) -> None:
         """Draw, write, and print the metrics."""
         out = self.out or Path("runs") / f"sample-{Path(self.model).name}"
-        metrics = sample_to(self.model, self.count, out, steps=self.steps, seed=self.seed, data=self.data, fcd=self.fcd)
+        metrics = sample_to(
+            self.model,
+            self.count,
+            out,
+            steps=self.steps,
+            temperature=self.temperature,
+            seed=self.seed,
+            data=self.data,
+            fcd=self.fcd,
+        )
         print(json.dumps(metrics, indent=1))
         print("\n".join(str(path) for path in sorted(out.glob("m*.*"))))
 

@@ -57,13 +57,18 @@ def at_once(device: torch.device) -> int:
     return 128 if device.type == "cpu" else 4096
 
 
-def drawing(model: MoleculeModel, generator: torch.Generator | None, g: Tensor | None = None) -> Denoiser:
-    """The denoiser with a generator of its own, and with the same ``g`` at all times if one is given."""
+def drawing(
+    model: MoleculeModel, generator: torch.Generator | None, g: Tensor | None = None, *, temperature: float = 1.0
+) -> Denoiser:
+    """The denoiser with a generator of its own, and with the same ``g`` at all times if one is given.
+
+    Its logits are divided by the temperature: below 1 it is surer of itself than it has learned to be.
+    """
     own = generator
 
     def denoiser(x: DenseGraphs, t: Tensor, *, generator: torch.Generator | None = None) -> Features:
         logits: Features = model(x, t, g=g, generator=own)
-        return logits
+        return Features(logits.nodes / temperature, logits.edges / temperature)
 
     return denoiser
 
@@ -221,6 +226,7 @@ def sample(
     count: int,
     *,
     steps: int | Sequence[int] | Unmasking | None = None,
+    temperature: float = 1.0,
     generator: torch.Generator | None = None,
     progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
 ) -> DenseGraphs:
@@ -235,15 +241,20 @@ def sample(
         count: how many.
         steps: reverse steps, or the times that are visited, see :func:`sympe.diffusion.sample_graphs`; or, of a coupled
             row under absorbing noise, a table of places. None for all times, or the table that the row was trained on.
+        temperature: the logits of the clean types are divided by it. Below 1 more samples are valid and fewer unique,
+            and their law is another than the one that :func:`bound` bounds.
         generator: draws everything, on the device of the model.
         progress: wraps the numbers of the reverse steps of all parts that are drawn at once, such as tqdm.
 
     Raises:
-        ValueError: if ``count < 1``, or ``steps`` is not between 1 and T, or not the number of the steps of the table
-            that the row was trained on; if times or a table do not fit the row, as in :func:`bound`.
+        ValueError: if ``count < 1``, ``temperature`` is not positive and finite, or ``steps`` is not between 1 and T,
+            or not the number of the steps of the table that the row was trained on; if times or a table do not fit
+            the row, as in :func:`bound`.
     """
     if count < 1:
         raise ValueError(f"count: expected at least 1, got {count}")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature: expected a positive, finite number, got {temperature}")
     if model.unmasking is not None and isinstance(steps, int):
         if steps != model.unmasking.steps:
             raise ValueError(f"steps: expected {model.unmasking.steps}, those that the row knows; got {steps}")
@@ -272,7 +283,7 @@ def sample(
     def draw_part(rows: Tensor, own: torch.Generator | None) -> DenseGraphs:
         x = model.noise.sample_limit(sizes[rows], generator=own)
         g = model.encoding.of_chain(x, generator=own) if model.encoding.coupled else None
-        denoiser = drawing(model, own, g)
+        denoiser = drawing(model, own, g, temperature=temperature)
         try:
             if isinstance(chain, Unmasking) and g is not None:
                 return sample_by_unmasking(denoiser, model.noise, x, chain, g, generator=own, progress=ticking)

@@ -33,6 +33,7 @@ def sample_to(
     out: Path,
     *,
     steps: int | None = None,
+    temperature: float = 1.0,
     seed: int = 0,
     data: Path | None = None,
     fcd: bool = False,
@@ -47,6 +48,7 @@ def sample_to(
         out: the folder; files of these names in it are replaced.
         steps: reverse steps: by places where there is a table of so many for the model, else evenly over the times;
             None for its largest table, or :data:`STEPS`, or all T if there are fewer.
+        temperature: see :func:`~sympe.experiments.molecules.evaluation.sample`.
         seed: of the draws.
         data: of the dataset that the model was trained on, see
             :func:`~sympe.experiments.molecules.data.load_molecules`. If it is not named and the package is not
@@ -80,12 +82,25 @@ def sample_to(
     if steps is None:
         steps = max(by_places, default=min(STEPS, model.noise.steps))
     way = by_places.get(steps, steps)
-    graphs = sample(model, count, steps=way, generator=seeded("sample", seed), progress=bar("sampling"))
+    graphs = sample(
+        model,
+        count,
+        steps=way,
+        temperature=temperature,
+        generator=seeded("sample", seed),
+        progress=bar("sampling"),
+    )
     found = smiles(graphs, atoms)
     metrics = sample_metrics(graphs, found, atoms, training)
     valid = [text for text in found if text is not None]
     spacing = "places" if steps in by_places else "times"
-    metrics |= {"steps": steps, "spacing": spacing, "seed": seed, "model": model.config.name}
+    metrics |= {
+        "steps": steps,
+        "spacing": spacing,
+        "temperature": temperature,
+        "seed": seed,
+        "model": model.config.name,
+    }
     runs.write_text(out / "molecules.smi", "".join(f"{text}\n" for text in valid))
     (out / "molecules.png").unlink(missing_ok=True)  # of another time
     if valid:

@@ -386,7 +386,7 @@ def test_samples_are_written(whole, tmp_path, monkeypatch, capsys) -> None:
 @pytest.mark.slow
 def test_few_reverse_steps_are_the_default(whole, tmp_path) -> None:
     metrics = sample_to("qm9-small", 4, tmp_path, data=SAMPLE)
-    assert (metrics["steps"], metrics["spacing"]) == (20, "places")
+    assert (metrics["steps"], metrics["spacing"], metrics["temperature"]) == (20, "places", 1.0)
     assert metrics == sample_to("qm9-small", 4, tmp_path, steps=20, data=SAMPLE)
     found = sample_to(whole[0], 4, tmp_path, data=SAMPLE)
     assert (found["steps"], found["spacing"]) == (min(STEPS, SHORT.times), "times")
