@@ -98,7 +98,7 @@ def assert_group_laws(group: Group, *, max_elements: int = 200, seed: int = 0, f
     rows = _index(group, draws)
     _require(bool((rows >= 0).all()), "sample() leaves the group")
     counts = rows.bincount(minlength=order)
-    _require_fit(counts, torch.full((order,), 1 / order), false_alarm, "sample() is not uniform")
+    require_fit(counts, torch.full((order,), 1 / order), false_alarm, "sample() is not uniform")
 
 
 def assert_action_laws(
@@ -268,7 +268,7 @@ def assert_equivariant_in_distribution(
                 f"x[{row}]: sample() does not give one element a row",
             )
             message = f"x[{row}]: sample() does not follow log_prob()"
-            _require_fit(_index(group, drawn).bincount(minlength=order), p[row], false_alarm, message)
+            require_fit(_index(group, drawn).bincount(minlength=order), p[row], false_alarm, message)
 
 
 def _probabilities(kernel: KernelLike, x: Tensor) -> Float[Tensor, "batch order"]:
@@ -376,7 +376,7 @@ def _require(holds: bool, message: str) -> None:
         raise AssertionError(message)
 
 
-def _require_fit(counts: Tensor, p: Tensor, false_alarm: float, message: str) -> None:
+def require_fit(counts: Tensor, p: Tensor, false_alarm: float, message: str) -> None:
     """Pearson's chi-square test on bins of expectation 5 or more; impossible elements must not be drawn at all.
 
     Rare elements share bins. If they do not fill one together, the number of rare draws is held against the upper tail

@@ -9,10 +9,10 @@ import json
 import math
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
-from scipy.stats import chi2
 
 from sympe.diffusion import Features, Unmasking, denoising_loss, unmasking_nll
 from sympe.experiments.molecules import chains, evaluation, tables
@@ -26,6 +26,7 @@ from sympe.experiments.molecules.model import MoleculeModel, Statistics
 from sympe.experiments.molecules.quality import sample_metrics, smiles
 from sympe.files.smiles import molecule_from_smiles
 from sympe.graphs import DenseGraphs
+from sympe.testing.laws import require_fit
 from tests.diffusion.test_bound import every_graph, log_probability
 from tests.experiments.molecules.test_model import COUNTS, TINY, build, ring
 
@@ -130,7 +131,7 @@ def test_so_is_that_of_a_chain_of_few_steps(coupled: MoleculeModel) -> None:
 
 @torch.no_grad()
 def test_coupled_models_sample_their_exact_distribution(coupled: MoleculeModel) -> None:
-    assert fits(exact_likelihoods(coupled), coupled)
+    require_law(exact_likelihoods(coupled), coupled)
 
 
 @torch.no_grad()
@@ -138,21 +139,19 @@ def test_at_a_temperature_the_law_is_that_of_divided_logits(coupled: MoleculeMod
     plain = exact_likelihoods(coupled)
     for temperature in (0.5, 2.0):
         divided = exact_likelihoods(coupled, temperature=temperature)
-        assert fits(divided, coupled, temperature)
-        assert not fits(plain, coupled, temperature), "a twin that divides in samples alone"
-        assert not fits(divided, coupled), "a twin that divides in the law alone"
+        require_law(divided, coupled, temperature=temperature)
+        with pytest.raises(AssertionError, match="samples: "):
+            require_law(plain, coupled, temperature=temperature)  # a twin that divides in samples alone
+        with pytest.raises(AssertionError, match="samples: "):
+            require_law(divided, coupled)  # a twin that divides in the law alone
 
 
-def fits(p: torch.Tensor, model: MoleculeModel, temperature: float = 1.0) -> bool:
-    """Pearson's test on 4,000 samples, what is rare taken together; a false alarm once in a million."""
-    graphs = sample(model, 4000, temperature=temperature, generator=torch.Generator().manual_seed(0))
-    weights = torch.tensor([model.noise.nodes.types**2, model.noise.nodes.types, 1])
-    numbers = (torch.cat([graphs.colors, graphs.pairs[:, 0, 1:]], 1) * weights).sum(1)
-    counts, expected = numbers.bincount(minlength=len(p)), 4000 * p
-    keep = expected > 5
-    counts, expected = (torch.cat([part[keep], part[~keep].sum()[None]]) for part in (counts, expected))
-    far = float(((counts - expected) ** 2 / expected.clamp(min=5)).sum())
-    return bool(chi2.sf(far, len(counts) - 1) > 1e-6)
+def require_law(p: torch.Tensor, model: MoleculeModel, **how: Any) -> None:
+    """Samples of graphs of two nodes follow the law; a false alarm once in a million."""
+    graphs = sample(model, 4000, generator=torch.Generator().manual_seed(0), **how)
+    types = round(len(p) ** (1 / 3))
+    numbers = (torch.cat([graphs.colors, graphs.pairs[:, 0, 1:]], 1) * torch.tensor([types**2, types, 1])).sum(1)
+    require_fit(numbers.bincount(minlength=len(p)), p, 1e-6, "samples")
 
 
 TABLES = [torch.tensor(table) for table in ([[0, 1], [1, 2]], [[1, 0], [0, 0]], [[0, 1], [1, 0]])]
@@ -178,11 +177,7 @@ def test_the_bound_by_places_is_one_and_samples_follow_the_law(coupled: Molecule
         assert bool((found.mean(1) > -p.log() - 1e-4).all()), "where a graph has a symmetry g is drawn, else it is sure"
         price = math.log(2) * (clean.colors[:, 0] != clean.colors[:, 1])
         assert not bool((found.mean(1) - price > -p.log() - 1e-4).all()), "a twin that forgets the price"
-        graphs = sample(coupled, 4000, steps=table, generator=torch.Generator().manual_seed(0))
-        numbers = (torch.cat([graphs.colors, graphs.pairs[:, 0, 1:]], 1) * torch.tensor([4, 2, 1])).sum(1)
-        counts, expected = numbers.bincount(minlength=8), 4000 * p
-        keep = expected > 5
-        assert float(((counts - expected)[keep] ** 2 / expected[keep]).sum()) < 45  # at most 8 graphs: below 1e-6
+        require_law(p, coupled, steps=table)
 
 
 @torch.no_grad()
